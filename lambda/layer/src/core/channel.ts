@@ -1,0 +1,79 @@
+/**
+ * Channels: named ordered logs, under a namespace (`cluster_id`) and a tenant. The key is the channel's one
+ * spelling everywhere (queues, tables, wires): `namespace/tenant/kind:id`, each part percent-encoded, so that no
+ * id can reach outside its own part. `instance:<id>` is a control address without a log.
+ */
+import { FanoutError } from "./errors.ts";
+
+export const CHANNEL_KINDS = ["session", "principal", "topic", "all", "post", "instance"] as const;
+export type ChannelKind = (typeof CHANNEL_KINDS)[number];
+
+export interface Channel {
+	readonly namespace: string;
+	readonly tenant: string;
+	readonly kind: ChannelKind;
+	/** Empty for `all`; `<session>/<n>` for `post`. */
+	readonly id: string;
+	readonly key: string;
+}
+
+export const DEFAULT_NAMESPACE = "default";
+export const DEFAULT_TENANT = "default";
+/** Longest namespace, tenant or id, in UTF-8 bytes after percent-encoding. */
+export const MAX_CHANNEL_PART_BYTES = 512;
+
+export interface Scope {
+	readonly namespace?: string | undefined;
+	readonly tenant?: string | undefined;
+}
+
+function escapePart(name: string, value: unknown, mayBeEmpty = false): string {
+	if (typeof value !== "string") throw new FanoutError("InvalidChannel", `${name} must be a string`);
+	if (value === "" && !mayBeEmpty) throw new FanoutError("InvalidChannel", `${name} must not be empty`);
+	let escaped: string;
+	try {
+		escaped = encodeURIComponent(value);
+	} catch (cause) {
+		throw new FanoutError("InvalidChannel", `${name} is not well-formed Unicode`, { cause });
+	}
+	if (escaped.length > MAX_CHANNEL_PART_BYTES) {
+		throw new FanoutError(
+			"InvalidChannel",
+			`${name} takes ${escaped.length} bytes encoded, at most ${MAX_CHANNEL_PART_BYTES} are accepted`,
+			{ data: { bytes: escaped.length, maxBytes: MAX_CHANNEL_PART_BYTES } },
+		);
+	}
+	return escaped;
+}
+
+export function createChannel(kind: ChannelKind, id: string, scope: Scope = {}): Channel {
+	if (!CHANNEL_KINDS.includes(kind)) {
+		throw new FanoutError("InvalidChannel", `unknown channel kind; the kinds are ${CHANNEL_KINDS.join(", ")}`);
+	}
+	if (kind === "all" && id !== "") throw new FanoutError("InvalidChannel", "the channel all has no id");
+	const namespace = scope.namespace ?? DEFAULT_NAMESPACE;
+	const tenant = scope.tenant ?? DEFAULT_TENANT;
+	const parts = [escapePart("namespace", namespace), escapePart("tenant", tenant)];
+	const key = `${parts[0]}/${parts[1]}/${kind}:${escapePart("id", id, kind === "all")}`;
+	return { namespace, tenant, kind, id, key };
+}
+
+const KEY = /^([^/:]+)\/([^/:]+)\/([a-z]+):([^/:]*)$/;
+
+/** The channel that a key spells; refuses every other spelling of the same channel. */
+export function parseChannel(key: unknown): Channel {
+	const match = typeof key === "string" && key.length <= 4 * MAX_CHANNEL_PART_BYTES ? KEY.exec(key) : null;
+	if (match === null) throw new FanoutError("InvalidChannel", "a channel key is namespace/tenant/kind:id");
+	const [, namespace = "", tenant = "", kind, id = ""] = match;
+	let channel: Channel;
+	try {
+		channel = createChannel(kind as ChannelKind, decodeURIComponent(id), {
+			namespace: decodeURIComponent(namespace),
+			tenant: decodeURIComponent(tenant),
+		});
+	} catch (cause) {
+		throw new FanoutError("InvalidChannel", "a channel key is namespace/tenant/kind:id, percent-encoded", { cause });
+	}
+	if (channel.key !== key) throw new FanoutError("InvalidChannel", "a channel key must be spelled canonically");
+	return channel;
+}

@@ -1,0 +1,38 @@
+/**
+ * The clock port: everything that waits or compares times takes one, so that tests own time.
+ * `now` is wall time in milliseconds since 1970; `monotonic` never jumps and is for intervals.
+ */
+export interface Timer {
+	cancel(): void;
+}
+
+export interface Clock {
+	now(): number;
+	monotonic(): number;
+	/** Runs `task` once after `ms`; never keeps the process alive. */
+	after(ms: number, task: () => void): Timer;
+}
+
+export const systemClock: Clock = {
+	now: () => Date.now(),
+	monotonic: () => performance.now(),
+	after(ms, task) {
+		const handle = setTimeout(task, ms);
+		handle.unref();
+		return { cancel: () => clearTimeout(handle) };
+	},
+};
+
+/** Resolves after `ms`, or at once when the signal aborts (the caller looks at the signal). */
+export function pause(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {
+	return new Promise((resolve) => {
+		if (signal?.aborted) return resolve();
+		const done = () => {
+			timer.cancel();
+			signal?.removeEventListener("abort", done);
+			resolve();
+		};
+		const timer = clock.after(ms, done);
+		signal?.addEventListener("abort", done, { once: true });
+	});
+}

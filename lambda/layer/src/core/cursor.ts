@@ -1,0 +1,78 @@
+/**
+ * The cursor: what one client stream has seen, as the SSE `id`. A version digit, then 24 characters for every lane
+ * the stream follows: base64url of tag (6 bytes), place (2), epoch (4), offset (6). Tag and place are hashes, so a
+ * cursor names no channel and can select none: it is only looked up by lanes that are already authorised.
+ * A lane whose log did not exist yet is listed with NO_EPOCH and the time in seconds as its offset.
+ */
+import { createHash } from "node:crypto";
+import type { Channel } from "./channel.ts";
+import { FanoutError } from "./errors.ts";
+import { MAX_OFFSET, NO_EPOCH, type Position } from "./position.ts";
+
+export const MAX_LANES = 12;
+const VERSION = "1";
+const LANE_CHARS = 24;
+const FORM = /^1(?:[A-Za-z0-9_-]{24}){0,12}$/;
+
+export interface CursorLane {
+	readonly place: number;
+	readonly position: Position;
+}
+
+export type Cursor = ReadonlyMap<string, CursorLane>;
+
+function hash(text: string, bytes: number): Buffer {
+	return createHash("sha256").update(text).digest().subarray(0, bytes);
+}
+
+/** The channel's 6-byte tag, hex: over namespace, tenant, kind and id. */
+export function laneTag(channel: Channel): string {
+	return hash(channel.key, 6).toString("hex");
+}
+
+/** The 2-byte place of a transport's log, from `transport/region` or `transport/instance`. */
+export function placeCode(place: string): number {
+	return hash(place, 2).readUInt16BE(0);
+}
+
+/** One lane's 24 characters. */
+export function encodeLane(tag: string, place: number, position: Position): string {
+	const bytes = Buffer.allocUnsafe(18);
+	bytes.write(tag, 0, 6, "hex");
+	bytes.writeUInt16BE(place, 6);
+	bytes.write(position.epoch, 8, 4, "hex");
+	bytes.writeUIntBE(Number(position.offset), 12, 6);
+	return bytes.toString("base64url");
+}
+
+/** What an empty lane's entry says: nothing was there at `nowMs`. */
+export function emptySince(nowMs: number): Position {
+	return { epoch: NO_EPOCH, offset: BigInt(Math.max(0, Math.floor(nowMs / 1000))) };
+}
+
+export function joinLanes(lanes: readonly string[]): string {
+	if (lanes.length > MAX_LANES) {
+		throw new FanoutError("TooManyChannels", `${lanes.length} lanes in one cursor, at most ${MAX_LANES} are accepted`, {
+			data: { lanes: lanes.length, maxLanes: MAX_LANES },
+		});
+	}
+	return VERSION + lanes.join("");
+}
+
+/** Reads a cursor from outside; throws InvalidCursor. Keys are lane tags. */
+export function decodeCursor(text: unknown): Cursor {
+	if (typeof text !== "string" || text.length > 1 + MAX_LANES * LANE_CHARS || !FORM.test(text)) {
+		throw new FanoutError("InvalidCursor", "not a cursor of this version");
+	}
+	const lanes = new Map<string, CursorLane>();
+	for (let at = 1; at < text.length; at += LANE_CHARS) {
+		const bytes = Buffer.from(text.slice(at, at + LANE_CHARS), "base64url");
+		const offset = BigInt(bytes.readUIntBE(12, 6));
+		if (offset > MAX_OFFSET) throw new FanoutError("InvalidCursor", "an offset is under 2^48");
+		lanes.set(bytes.toString("hex", 0, 6), {
+			place: bytes.readUInt16BE(6),
+			position: { epoch: bytes.toString("hex", 8, 12), offset },
+		});
+	}
+	return lanes;
+}

@@ -1,0 +1,41 @@
+/** Deadlines: every wait on something outside has one, and its error names what was waited for and how long. */
+import type { Clock } from "./clock.ts";
+import { FanoutError } from "./errors.ts";
+
+/**
+ * Runs `task` under a deadline. The task's signal aborts at the deadline or when the caller's signal does; the
+ * returned promise settles then, even when the task ignores its signal.
+ */
+export async function withDeadline<T>(
+	clock: Clock,
+	timeoutMs: number,
+	what: string,
+	task: (signal: AbortSignal) => Promise<T>,
+	outer?: AbortSignal,
+): Promise<T> {
+	const controller = new AbortController();
+	let fail: (error: FanoutError) => void = () => {};
+	const failed = new Promise<never>((_resolve, reject) => {
+		fail = (error) => {
+			reject(error);
+			controller.abort(error);
+		};
+	});
+	const onOuter = () => fail(new FanoutError("Aborted", `${what} was aborted`, { cause: outer?.reason }));
+	if (outer?.aborted) onOuter();
+	outer?.addEventListener("abort", onOuter, { once: true });
+	const timer = clock.after(timeoutMs, () =>
+		fail(
+			new FanoutError("DeadlineExceeded", `${what} took longer than ${timeoutMs} ms`, {
+				retryable: true,
+				data: { timeoutMs },
+			}),
+		),
+	);
+	try {
+		return await Promise.race([controller.signal.aborted ? failed : task(controller.signal), failed]);
+	} finally {
+		timer.cancel();
+		outer?.removeEventListener("abort", onOuter);
+	}
+}

@@ -1,0 +1,86 @@
+/**
+ * The envelope that transports carry. `id` is a UUIDv7 (or derived from a source event) and the deduplication key.
+ * `lanes` are the transports routed to, in order, fixed before the first publish and the same in every copy.
+ * Readers learn a version one release before anyone writes it: add it to READ_VERSIONS first.
+ */
+import { type Channel, parseChannel } from "./channel.ts";
+import { FanoutError } from "./errors.ts";
+import { type Message, parseMessage } from "./message.ts";
+
+export const WRITTEN_VERSION = 1;
+export const READ_VERSIONS: readonly number[] = [1];
+
+export interface Envelope {
+	readonly v: number;
+	readonly id: string;
+	readonly channel: Channel;
+	readonly message: Message;
+	/** Milliseconds since 1970, by the publisher's clock. */
+	readonly publishedAt: number;
+	/** The publishing instance's id. */
+	readonly origin: string;
+	/** Names of the transports routed to, at most 8. */
+	readonly lanes: readonly string[];
+	/** W3C trace context, `traceparent`. */
+	readonly trace?: string;
+}
+
+export const MAX_ENVELOPE_LANES = 8;
+const ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+const TRACE = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
+
+const encoded = new WeakMap<Envelope, string>();
+
+/** JSON text, made once per envelope object however many transports and retries carry it. */
+export function encodeEnvelope(envelope: Envelope): string {
+	let text = encoded.get(envelope);
+	if (text === undefined) {
+		text = JSON.stringify({ ...envelope, channel: envelope.channel.key });
+		encoded.set(envelope, text);
+	}
+	return text;
+}
+
+export function envelopeBytes(envelope: Envelope): number {
+	return Buffer.byteLength(encodeEnvelope(envelope));
+}
+
+function invalid(what: string, cause?: unknown): FanoutError {
+	return new FanoutError("InvalidEnvelope", what, { cause });
+}
+
+/** Reads an envelope from a wire; throws InvalidEnvelope or UnknownEnvelopeVersion. Unknown fields are ignored. */
+export function decodeEnvelope(text: string): Envelope {
+	let raw: unknown;
+	try {
+		raw = JSON.parse(text);
+	} catch (cause) {
+		throw invalid("an envelope is JSON", cause);
+	}
+	return readEnvelope(raw);
+}
+
+/** The same for an envelope that is parsed already. */
+export function readEnvelope(raw: unknown): Envelope {
+	if (typeof raw !== "object" || raw === null) throw invalid("an envelope is a JSON object");
+	const { v, id, channel, message, publishedAt, origin, lanes, trace } = raw as Record<string, unknown>;
+	if (typeof v !== "number") throw invalid("an envelope has a version");
+	if (!READ_VERSIONS.includes(v)) {
+		throw new FanoutError(
+			"UnknownEnvelopeVersion",
+			`envelope version ${v}; this release reads ${READ_VERSIONS.join(", ")}`,
+			{
+				data: { version: v, readVersions: READ_VERSIONS },
+			},
+		);
+	}
+	if (typeof id !== "string" || !ID.test(id)) throw invalid("an envelope's id is a lowercase UUID");
+	if (typeof publishedAt !== "number" || !Number.isFinite(publishedAt)) throw invalid("publishedAt is in milliseconds");
+	if (typeof origin !== "string" || origin.length > 128) throw invalid("origin is an instance id");
+	if (!Array.isArray(lanes) || lanes.length > MAX_ENVELOPE_LANES || lanes.some((lane) => typeof lane !== "string")) {
+		throw invalid(`lanes are at most ${MAX_ENVELOPE_LANES} transport names`);
+	}
+	if (trace !== undefined && (typeof trace !== "string" || !TRACE.test(trace))) throw invalid("trace is a traceparent");
+	const fields = { v, id, channel: parseChannel(channel), message: parseMessage(message), publishedAt, origin, lanes };
+	return trace === undefined ? fields : { ...fields, trace };
+}

@@ -1,0 +1,64 @@
+/**
+ * The identifier port. Envelope ids are UUIDv7 (RFC 9562 section 5.7), monotonic within a process; an id derived
+ * from a source event is a UUIDv8 (section 5.8) over its SHA-256, so that every delivery of the event derives the same.
+ */
+import { createHash, randomFillSync } from "node:crypto";
+import type { Clock } from "./clock.ts";
+
+export interface Ids {
+	/** A fresh envelope id. */
+	next(): string;
+	/** An unsigned 32-bit random integer. */
+	random32(): number;
+}
+
+function format(bytes: Buffer): string {
+	const hex = bytes.toString("hex", 0, 16);
+	return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+}
+
+/** Fills a buffer with random bytes; tests pass a seeded one. */
+export type RandomFill = (buffer: Buffer) => void;
+
+export function createIds(clock: Clock, fill: RandomFill = randomFillSync): Ids {
+	const pool = Buffer.alloc(4096);
+	let used = pool.length;
+	const take = (count: number): Buffer => {
+		if (used + count > pool.length) {
+			fill(pool);
+			used = 0;
+		}
+		used += count;
+		return pool.subarray(used - count, used);
+	};
+	let lastMs = 0;
+	let sequence = 0;
+	return {
+		next() {
+			const ms = Math.max(clock.now(), lastMs);
+			// 12 bits of counter after the time keep ids of one millisecond in order; it overflows into the time.
+			if (ms === lastMs) sequence += 1;
+			else sequence = take(2).readUInt16BE(0) & 0x7ff;
+			lastMs = ms;
+			if (sequence > 0xfff) {
+				sequence = 0;
+				lastMs += 1;
+			}
+			const bytes = Buffer.allocUnsafe(16);
+			bytes.writeUIntBE(Math.floor(lastMs), 0, 6);
+			bytes.writeUInt16BE(0x7000 | sequence, 6);
+			take(8).copy(bytes, 8);
+			bytes[8] = 0x80 | ((bytes[8] as number) & 0x3f);
+			return format(bytes);
+		},
+		random32: () => take(4).readUInt32BE(0),
+	};
+}
+
+/** The same id for the same parts, always: for envelopes made from events that have an id of their own. */
+export function deriveId(...parts: readonly string[]): string {
+	const bytes = createHash("sha256").update(JSON.stringify(parts)).digest();
+	bytes[6] = 0x80 | ((bytes[6] as number) & 0x0f);
+	bytes[8] = 0x80 | ((bytes[8] as number) & 0x3f);
+	return format(bytes);
+}

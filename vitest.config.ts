@@ -1,0 +1,13 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+	resolve: { conditions: ["mcp-fanout-source", "node", "import", "default"] },
+	ssr: { resolve: { conditions: ["mcp-fanout-source", "node", "import", "default"] } },
+	test: {
+		include: ["test/**/*.test.ts"],
+		testTimeout: 30_000,
+		hookTimeout: 120_000,
+		retry: 0,
+		maxWorkers: 2,
+	},
+});
