@@ -1,0 +1,204 @@
+/**
+ * The one file that loads AWS's client library: lazily and by `require`, so that importing the package loads none of
+ * it, and so that inside Lambda (where NODE_PATH names the runtime's own copy) it is found without being bundled.
+ * One keep-alive client per service and region. Retries are the caller's: the clients try at most twice.
+ */
+import { createHash, createHmac, type Hash, type Hmac } from "node:crypto";
+import { createRequire } from "node:module";
+import type * as Management from "@aws-sdk/client-apigatewaymanagementapi";
+import type * as Dynamo from "@aws-sdk/client-dynamodb";
+import type * as Secrets from "@aws-sdk/client-secrets-manager";
+import type * as Sns from "@aws-sdk/client-sns";
+import type * as Sqs from "@aws-sdk/client-sqs";
+import type * as Document from "@aws-sdk/lib-dynamodb";
+import type * as Signature from "@smithy/signature-v4";
+import { FanoutError } from "../../core/errors.ts";
+
+/** Attempts per call, the first included: queues and lanes above retry with their own order and deadline. */
+export const CLIENT_ATTEMPTS = 2;
+/** Sockets per client and host: posts to connections go out in parallel, and the library's default is 50. */
+export const MAX_SOCKETS = 512;
+export const CONNECT_TIMEOUT_MS = 2_000;
+export const REQUEST_TIMEOUT_MS = 10_000;
+
+interface Modules {
+	"@aws-sdk/client-dynamodb": typeof Dynamo;
+	"@aws-sdk/lib-dynamodb": typeof Document;
+	"@aws-sdk/client-sqs": typeof Sqs;
+	"@aws-sdk/client-sns": typeof Sns;
+	"@aws-sdk/client-secrets-manager": typeof Secrets;
+	"@aws-sdk/client-apigatewaymanagementapi": typeof Management;
+	"@smithy/signature-v4": typeof Signature;
+}
+
+// A bundle in CommonJS form has no import.meta.url; the working directory then serves as the place to look from.
+const requireFrom = createRequire(import.meta.url || `file://${process.cwd()}/`);
+
+function load<Name extends keyof Modules>(name: Name): Modules[Name] {
+	try {
+		return requireFrom(name) as Modules[Name];
+	} catch (cause) {
+		throw new FanoutError(
+			"DependencyMissing",
+			`the aws transport needs ${name}, which could not be loaded: install it beside mcp-fanout (Lambda's Node.js runtimes carry it)`,
+			{ cause, data: { module: name } },
+		);
+	}
+}
+
+/** The client modules (commands and exceptions), each loaded when first touched. */
+export const aws = {
+	get dynamo() {
+		return load("@aws-sdk/client-dynamodb");
+	},
+	get document() {
+		return load("@aws-sdk/lib-dynamodb");
+	},
+	get sqs() {
+		return load("@aws-sdk/client-sqs");
+	},
+	get sns() {
+		return load("@aws-sdk/client-sns");
+	},
+	get secrets() {
+		return load("@aws-sdk/client-secrets-manager");
+	},
+	get management() {
+		return load("@aws-sdk/client-apigatewaymanagementapi");
+	},
+	get signature() {
+		return load("@smithy/signature-v4");
+	},
+};
+
+export type DynamoClient = Document.DynamoDBDocumentClient;
+export type SqsClient = Sqs.SQSClient;
+export type SnsClient = Sns.SNSClient;
+export type SecretsClient = Secrets.SecretsManagerClient;
+export type ManagementClient = Management.ApiGatewayManagementApiClient;
+export interface Credentials {
+	readonly accessKeyId: string;
+	readonly secretAccessKey: string;
+	readonly sessionToken?: string;
+}
+
+export interface AwsClientsOptions {
+	/** The own region. */
+	readonly region: string;
+	/** Replaces every service's endpoint; the library also reads AWS_ENDPOINT_URL by itself. */
+	readonly endpoint?: string | undefined;
+	readonly credentials?: Credentials | undefined;
+}
+
+export interface AwsClients {
+	readonly region: string;
+	dynamo(region?: string): DynamoClient;
+	sqs(region?: string): SqsClient;
+	sns(region?: string): SnsClient;
+	secrets(region?: string): SecretsClient;
+	/** `endpoint` is an API's @connections address (https://…/stage). */
+	management(endpoint: string): ManagementClient;
+	/** A WebSocket address of an API with IAM authorisation, signed for one handshake within `seconds`. */
+	signSocket(url: string, seconds: number): Promise<string>;
+	/** Idempotent; closes every socket. */
+	close(): void;
+}
+
+export function createAwsClients(options: AwsClientsOptions): AwsClients {
+	const made = new Map<string, { destroy(): void }>();
+	const config = (region: string, endpoint: string | undefined = options.endpoint) => ({
+		region,
+		maxAttempts: CLIENT_ATTEMPTS,
+		requestHandler: {
+			connectionTimeout: CONNECT_TIMEOUT_MS,
+			requestTimeout: REQUEST_TIMEOUT_MS,
+			httpAgent: { keepAlive: true, maxSockets: MAX_SOCKETS },
+			httpsAgent: { keepAlive: true, maxSockets: MAX_SOCKETS },
+		},
+		...(endpoint === undefined ? {} : { endpoint }),
+		...(options.credentials === undefined ? {} : { credentials: options.credentials }),
+	});
+	const once = <Client extends { destroy(): void }>(key: string, make: () => Client): Client => {
+		const known = made.get(key) as Client | undefined;
+		if (known !== undefined) return known;
+		const client = make();
+		made.set(key, client);
+		return client;
+	};
+	const sqs = (region = options.region) => once(`sqs ${region}`, () => new aws.sqs.SQSClient(config(region)));
+	return {
+		region: options.region,
+		dynamo: (region = options.region) =>
+			once(`dynamo ${region}`, () => {
+				const base = new aws.dynamo.DynamoDBClient(config(region));
+				const client = aws.document.DynamoDBDocumentClient.from(base, {
+					marshallOptions: { removeUndefinedValues: true },
+				});
+				// The document client's own destroy leaves the sockets of the client it wraps open.
+				const destroy = client.destroy.bind(client);
+				client.destroy = () => {
+					destroy();
+					base.destroy();
+				};
+				return client;
+			}),
+		sqs,
+		sns: (region = options.region) => once(`sns ${region}`, () => new aws.sns.SNSClient(config(region))),
+		secrets: (region = options.region) =>
+			once(`secrets ${region}`, () => new aws.secrets.SecretsManagerClient(config(region))),
+		management: (endpoint) =>
+			once(
+				`management ${endpoint}`,
+				() => new aws.management.ApiGatewayManagementApiClient(config(options.region, endpoint)),
+			),
+		async signSocket(url, seconds) {
+			const { hostname, host, pathname, protocol } = new URL(url);
+			const signer = new aws.signature.SignatureV4({
+				service: "execute-api",
+				region: options.region,
+				// Any client's provider: it refreshes credentials before they end.
+				credentials: sqs().config.credentials,
+				sha256: Sha256,
+			});
+			const request = { method: "GET", protocol, hostname, path: pathname, headers: { host } };
+			const { query = {} } = await signer.presign({ ...request, query: {} }, { expiresIn: seconds });
+			const signed = new URL(url);
+			for (const [name, value] of Object.entries(query)) signed.searchParams.set(name, String(value));
+			return signed.href;
+		},
+		close() {
+			for (const client of made.values()) client.destroy();
+			made.clear();
+		},
+	};
+}
+
+const bytesOf = (view: ArrayBufferView): Uint8Array => new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+
+/** SHA-256 and HMAC-SHA-256 in the shape that the signer takes. */
+class Sha256 {
+	readonly #hash: Hash | Hmac;
+
+	constructor(secret?: string | ArrayBuffer | ArrayBufferView) {
+		if (secret === undefined) this.#hash = createHash("sha256");
+		else if (typeof secret === "string") this.#hash = createHmac("sha256", secret);
+		else this.#hash = createHmac("sha256", ArrayBuffer.isView(secret) ? bytesOf(secret) : new Uint8Array(secret));
+	}
+
+	update(data: string | Uint8Array): void {
+		this.#hash.update(data);
+	}
+
+	async digest(): Promise<Uint8Array> {
+		return this.#hash.digest();
+	}
+
+	reset(): void {
+		throw new Error("a hash of the signer is used once");
+	}
+}
+
+/** True when a call failed by the service's exception of this name. */
+export function isAwsError(error: unknown, ...names: readonly string[]): boolean {
+	return error instanceof Error && names.includes(error.name);
+}
