@@ -1,0 +1,103 @@
+/**
+ * One channel's log: a ring of dense offsets. `base` is the highest offset that is gone (0: nothing ever was), and
+ * `baseAt` the time of the newest event that is gone, so that a reader is told `retention` exactly when something
+ * after its position, or inside its window, is no longer here. Plain data and functions: there may be 100,000.
+ */
+import type { Channel } from "../../core/channel.ts";
+import { NO_EPOCH, type Position } from "../../core/position.ts";
+import type { Ask, Bounds, Entry, Page, Verdict } from "../../core/transport.ts";
+
+export interface Kept extends Entry {
+	readonly id: string;
+	/** When it was accepted; never less than the one before, whatever the wall clock does. */
+	readonly at: number;
+	readonly bytes: number;
+}
+
+export interface Log {
+	readonly channel: Channel;
+	readonly ids: Map<string, Kept>;
+	base: number;
+	baseAt: number;
+	kept: Kept[];
+	/** Index of the oldest event in `kept`: dropping is cheap, and the array is compacted now and then. */
+	head: number;
+	followed: boolean;
+}
+
+export function createLog(channel: Channel, base: number, baseAt: number): Log {
+	return { channel, ids: new Map(), base, baseAt, kept: [], head: 0, followed: false };
+}
+
+export function countOf(log: Log): number {
+	return log.kept.length - log.head;
+}
+
+export function endOf(log: Log): number {
+	return log.base + countOf(log);
+}
+
+export function lastAtOf(log: Log): number {
+	return countOf(log) === 0 ? log.baseAt : (log.kept.at(-1) as Kept).at;
+}
+
+export function endPosition(log: Log, epoch: string): Position {
+	return countOf(log) === 0 ? { epoch, offset: BigInt(log.base) } : (log.kept.at(-1) as Kept).position;
+}
+
+export function boundsOf(log: Log, epoch: string): Bounds {
+	const end = endPosition(log, epoch);
+	return { oldest: log.kept[log.head]?.position ?? end, end };
+}
+
+export function append(log: Log, event: Kept): void {
+	log.kept.push(event);
+	log.ids.set(event.id, event);
+}
+
+/** Drops the oldest event; gives its size. */
+export function dropOldest(log: Log): number {
+	const event = log.kept[log.head] as Kept;
+	log.head += 1;
+	log.base += 1;
+	log.baseAt = event.at;
+	log.ids.delete(event.id);
+	if (log.head === log.kept.length || (log.head >= 16 && log.head * 8 >= log.kept.length)) {
+		log.kept = log.kept.slice(log.head);
+		log.head = 0;
+	}
+	return event.bytes;
+}
+
+function firstSince(log: Log, sinceMs: number): number {
+	let low = log.head;
+	let high = log.kept.length;
+	while (low < high) {
+		const middle = (low + high) >>> 1;
+		if ((log.kept[middle] as Kept).at < sinceMs) low = middle + 1;
+		else high = middle;
+	}
+	return low;
+}
+
+function start(log: Log, from: Ask["from"], epoch: string): { index: number; verdict: Verdict } {
+	const lossy = log.base > 0;
+	if ("sinceMs" in from) {
+		const verdict = lossy && log.baseAt >= from.sinceMs ? "retention" : "whole";
+		return { index: firstSince(log, from.sinceMs), verdict };
+	}
+	const beginning = from.epoch === NO_EPOCH && from.offset === 0n;
+	if (beginning) return { index: log.head, verdict: lossy ? "retention" : "whole" };
+	// A position after the end was given by a log that this one is not, whatever its epoch says.
+	if (from.epoch !== epoch || from.offset > BigInt(endOf(log))) return { index: log.head, verdict: "epoch" };
+	const offset = Number(from.offset);
+	if (offset < log.base) return { index: log.head, verdict: "retention" };
+	return { index: log.head + (offset - log.base), verdict: "whole" };
+}
+
+export function pageOf(log: Log, ask: Ask, epoch: string): Page {
+	const { index, verdict } = start(log, ask.from, epoch);
+	const limit = Math.max(1, Math.floor(ask.limit));
+	const entries = log.kept.slice(index, index + limit);
+	return { channel: ask.channel, entries, more: index + entries.length < log.kept.length, verdict };
+}

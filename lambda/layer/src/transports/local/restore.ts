@@ -1,0 +1,34 @@
+/** Puts what a store kept back on the shelf, under today's bounds. */
+import { parseChannel } from "../../core/channel.ts";
+import { decodeEnvelope, type Envelope } from "../../core/envelope.ts";
+import { asFanoutError, type FanoutError } from "../../core/errors.ts";
+import type { Kept } from "./log.ts";
+import type { Shelf } from "./shelf.ts";
+import type { Snapshot, StoredEvent } from "./store.ts";
+
+function toKept({ offset, id, at, text }: StoredEvent, epoch: string, report: (error: FanoutError) => void): Kept {
+	const position = { epoch, offset: BigInt(offset) };
+	const prev = { epoch, offset: BigInt(offset - 1) };
+	const place = { position, prev, id, at, bytes: Buffer.byteLength(text) };
+	let envelope: Envelope;
+	try {
+		envelope = decodeEnvelope(text);
+	} catch (cause) {
+		// The place stays in the log, so that streams are told `gap` and everything after it goes on.
+		report(asFanoutError(cause, "InvalidEnvelope", "a stored envelope cannot be read"));
+		return place;
+	}
+	return { ...place, envelope };
+}
+
+export function restore(shelf: Shelf, snapshot: Snapshot, report: (error: FanoutError) => void): void {
+	for (const stored of snapshot.logs) {
+		const log = shelf.open(parseChannel(stored.key));
+		log.base = stored.base;
+		log.baseAt = stored.baseAt;
+		shelf.append(
+			log,
+			stored.events.map((event) => toKept(event, snapshot.epoch, report)),
+		);
+	}
+}

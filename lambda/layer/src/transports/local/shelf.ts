@@ -1,0 +1,127 @@
+/**
+ * All logs of the local transport under their bounds. Per channel: count and age. In total: events (a log counts as
+ * one more) and bytes; the least recently used channel goes first, one that is followed never, and if only followed
+ * ones are left the least recently published of them loses the older half of its ring.
+ * An evicted channel that comes back must not look like one that never lost anything: logs made anew, and the ends
+ * reported for unknown channels, start at `floor`, the highest offset ever evicted.
+ */
+import type { Channel } from "../../core/channel.ts";
+import { append, countOf, createLog, dropOldest, endOf, type Kept, type Log, lastAtOf } from "./log.ts";
+import type { LocalLimits } from "./options.ts";
+import type { Store } from "./store.ts";
+
+export interface Shelf {
+	/** The log, made when there is none. */
+	open(channel: Channel): Log;
+	/** The log, or what it would be: an empty one at the floor that is not kept. */
+	peek(channel: Channel): Log;
+	follow(log: Log, followed: boolean): void;
+	/** Drops what is too old. */
+	expire(log: Log, now: number): void;
+	/** Makes room before events of this many bytes enter the log. */
+	makeRoom(log: Log, count: number, bytes: number): void;
+	append(log: Log, events: readonly Kept[]): void;
+	readonly floor: number;
+	stats(): { logs: number; events: number; bytes: number };
+}
+
+export function createShelf(limits: LocalLimits, store: Store, floor = 0, floorAt = 0): Shelf {
+	const idle = new Map<string, Log>();
+	const followed = new Map<string, Log>();
+	let events = 0;
+	let bytes = 0;
+	// A live Map iterator stands at the oldest entry that was not visited yet: a new one would walk every hole again.
+	let oldestIdle = idle.values();
+
+	const find = (key: string) => followed.get(key) ?? idle.get(key);
+
+	const touch = (log: Log) => {
+		const home = log.followed ? followed : idle;
+		home.delete(log.channel.key);
+		home.set(log.channel.key, log);
+	};
+
+	const drop = (log: Log, count: number) => {
+		if (count <= 0) return;
+		for (let index = 0; index < count; index += 1) bytes -= dropOldest(log);
+		events -= count;
+		store.noteDrop(log.channel.key, log.base, log.baseAt);
+	};
+
+	const evict = (log: Log) => {
+		floor = Math.max(floor, endOf(log));
+		floorAt = Math.max(floorAt, lastAtOf(log));
+		for (let index = log.head; index < log.kept.length; index += 1) bytes -= (log.kept[index] as Kept).bytes;
+		events -= countOf(log);
+		idle.delete(log.channel.key);
+		store.noteEviction(log.channel.key, floor, floorAt);
+	};
+
+	/** The least recently used log that may go, or undefined. */
+	const nextIdle = (spared: Log): Log | undefined => {
+		for (let round = 0; round < 2; round += 1) {
+			for (let step = oldestIdle.next(); !step.done; step = oldestIdle.next()) {
+				if (step.value !== spared && idle.get(step.value.channel.key) === step.value) return step.value;
+			}
+			oldestIdle = idle.values();
+		}
+		return undefined;
+	};
+
+	const over = (moreEvents: number, moreBytes: number) =>
+		events + idle.size + followed.size + moreEvents > limits.maxEvents || bytes + moreBytes > limits.maxBytes;
+
+	const shrink = (spared: Log, moreEvents: number, moreBytes: number) => {
+		while (over(moreEvents, moreBytes)) {
+			const log = nextIdle(spared);
+			if (log === undefined) break;
+			evict(log);
+		}
+		if (!over(moreEvents, moreBytes)) return;
+		for (const log of [...followed.values(), spared]) {
+			while (countOf(log) > 0 && over(moreEvents, moreBytes)) drop(log, Math.ceil(countOf(log) / 2));
+		}
+	};
+
+	return {
+		open(channel) {
+			let log = find(channel.key);
+			if (log === undefined) {
+				log = createLog(channel, floor, floorAt);
+				idle.set(channel.key, log);
+				shrink(log, 0, 0);
+			}
+			touch(log);
+			return log;
+		},
+		peek: (channel) => find(channel.key) ?? createLog(channel, floor, floorAt),
+		follow(log, value) {
+			(log.followed ? followed : idle).delete(log.channel.key);
+			log.followed = value;
+			touch(log);
+		},
+		expire(log, now) {
+			let count = 0;
+			const oldest = now - limits.retentionMs;
+			while (log.head + count < log.kept.length && (log.kept[log.head + count] as Kept).at <= oldest) count += 1;
+			drop(log, count);
+		},
+		makeRoom(log, count, size) {
+			drop(log, Math.min(countOf(log), countOf(log) + count - limits.maxEventsPerChannel));
+			shrink(log, Math.min(count, limits.maxEventsPerChannel), size);
+		},
+		append(log, more) {
+			for (const event of more) {
+				append(log, event);
+				bytes += event.bytes;
+			}
+			events += more.length;
+			drop(log, countOf(log) - limits.maxEventsPerChannel);
+			if (over(0, 0)) shrink(log, 0, 0);
+		},
+		get floor() {
+			return floor;
+		},
+		stats: () => ({ logs: idle.size + followed.size, events, bytes }),
+	};
+}

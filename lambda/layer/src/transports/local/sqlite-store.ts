@@ -1,0 +1,207 @@
+/**
+ * The local transport's store in a SQLite file (`node:sqlite`, loaded only when a file is asked for). WAL with
+ * `synchronous = FULL`: an accepted event is on the disk, so an epoch never outlives what was accepted under it.
+ * The lock is exclusive and held until `close`: two processes on one file would hand out one lane's offsets twice.
+ */
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+import { asFanoutError, FanoutError } from "../../core/errors.ts";
+import type { Snapshot, Store, StoredEvent, StoredLog } from "./store.ts";
+
+/** "mcpf": tells our files from other applications' databases. */
+const APPLICATION_ID = 0x6d637066;
+const SCHEMA_VERSION = 1;
+const SQLITE_BUSY = 5;
+const SCHEMA = `
+	CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+	CREATE TABLE logs (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, base INTEGER NOT NULL, base_at INTEGER NOT NULL) STRICT;
+	CREATE TABLE events (log INTEGER NOT NULL, n INTEGER NOT NULL, id TEXT NOT NULL, at INTEGER NOT NULL, envelope TEXT NOT NULL,
+		PRIMARY KEY (log, n)) STRICT, WITHOUT ROWID;
+	PRAGMA application_id = ${APPLICATION_ID};
+	PRAGMA user_version = ${SCHEMA_VERSION};
+`;
+
+function openFile(file: string): DatabaseSync {
+	const sqlite = process.getBuiltinModule("node:sqlite");
+	if (sqlite === undefined) {
+		throw new FanoutError("DependencyMissing", "local.file needs node:sqlite, which Node has since 22.13");
+	}
+	return new sqlite.DatabaseSync(file, { timeout: 0 });
+}
+
+function number(db: DatabaseSync, sql: string): number {
+	return Number(Object.values(db.prepare(sql).get() ?? {})[0]);
+}
+
+function text(db: DatabaseSync, sql: string): string {
+	return String(Object.values(db.prepare(sql).get() ?? {})[0]);
+}
+
+function prepareFile(db: DatabaseSync, file: string): void {
+	db.exec("PRAGMA locking_mode = EXCLUSIVE");
+	const application = number(db, "PRAGMA application_id");
+	const version = number(db, "PRAGMA user_version");
+	const empty = number(db, "SELECT count(*) FROM sqlite_schema") === 0;
+	if (!empty && application !== APPLICATION_ID) {
+		throw new FanoutError(
+			"ConfigInvalid",
+			`local.file ${file} is another application's database; name a file of its own`,
+		);
+	}
+	if (!empty && version !== SCHEMA_VERSION) {
+		throw new FanoutError(
+			"ConfigInvalid",
+			`local.file ${file} has schema version ${version}; this release reads ${SCHEMA_VERSION}`,
+		);
+	}
+	db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
+	if (empty) db.exec(`BEGIN IMMEDIATE; ${SCHEMA} COMMIT;`);
+	const check = text(db, "PRAGMA quick_check(1)");
+	if (check !== "ok") throw new Error(`integrity check: ${check}`);
+}
+
+function openError(file: string, cause: unknown): FanoutError {
+	if ((cause as { errcode?: number }).errcode === SQLITE_BUSY) {
+		return new FanoutError("TransportUnavailable", `local.file ${file} is in use by another process`, {
+			cause,
+			retryable: true,
+		});
+	}
+	return asFanoutError(
+		cause,
+		"TransportUnavailable",
+		`local.file ${file} cannot be opened; if it is damaged, move it away`,
+	);
+}
+
+/** What is in the file; a log with a hole is trusted only after the hole. */
+function load(db: DatabaseSync, fresh: { epoch: string; instance: string }): Snapshot {
+	const insert = db.prepare("INSERT OR IGNORE INTO meta (name, value) VALUES (?, ?)");
+	const values: Record<string, string> = { epoch: fresh.epoch, instance: fresh.instance, floor: "0", floorAt: "0" };
+	for (const [name, value] of Object.entries(values)) insert.run(name, value);
+	for (const row of db.prepare("SELECT name, value FROM meta").all()) values[String(row.name)] = String(row.value);
+
+	const logs = new Map<number, { key: string; base: number; baseAt: number; events: StoredEvent[] }>();
+	for (const row of db.prepare("SELECT id, key, base, base_at FROM logs").all()) {
+		logs.set(Number(row.id), { key: String(row.key), base: Number(row.base), baseAt: Number(row.base_at), events: [] });
+	}
+	for (const row of db.prepare("SELECT log, n, id, at, envelope FROM events ORDER BY log, n").iterate()) {
+		const log = logs.get(Number(row.log));
+		const offset = Number(row.n);
+		if (log === undefined || offset <= log.base) continue;
+		const event = { offset, id: String(row.id), at: Number(row.at), text: String(row.envelope) };
+		if (offset !== log.base + log.events.length + 1) {
+			log.base = offset - 1;
+			log.baseAt = Math.max(log.baseAt, event.at);
+			log.events = [];
+		}
+		log.events.push(event);
+	}
+	const usedAt = (log: StoredLog) => log.events.at(-1)?.at ?? log.baseAt;
+	return {
+		epoch: values.epoch as string,
+		instance: values.instance as string,
+		floor: Number(values.floor),
+		floorAt: Number(values.floorAt),
+		logs: [...logs.values()].sort((a, b) => usedAt(a) - usedAt(b)),
+	};
+}
+
+interface Statements {
+	readonly log: StatementSync;
+	readonly event: StatementSync;
+	readonly trim: StatementSync;
+	readonly clear: StatementSync;
+	readonly forget: StatementSync;
+	readonly meta: StatementSync;
+}
+
+function prepareStatements(db: DatabaseSync): Statements {
+	return {
+		log: db.prepare(
+			"INSERT INTO logs (key, base, base_at) VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET base = excluded.base, base_at = excluded.base_at RETURNING id",
+		),
+		event: db.prepare("INSERT INTO events (log, n, id, at, envelope) VALUES (?, ?, ?, ?, ?)"),
+		trim: db.prepare("DELETE FROM events WHERE log = ? AND n <= ?"),
+		clear: db.prepare("DELETE FROM events WHERE log = (SELECT id FROM logs WHERE key = ?)"),
+		forget: db.prepare("DELETE FROM logs WHERE key = ?"),
+		meta: db.prepare("UPDATE meta SET value = ? WHERE name = ?"),
+	};
+}
+
+export function createSqliteStore(file: string): Store {
+	let db: DatabaseSync | undefined;
+	let statements: Statements | undefined;
+	const drops = new Map<string, { base: number; baseAt: number }>();
+	const evictions = new Set<string>();
+	let floor: { floor: number; floorAt: number } | undefined;
+
+	const writeNoted = (to: Statements) => {
+		for (const key of evictions) {
+			to.clear.run(key);
+			to.forget.run(key);
+		}
+		for (const [key, { base, baseAt }] of drops) to.trim.run(Number(to.log.get(key, base, baseAt)?.id), base);
+		if (floor === undefined) return;
+		to.meta.run(String(floor.floor), "floor");
+		to.meta.run(String(floor.floorAt), "floorAt");
+	};
+
+	const transaction = (work: (to: Statements) => void) => {
+		if (db === undefined || statements === undefined) throw new FanoutError("Closed", `local.file ${file} is closed`);
+		try {
+			db.exec("BEGIN IMMEDIATE");
+			writeNoted(statements);
+			work(statements);
+			db.exec("COMMIT");
+		} catch (cause) {
+			if (db.isTransaction) db.exec("ROLLBACK");
+			throw asFanoutError(cause, "TransportUnavailable", `local.file ${file} cannot be written`, true);
+		}
+		evictions.clear();
+		drops.clear();
+		floor = undefined;
+	};
+
+	return {
+		durability: "disk",
+		open(fresh) {
+			try {
+				db = openFile(file);
+				prepareFile(db, file);
+				const snapshot = load(db, fresh);
+				statements = prepareStatements(db);
+				return snapshot;
+			} catch (cause) {
+				db?.close();
+				db = undefined;
+				throw openError(file, cause);
+			}
+		},
+		append(key, base, baseAt, events) {
+			transaction((to) => {
+				const log = Number(to.log.get(key, base, baseAt)?.id);
+				for (const { offset, id, at, text: envelope } of events) to.event.run(log, offset, id, at, envelope);
+			});
+		},
+		noteDrop(key, base, baseAt) {
+			drops.set(key, { base, baseAt });
+		},
+		noteEviction(key, floorOffset, floorAt) {
+			drops.delete(key);
+			evictions.add(key);
+			floor = { floor: floorOffset, floorAt };
+		},
+		settle() {
+			if (floor !== undefined) transaction(() => {});
+		},
+		close() {
+			if (db === undefined) return;
+			try {
+				if (drops.size + evictions.size > 0) transaction(() => {});
+			} finally {
+				db.close();
+				db = undefined;
+			}
+		},
+	};
+}

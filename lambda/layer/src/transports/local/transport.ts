@@ -1,0 +1,160 @@
+/**
+ * The local transport: ordered logs in this process, in memory or in a SQLite file. Publishing is synchronous up to
+ * the hand-over: when `publish` returns its promise, the channel's subscriber has the entries. It loses nothing, so it
+ * never calls `suspect`, and it always knows its epoch: the end of a channel that it has no log of is its floor.
+ */
+import type { Channel } from "../../core/channel.ts";
+import type { Clock } from "../../core/clock.ts";
+import type { Envelope } from "../../core/envelope.ts";
+import { asFanoutError, FanoutError } from "../../core/errors.ts";
+import type { Ids } from "../../core/ids.ts";
+import { epochOf, type Position } from "../../core/position.ts";
+import type { Outcome, Subscriber, Transport, TransportHost } from "../../core/transport.ts";
+import { checkBatch, planBatch, refuse, toStored } from "./batch.ts";
+import { createFollowers } from "./followers.ts";
+import { boundsOf, endPosition, type Log, pageOf } from "./log.ts";
+import { type LocalOptions, MAX_BATCH, resolveLimits } from "./options.ts";
+import { restore } from "./restore.ts";
+import { createShelf } from "./shelf.ts";
+import { createSqliteStore } from "./sqlite-store.ts";
+import { createMemoryStore } from "./store.ts";
+
+export interface LocalParts {
+	readonly clock: Clock;
+	readonly ids: Ids;
+	readonly instanceId: string;
+}
+
+/** Nothing is ever lost here, so the engine needs no end checks; this only bounds how rarely it may make one. */
+const END_CHECK_MS = 60_000;
+
+export function createLocalTransport(options: LocalOptions, { clock, ids, instanceId }: LocalParts): Transport {
+	const limits = resolveLimits(options);
+	const store = options.file === undefined ? createMemoryStore() : createSqliteStore(options.file);
+	let host: TransportHost | undefined;
+	const followers = createFollowers((event) => host?.report(event));
+	let shelf = createShelf(limits, store);
+	let state: "new" | "started" | "closed" = "new";
+	let epoch = "";
+	let place = options.file === undefined ? `local/${instanceId}` : undefined;
+
+	const unusable = (signal?: AbortSignal): FanoutError | undefined => {
+		if (state === "new") return new FanoutError("TransportUnavailable", "the local transport is not started");
+		if (state === "closed") return new FanoutError("Closed", "the local transport is closed");
+		if (signal?.aborted) return new FanoutError("Aborted", "the call was aborted", { cause: signal.reason });
+		return undefined;
+	};
+
+	const insist = (signal?: AbortSignal) => {
+		const error = unusable(signal);
+		if (error !== undefined) throw error;
+	};
+
+	/** The channel's log as of now; one that does not exist is empty at the floor, and is not made. */
+	const current = (channel: Channel): Log => {
+		const log = shelf.peek(channel);
+		shelf.expire(log, clock.now());
+		return log;
+	};
+
+	const publish = (channel: Channel, batch: readonly Envelope[], signal: AbortSignal): Outcome[] => {
+		const refusal = unusable(signal);
+		if (refusal !== undefined) return refuse(batch.length, refusal);
+		const { good, error } = checkBatch(channel, batch, limits.maxPayloadBytes);
+		const rest = error === undefined ? [] : refuse(batch.length - good, error);
+		// Bad input makes no log: whoever can only send bad input could otherwise evict everyone else's.
+		if (good === 0) return rest;
+		const log = shelf.open(channel);
+		shelf.expire(log, clock.now());
+		const { outcomes, fresh, bytes } = planBatch(log, batch.slice(0, good), clock.now(), epoch, store.durability);
+		if (fresh.length > 0) {
+			shelf.makeRoom(log, fresh.length, bytes);
+			try {
+				store.append(channel.key, log.base, log.baseAt, fresh.map(toStored));
+			} catch (cause) {
+				const failure = asFanoutError(cause, "TransportUnavailable", "the local store failed", true);
+				return refuse(batch.length, failure);
+			}
+			shelf.append(log, fresh);
+			followers.hand(channel, fresh);
+		}
+		return error === undefined ? outcomes : outcomes.concat(rest);
+	};
+
+	const follow = (channel: Channel, subscriber: Subscriber): { end: Position; close: () => void } => {
+		insist();
+		const log = shelf.open(channel);
+		shelf.expire(log, clock.now());
+		store.settle();
+		const close = followers.add(channel, subscriber, () => shelf.follow(log, false));
+		shelf.follow(log, true);
+		return { end: endPosition(log, epoch), close };
+	};
+
+	return {
+		name: "local",
+		get place() {
+			if (place === undefined) {
+				throw new FanoutError(
+					"TransportUnavailable",
+					"the place of a local transport with a file is known after start",
+				);
+			}
+			return place;
+		},
+		capabilities: {
+			reach: "process",
+			replay: true,
+			dedupMs: limits.retentionMs,
+			endCheckMs: END_CHECK_MS,
+			retentionMs: limits.retentionMs,
+			batch: { count: MAX_BATCH, bytes: limits.maxBytes },
+			positionAtAccept: true,
+			maxPayloadBytes: limits.maxPayloadBytes,
+		},
+		async start(to, signal) {
+			if (state !== "new") throw new FanoutError("Closed", "a local transport starts once");
+			if (signal.aborted) throw new FanoutError("Aborted", "the start was aborted", { cause: signal.reason });
+			const name = () => ids.random32().toString(16).padStart(8, "0");
+			const instance = options.file === undefined ? instanceId : name() + name();
+			const snapshot = store.open({ epoch: epochOf(ids.random32()), instance });
+			host = to;
+			epoch = snapshot.epoch;
+			place = `local/${snapshot.instance}`;
+			shelf = createShelf(limits, store, snapshot.floor, snapshot.floorAt);
+			restore(shelf, snapshot, (error) => to.report({ kind: "error", error }));
+			state = "started";
+		},
+		publish: async (channel, batch, _options, signal) => publish(channel, batch, signal),
+		subscribe(channel, subscriber) {
+			try {
+				const { end, close } = follow(channel, subscriber);
+				return { ready: Promise.resolve(end), close };
+			} catch (cause) {
+				const ready = Promise.reject(asFanoutError(cause, "TransportUnavailable", "the channel cannot be followed"));
+				// Whoever waits for it sees it; whoever closed first must not bring the process down.
+				ready.catch(() => {});
+				return { ready, close() {} };
+			}
+		},
+		async *read(asks, signal) {
+			for (const ask of asks) {
+				insist(signal);
+				store.settle();
+				yield pageOf(current(ask.channel), ask, epoch);
+			}
+		},
+		async ends(channels, signal) {
+			insist(signal);
+			store.settle();
+			return channels.map((channel) => boundsOf(current(channel), epoch));
+		},
+		async close() {
+			if (state === "closed") return;
+			state = "closed";
+			followers.clear();
+			shelf = createShelf(limits, store);
+			store.close();
+		},
+	};
+}
