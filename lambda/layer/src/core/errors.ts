@@ -13,6 +13,7 @@ export type FanoutErrorCode =
 	| "InvalidChannel"
 	| "InvalidCursor"
 	| "InvalidEnvelope"
+	| "InvalidFilter"
 	| "InvalidMessage"
 	| "PayloadTooLarge"
 	| "QueueFull"

@@ -1,0 +1,243 @@
+/**
+ * One client stream, whatever carries it: opening, open, ended, released. It is the engine's sink: it never blocks and
+ * never throws. While its wire takes what it gets, frames go to the wire as text and leave once per turn of the event
+ * loop; while the wire pushes back they wait in a bounded queue, and when that is full the stream ends with
+ * `slow-consumer`. An ended stream writes its end frame, and its wire has `endGraceMs` to take it.
+ */
+import type { Channel } from "../core/channel.ts";
+import type { Clock, Timer } from "../core/clock.ts";
+import type { Envelope } from "../core/envelope.ts";
+import { FanoutError } from "../core/errors.ts";
+import type { Reason, Sink } from "../deliver/sink.ts";
+import { compileFilter, type Filter } from "./filter.ts";
+import { type Encoding, messageJson } from "./frames.ts";
+import type { ClientStream, Feed, StreamChange, StreamLimits, StreamOptions } from "./port.ts";
+import { FrameQueue, invalidationKey, type QueuedFrame } from "./queue.ts";
+
+/** What carries frames to one client. It calls `drained` after it pushed back, and `gone` once it is let go. */
+export interface Wire {
+	/** Characters appended and not flushed. */
+	readonly size: number;
+	append(frame: string): void;
+	/** Hands over what was appended; false when the connection pushes back. */
+	flush(): boolean;
+	beat(): void;
+	/** Ends politely, after what was flushed. */
+	finish(reason: Reason): void;
+	/** Lets go at once. */
+	destroy(): void;
+}
+
+/** What a stream needs of its hub. */
+export interface StreamHost {
+	readonly clock: Clock;
+	readonly limits: StreamLimits;
+	/** Calls the stream's `flush` at the end of this turn. */
+	soon(stream: HubStream): void;
+	released(stream: HubStream): void;
+	follow(channels: readonly Channel[]): void;
+	unfollow(channels: readonly Channel[]): void;
+}
+
+export class HubStream implements ClientStream, Sink {
+	readonly id: string;
+	/** Set by the hub while the stream waits for the turn's flush. */
+	isDirty = false;
+	readonly #host: StreamHost;
+	readonly #encoding: Encoding;
+	readonly #isCoalescing: boolean;
+	readonly #hasCursorFrames: boolean;
+	#channels: readonly Channel[];
+	#filter: Filter | undefined;
+	#isEnded = false;
+	#isReleased = false;
+	#reason: Reason = "closed";
+	#wire: Wire | undefined;
+	#feed: Feed | undefined;
+	#queue: FrameQueue | undefined;
+	/** Since when the wire takes nothing; undefined while it does. */
+	#blockedAt: number | undefined;
+	#linger: Timer | undefined;
+	#closed: PromiseWithResolvers<Reason> | undefined;
+
+	constructor(host: StreamHost, id: string, encoding: Encoding, options: StreamOptions) {
+		this.#filter = compileFilter(options.filter);
+		this.#host = host;
+		this.id = id;
+		this.#encoding = encoding;
+		this.#isCoalescing = options.coalesce ?? false;
+		this.#hasCursorFrames = options.cursorFrames ?? true;
+		this.#channels = options.channels;
+		// What the feed shows before the wire is there waits in the queue.
+		this.#blockedAt = host.clock.monotonic();
+		host.follow(this.#channels);
+	}
+
+	get opened(): Promise<void> {
+		return this.#feed?.opened ?? Promise.reject(new FanoutError("Closed", "the stream was never opened"));
+	}
+
+	get closed(): Promise<Reason> {
+		this.#closed ??= Promise.withResolvers();
+		if (this.#isReleased) this.#closed.resolve(this.#reason);
+		return this.#closed.promise;
+	}
+
+	/** The feed behind the stream; it may have called the sink already. */
+	feedBy(feed: Feed): void {
+		this.#feed = feed;
+		// The caller reads the error from `opened`; the client is told that what follows is not promised.
+		feed.opened.catch(() => this.end("gap"));
+		if (this.#isEnded) feed.close();
+	}
+
+	attach(wire: Wire): void {
+		this.#wire = wire;
+		if (this.#isReleased) wire.destroy();
+		else if (this.#isEnded) this.#finish(wire);
+		else this.drained();
+	}
+
+	deliver(envelope: Envelope, cursor: string | undefined): void {
+		if (this.#isEnded) return;
+		if (this.#filter !== undefined && !this.#filter(envelope.message)) return;
+		const json = messageJson(envelope);
+		if (this.#blockedAt === undefined && this.#queue === undefined && !this.#isCoalescing) {
+			this.#append(this.#encoding.message(json, cursor));
+		} else {
+			this.#enqueue(json, cursor, true, this.#isCoalescing ? invalidationKey(envelope.message) : undefined);
+		}
+	}
+
+	mark(reason: "gap" | "retention" | "epoch", cursor: string): void {
+		this.#show(this.#encoding.mark(reason, cursor));
+	}
+
+	cursor(cursor: string): void {
+		if (this.#hasCursorFrames) this.#show(this.#encoding.cursor(cursor));
+	}
+
+	end(reason: Reason): void {
+		if (reason !== "slow-consumer") this.flush();
+		if (this.#isEnded) return;
+		this.#stop(reason);
+		if (this.#wire !== undefined) this.#finish(this.#wire);
+	}
+
+	async update(change: StreamChange): Promise<void> {
+		const feed = this.#feed;
+		if (this.#isEnded || feed === undefined) throw new FanoutError("Closed", "the stream has ended");
+		if (change.filter !== undefined) this.#filter = compileFilter(change.filter);
+		for (const channel of change.remove ?? []) {
+			feed.remove(channel);
+			const left = this.#channels.filter(({ key }) => key !== channel.key);
+			if (left.length === this.#channels.length) continue;
+			this.#channels = left;
+			this.#host.unfollow([channel]);
+		}
+		for (const channel of change.add ?? []) {
+			await feed.add(channel);
+			if (this.#isEnded) throw new FanoutError("Closed", "the stream ended while a channel was added");
+			if (this.#channels.some(({ key }) => key === channel.key)) continue;
+			this.#channels = [...this.#channels, channel];
+			this.#host.follow([channel]);
+		}
+	}
+
+	close(): void {
+		this.end("closed");
+	}
+
+	/** The hub's turn is over: everything appended and queued goes out, as far as the wire takes it. */
+	flush(): void {
+		const wire = this.#wire;
+		if (this.#isEnded || wire === undefined || this.#blockedAt !== undefined) return;
+		do {
+			this.#queue?.drain(({ text, cursor, isMessage }) => {
+				wire.append(isMessage ? this.#encoding.message(text, cursor) : text);
+				return wire.size < this.#host.limits.maxTurnBytes;
+			});
+			if (this.#queue?.size === 0) this.#queue = undefined;
+			if (!wire.flush()) this.#blockedAt = this.#host.clock.monotonic();
+		} while (this.#queue !== undefined && this.#blockedAt === undefined && !this.#isEnded);
+	}
+
+	/** The wire takes again. */
+	drained(): void {
+		this.#blockedAt = undefined;
+		this.flush();
+	}
+
+	/** The wire has let go, for whatever reason. */
+	gone(): void {
+		if (this.#isReleased) return;
+		if (!this.#isEnded) this.#stop("closed");
+		this.#isReleased = true;
+		this.#wire = undefined;
+		this.#linger?.cancel();
+		this.#host.unfollow(this.#channels);
+		this.#host.released(this);
+		this.#closed?.resolve(this.#reason);
+	}
+
+	beat(): void {
+		if (this.#isEnded || this.#wire === undefined) return;
+		if (this.#blockedAt === undefined) {
+			this.#wire.beat();
+			this.#host.soon(this);
+		} else if (this.#host.clock.monotonic() - this.#blockedAt >= this.#host.limits.maxStallMs) {
+			this.end("slow-consumer");
+		}
+	}
+
+	/** Without a goodbye: a grace is over. */
+	destroy(): void {
+		this.#wire?.destroy();
+		this.gone();
+	}
+
+	#stop(reason: Reason): void {
+		this.#isEnded = true;
+		this.#reason = reason;
+		this.#queue = undefined;
+		this.#feed?.close();
+	}
+
+	#finish(wire: Wire): void {
+		this.#linger = this.#host.clock.after(this.#host.limits.endGraceMs, () => this.destroy());
+		wire.append(this.#encoding.end(this.#reason));
+		wire.flush();
+		wire.finish(this.#reason);
+	}
+
+	#show(frame: string): void {
+		if (this.#isEnded) return;
+		if (this.#blockedAt === undefined && this.#queue === undefined && !this.#isCoalescing) this.#append(frame);
+		else this.#enqueue(frame, undefined, false, undefined);
+	}
+
+	#append(frame: string): void {
+		const wire = this.#wire as Wire;
+		wire.append(frame);
+		// One turn may bring more than a queue may hold: it goes out early rather than growing.
+		if (wire.size >= this.#host.limits.maxTurnBytes) this.flush();
+		else this.#host.soon(this);
+	}
+
+	#enqueue(text: string, cursor: string | undefined, isMessage: boolean, key: string | undefined): void {
+		const frame = { text, cursor, isMessage };
+		if (!this.#push(frame, key)) {
+			// A coalescing stream queues within its turn too: that queue being full says nothing about its client.
+			this.flush();
+			if (this.#isEnded) return;
+			if (!this.#push(frame, key)) this.end("slow-consumer");
+		}
+		if (this.#blockedAt === undefined) this.#host.soon(this);
+	}
+
+	#push(frame: QueuedFrame, key: string | undefined): boolean {
+		const { maxQueuedFrames, maxQueuedBytes } = this.#host.limits;
+		this.#queue ??= new FrameQueue(maxQueuedFrames, maxQueuedBytes);
+		return this.#queue.push(frame, key);
+	}
+}

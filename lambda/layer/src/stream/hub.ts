@@ -1,0 +1,162 @@
+/**
+ * The hub: this process's open client streams. It refuses a stream over the cap before any work, flushes all streams
+ * that got something once per turn of the event loop, beats all hearts from one timer, and ends everything: `drain`
+ * at a jittered pace with `moved`, `close` at once with `shutdown`. After `close` no timer, socket or listener stays.
+ */
+import type { Channel } from "../core/channel.ts";
+import { type Clock, pause, systemClock, type Timer } from "../core/clock.ts";
+import { FanoutError } from "../core/errors.ts";
+import { createIds, type Ids } from "../core/ids.ts";
+import type { Reason } from "../deliver/sink.ts";
+import { HubStream, type StreamHost } from "./client-stream.ts";
+import { paceOut } from "./drain.ts";
+import type { Encoding } from "./frames.ts";
+import { DEFAULT_STREAM_LIMITS, type OpenFeed, type StreamLimits, type StreamOptions } from "./port.ts";
+
+export interface HubOptions {
+	readonly openFeed: OpenFeed;
+	readonly clock?: Clock;
+	readonly ids?: Ids;
+	readonly limits?: Partial<StreamLimits>;
+}
+
+export interface Hub {
+	/** Streams that hold a connection, ended ones that still take their last bytes included. */
+	readonly size: number;
+	/** Distinct session channels among them. */
+	readonly sessions: number;
+	/** False from the first moment of a drain. */
+	readonly isReady: boolean;
+	/** A stream without a wire: the caller attaches one in the same turn. Throws before any work when refused. */
+	open(options: StreamOptions, encoding: Encoding): HubStream;
+	/** Resolves when every stream is gone, `graceMs` at the latest. */
+	drain(options: { readonly graceMs: number }): Promise<void>;
+	close(): Promise<void>;
+}
+
+/** Hearts beat in this many shifts, so that ten thousand writes do not fall into one turn. */
+const SHIFTS = 15;
+/** The share of a drain's grace in which streams are told to go; the rest is for them to go. */
+const DRAIN_SPREAD = 0.8;
+
+export function createHub(options: HubOptions): Hub {
+	const clock = options.clock ?? systemClock;
+	const ids = options.ids ?? createIds(clock);
+	const limits: StreamLimits = { ...DEFAULT_STREAM_LIMITS, ...options.limits };
+	const streams = new Map<HubStream, number>();
+	const sessions = new Map<string, number>();
+	let dirty: HubStream[] = [];
+	let turn: NodeJS.Immediate | undefined;
+	let heart: Timer | undefined;
+	let opened = 0;
+	let shift = 0;
+	let refusal: string | undefined;
+	let whenEmpty: PromiseWithResolvers<void> | undefined;
+	let closing: Promise<void> | undefined;
+
+	const flushAll = (): void => {
+		const batch = dirty;
+		dirty = [];
+		turn = undefined;
+		for (const stream of batch) {
+			stream.isDirty = false;
+			stream.flush();
+		}
+	};
+	const beat = (): void => {
+		shift = (shift + 1) % SHIFTS;
+		heart = clock.after(limits.heartbeatMs / SHIFTS, beat);
+		for (const [stream, ownShift] of streams) if (ownShift === shift) stream.beat();
+	};
+	const count = (channels: readonly Channel[], by: 1 | -1): void => {
+		for (const { kind, key } of channels) {
+			if (kind !== "session") continue;
+			const now = (sessions.get(key) ?? 0) + by;
+			if (now > 0) sessions.set(key, now);
+			else sessions.delete(key);
+		}
+	};
+	const host: StreamHost = {
+		clock,
+		limits,
+		soon(stream) {
+			if (stream.isDirty) return;
+			stream.isDirty = true;
+			dirty.push(stream);
+			turn ??= setImmediate(flushAll);
+		},
+		released(stream) {
+			streams.delete(stream);
+			if (streams.size > 0) return;
+			heart?.cancel();
+			heart = undefined;
+			whenEmpty?.resolve();
+			whenEmpty = undefined;
+		},
+		follow: (channels) => count(channels, 1),
+		unfollow: (channels) => count(channels, -1),
+	};
+	const endAll = (reason: Reason): void => {
+		for (const stream of [...streams.keys()]) stream.end(reason);
+	};
+	/** Waits until every connection has let go; at the deadline they are destroyed. */
+	const empty = async (withinMs: number): Promise<void> => {
+		if (streams.size === 0) return;
+		whenEmpty ??= Promise.withResolvers();
+		const waiting = new AbortController();
+		await Promise.race([whenEmpty.promise, pause(clock, withinMs, waiting.signal)]);
+		waiting.abort();
+		for (const stream of [...streams.keys()]) stream.destroy();
+	};
+
+	return {
+		get size() {
+			return streams.size;
+		},
+		get sessions() {
+			return sessions.size;
+		},
+		get isReady() {
+			return refusal === undefined;
+		},
+		open(request, encoding) {
+			if (refusal !== undefined) throw new FanoutError("Closed", refusal, { retryable: true });
+			if (streams.size >= limits.maxStreams) {
+				throw new FanoutError("TooManyStreams", `${limits.maxStreams} client streams are open, the most accepted`, {
+					retryable: true,
+					data: { maxStreams: limits.maxStreams },
+				});
+			}
+			const stream = new HubStream(host, ids.next(), encoding, request);
+			opened += 1;
+			streams.set(stream, opened % SHIFTS);
+			heart ??= clock.after(limits.heartbeatMs / SHIFTS, beat);
+			const { channels, lastEventId, sinceMs } = request;
+			try {
+				const cursor = lastEventId === undefined || lastEventId === "" ? {} : { cursor: lastEventId };
+				const since = sinceMs === undefined ? {} : { sinceMs };
+				stream.feedBy(options.openFeed({ channels, ...cursor, ...since }, stream));
+			} catch (error) {
+				stream.gone();
+				throw error;
+			}
+			return stream;
+		},
+		async drain({ graceMs }) {
+			refusal ??= "this instance is draining";
+			const pace = { spreadMs: graceMs * DRAIN_SPREAD, clock, ids };
+			const stop = paceOut(streams.keys(), pace, (stream) => stream.end("moved"));
+			await empty(graceMs);
+			stop();
+		},
+		close() {
+			closing ??= (async () => {
+				refusal = "this instance has closed";
+				endAll("shutdown");
+				await empty(limits.endGraceMs);
+				clearImmediate(turn);
+			})();
+			return closing;
+		},
+	};
+}

@@ -1,0 +1,83 @@
+/**
+ * What the stream stage asks of its neighbours and offers to callers: the feed behind a client stream (the delivery
+ * engine implements it), the options of a client stream, and the handle that callers get. Types and defaults only.
+ */
+import type { Channel } from "../core/channel.ts";
+import type { Envelope } from "../core/envelope.ts";
+import type { Reason, Sink } from "../deliver/sink.ts";
+import type { FilterOptions } from "./filter.ts";
+
+export interface FeedRequest {
+	readonly channels: readonly Channel[];
+	/** Raw, from outside: the feed decodes it, and tells a malformed or foreign one by `mark("gap")`. */
+	readonly cursor?: string;
+	readonly sinceMs?: number;
+}
+
+export interface Feed {
+	/** Every lane is live or its replay began; rejects when a lane cannot be opened. */
+	readonly opened: Promise<void>;
+	readonly cursor: string;
+	add(channel: Channel): Promise<void>;
+	remove(channel: Channel): void;
+	early(envelope: Envelope): void;
+	close(): void;
+}
+
+export type OpenFeed = (request: FeedRequest, sink: Sink) => Feed;
+
+export interface StreamOptions {
+	readonly channels: readonly Channel[];
+	readonly lastEventId?: string;
+	/** Without a cursor: replay what is no older than this (wall time). */
+	readonly sinceMs?: number;
+	readonly filter?: FilterOptions;
+	/** While the client does not read, keep only the last of invalidations that say the same. */
+	readonly coalesce?: boolean;
+	/** Default true; MCP clients of protocols before 2025-11-25 must get none. */
+	readonly cursorFrames?: boolean;
+	/** SSE: how long the client shall wait before it reconnects. */
+	readonly retryMs?: number;
+}
+
+export interface StreamChange {
+	readonly add?: readonly Channel[];
+	readonly remove?: readonly Channel[];
+	/** Replaces the filter; `{}` lets everything pass. */
+	readonly filter?: FilterOptions;
+}
+
+export interface ClientStream {
+	readonly id: string;
+	readonly opened: Promise<void>;
+	/** Resolves when the connection has been let go, with why. */
+	readonly closed: Promise<Reason>;
+	/** Removes, then adds; rejects when a channel cannot be added (what was added before stays). */
+	update(change: StreamChange): Promise<void>;
+	close(): void;
+}
+
+export interface StreamLimits {
+	/** Open client streams of this process. */
+	readonly maxStreams: number;
+	/** Frames, and bytes, that wait for one client that does not read. */
+	readonly maxQueuedFrames: number;
+	readonly maxQueuedBytes: number;
+	/** Bytes that collect within one turn before they are written early. */
+	readonly maxTurnBytes: number;
+	readonly heartbeatMs: number;
+	/** How long a connection may take nothing before its stream ends with `slow-consumer`. */
+	readonly maxStallMs: number;
+	/** How long an ended connection may take to accept its last bytes. */
+	readonly endGraceMs: number;
+}
+
+export const DEFAULT_STREAM_LIMITS: StreamLimits = {
+	maxStreams: 10_000,
+	maxQueuedFrames: 1024,
+	maxQueuedBytes: 1024 * 1024,
+	maxTurnBytes: 64 * 1024,
+	heartbeatMs: 15_000,
+	maxStallMs: 60_000,
+	endGraceMs: 5_000,
+};

@@ -1,0 +1,111 @@
+/**
+ * Client streams as server-sent events in a web-standard `Response`: a pull-based body, so that a reader that does not
+ * read pushes back, and an abort of the request's signal or a cancelled body lets the stream go.
+ */
+import type { HubStream, Wire } from "./client-stream.ts";
+import { SSE_HEARTBEAT, sseEncoding } from "./frames.ts";
+import type { Hub } from "./hub.ts";
+import type { ClientStream, StreamOptions } from "./port.ts";
+import { refusalOf } from "./refusal.ts";
+import { SSE_HEADERS } from "./sse.ts";
+
+export interface ResponseOptions extends StreamOptions {
+	readonly headers?: Readonly<Record<string, string>>;
+	/** Gets the stream, to change its filter or close it; also one that was refused and has ended. */
+	readonly onStream?: (stream: ClientStream) => void;
+}
+
+/** Bytes that the body holds for its reader before it pushes back. */
+const HIGH_WATER_BYTES = 64 * 1024;
+
+class BodyWire implements Wire {
+	#pending = "";
+	#isBlocked = false;
+	#isOver = false;
+	#controller: ReadableStreamDefaultController<Uint8Array> | undefined;
+	readonly body: ReadableStream<Uint8Array>;
+	readonly #stream: HubStream;
+	readonly #signal: AbortSignal | undefined;
+
+	constructor(stream: HubStream, signal: AbortSignal | undefined) {
+		this.#stream = stream;
+		this.#signal = signal;
+		this.body = new ReadableStream<Uint8Array>(
+			{
+				start: (controller) => {
+					this.#controller = controller;
+				},
+				pull: () => this.#pulled(),
+				cancel: () => this.#release(),
+			},
+			new ByteLengthQueuingStrategy({ highWaterMark: HIGH_WATER_BYTES }),
+		);
+		signal?.addEventListener("abort", this.#aborted, { once: true });
+	}
+
+	get size(): number {
+		return this.#pending.length;
+	}
+
+	append(frame: string): void {
+		this.#pending += frame;
+	}
+
+	flush(): boolean {
+		const text = this.#pending;
+		this.#pending = "";
+		if (text === "" || this.#isOver) return true;
+		this.#controller?.enqueue(Buffer.from(text, "latin1"));
+		this.#isBlocked = (this.#controller?.desiredSize ?? 0) <= 0;
+		return !this.#isBlocked;
+	}
+
+	beat(): void {
+		this.#pending += SSE_HEARTBEAT;
+	}
+
+	finish(): void {
+		if (this.#isOver) return;
+		this.#controller?.close();
+		this.#release();
+	}
+
+	destroy(): void {
+		if (this.#isOver) return;
+		this.#controller?.error(new DOMException("the stream was let go", "AbortError"));
+		this.#release();
+	}
+
+	readonly #aborted = (): void => this.destroy();
+
+	#pulled(): void {
+		if (!this.#isBlocked) return;
+		this.#isBlocked = false;
+		this.#stream.drained();
+	}
+
+	#release(): void {
+		this.#isOver = true;
+		this.#signal?.removeEventListener("abort", this.#aborted);
+		this.#stream.gone();
+	}
+}
+
+/** Answers the request with a client stream; one that is refused becomes a 503, 403 or 400. */
+export function openResponse(hub: Hub, request: Request, options: ResponseOptions): Response {
+	let stream: HubStream;
+	try {
+		const lastEventId = options.lastEventId ?? request.headers.get("last-event-id") ?? undefined;
+		stream = hub.open(lastEventId === undefined ? options : { ...options, lastEventId }, sseEncoding);
+	} catch (error) {
+		const { status, headers, body, stream: ended } = refusalOf(error);
+		options.onStream?.(ended);
+		return new Response(body, { status, headers });
+	}
+	const wire = new BodyWire(stream, request.signal);
+	if (options.retryMs !== undefined) wire.append(`retry: ${Math.max(0, Math.floor(options.retryMs))}\n\n`);
+	stream.attach(wire);
+	if (request.signal.aborted) wire.destroy();
+	options.onStream?.(stream);
+	return new Response(wire.body, { headers: { ...SSE_HEADERS, ...options.headers } });
+}

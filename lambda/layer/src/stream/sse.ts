@@ -1,0 +1,118 @@
+/**
+ * Client streams as server-sent events on node:http. Headers leave at once. On HTTP/1.1 with chunked encoding the
+ * chunk is framed here and written straight to the socket (node:http's own write holds every chunk back until the
+ * next tick and costs more CPU); on anything else (HTTP/1.0, HTTP/2, a pipelined or wrapped response) by `res.write`.
+ */
+import { type IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import { FanoutError } from "../core/errors.ts";
+import type { HubStream, Wire } from "./client-stream.ts";
+import { SSE_HEARTBEAT, sseEncoding } from "./frames.ts";
+import type { Hub } from "./hub.ts";
+import type { ClientStream, StreamOptions } from "./port.ts";
+import { refusalOf } from "./refusal.ts";
+
+/** `no-transform` keeps compressing middleware and proxies from holding frames back. */
+export const SSE_HEADERS = {
+	"Content-Type": "text/event-stream",
+	"Cache-Control": "no-cache, no-transform",
+	"X-Accel-Buffering": "no",
+} as const;
+
+/** The socket to write to, when nothing but plain HTTP/1.1 chunks stands between the response and it. */
+function directSocket(res: ServerResponse): Socket | undefined {
+	const { socket } = res;
+	const isPlain = res.write === ServerResponse.prototype.write && res.end === ServerResponse.prototype.end;
+	if (!isPlain || !res.chunkedEncoding || res.hasHeader("Content-Encoding")) return undefined;
+	// A pipelined response has no socket yet; one whose head still waits inside it must not be overtaken.
+	return socket !== null && res.writableLength === socket.writableLength ? socket : undefined;
+}
+
+class SseWire implements Wire {
+	#pending = "";
+	#onDrain: (() => void) | undefined;
+	readonly #stream: HubStream;
+	readonly #res: ServerResponse;
+	readonly #socket: Socket | undefined;
+
+	constructor(stream: HubStream, res: ServerResponse) {
+		this.#stream = stream;
+		this.#res = res;
+		this.#socket = directSocket(res);
+		res.once("close", () => {
+			if (this.#onDrain !== undefined) this.#target.off("drain", this.#onDrain);
+			stream.gone();
+		});
+	}
+
+	get size(): number {
+		return this.#pending.length;
+	}
+
+	append(frame: string): void {
+		this.#pending += frame;
+	}
+
+	flush(): boolean {
+		const text = this.#pending;
+		this.#pending = "";
+		// After the client's FIN, or when the application ended the response itself, `close` is about to follow.
+		if (text === "" || !this.#target.writable || this.#res.writableEnded) return true;
+		if (this.#write(text)) return true;
+		if (this.#onDrain === undefined) {
+			this.#onDrain = () => {
+				this.#onDrain = undefined;
+				this.#stream.drained();
+			};
+			this.#target.once("drain", this.#onDrain);
+		}
+		return false;
+	}
+
+	beat(): void {
+		this.#pending += SSE_HEARTBEAT;
+	}
+
+	finish(): void {
+		this.#res.end();
+	}
+
+	destroy(): void {
+		this.#res.destroy();
+	}
+
+	get #target(): Socket | ServerResponse {
+		return this.#socket ?? this.#res;
+	}
+
+	#write(text: string): boolean {
+		if (this.#socket === undefined) return this.#res.write(text, "latin1");
+		return this.#socket.write(`${text.length.toString(16)}\r\n${text}\r\n`, "latin1");
+	}
+}
+
+/** Opens a client stream on this response; one that is refused is answered here (503, 403 or 400) and has ended. */
+export function openSse(hub: Hub, req: IncomingMessage, res: ServerResponse, options: StreamOptions): ClientStream {
+	if (res.headersSent) throw new FanoutError("Unsupported", "the response's headers are sent already");
+	let stream: HubStream;
+	try {
+		if (req.method === "HEAD") throw new FanoutError("Unsupported", "a response to HEAD cannot carry a stream");
+		const header = req.headers["last-event-id"];
+		const lastEventId = options.lastEventId ?? (typeof header === "string" ? header : undefined);
+		stream = hub.open(lastEventId === undefined ? options : { ...options, lastEventId }, sseEncoding);
+	} catch (error) {
+		const { status, headers, body, stream: ended } = refusalOf(error);
+		res.writeHead(status, headers).end(body);
+		return ended;
+	}
+	if (res.destroyed || res.writableEnded) {
+		stream.gone();
+		return stream;
+	}
+	res.writeHead(200, SSE_HEADERS);
+	res.flushHeaders();
+	const wire = new SseWire(stream, res);
+	if (options.retryMs !== undefined) wire.append(`retry: ${Math.max(0, Math.floor(options.retryMs))}\n\n`);
+	stream.attach(wire);
+	return stream;
+}
