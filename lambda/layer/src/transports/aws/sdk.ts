@@ -152,7 +152,7 @@ export function createAwsClients(options: AwsClientsOptions): AwsClients {
 				() => new aws.management.ApiGatewayManagementApiClient(config(options.region, endpoint)),
 			),
 		async signSocket(url, seconds) {
-			const { hostname, host, pathname, protocol } = new URL(url);
+			const { hostname, host, pathname, protocol, searchParams } = new URL(url);
 			const signer = new aws.signature.SignatureV4({
 				service: "execute-api",
 				region: options.region,
@@ -161,7 +161,8 @@ export function createAwsClients(options: AwsClientsOptions): AwsClients {
 				sha256: Sha256,
 			});
 			const request = { method: "GET", protocol, hostname, path: pathname, headers: { host } };
-			const { query = {} } = await signer.presign({ ...request, query: {} }, { expiresIn: seconds });
+			const named = Object.fromEntries(searchParams);
+			const { query = {} } = await signer.presign({ ...request, query: named }, { expiresIn: seconds });
 			const signed = new URL(url);
 			for (const [name, value] of Object.entries(query)) signed.searchParams.set(name, String(value));
 			return signed.href;
