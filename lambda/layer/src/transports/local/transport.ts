@@ -25,8 +25,8 @@ export interface LocalParts {
 	readonly instanceId: string;
 }
 
-/** Nothing is ever lost here, so the engine needs no end checks; this only bounds how rarely it may make one. */
-const END_CHECK_MS = 60_000;
+/** Nothing that is handed over can get lost here: the engine makes no end checks. */
+const END_CHECK_MS = 0;
 
 export function createLocalTransport(options: LocalOptions, { clock, ids, instanceId }: LocalParts): Transport {
 	const limits = resolveLimits(options);
