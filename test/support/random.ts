@@ -1,31 +1,39 @@
-/** Seeded randomness for tests: the same seed, the same run. FANOUT_SEED overrides, so a failure replays. */
-export interface Seeded {
+/** A small seeded generator (mulberry32): the same seed, the same run. The seed comes from FANOUT_SEED, else is fixed. */
+export interface Random {
 	readonly seed: number;
-	/** Uniform in [0, 1). */
+	/** In [0, 1). */
 	next(): number;
-	/** Uniform integer in [0, below). */
+	/** An integer in [0, below). */
 	below(below: number): number;
-	pick<T>(values: readonly T[]): T;
+	pick<T>(items: readonly T[]): T;
 }
 
-/** mulberry32, public domain. */
-export function seeded(seed: number): Seeded {
+export const DEFAULT_SEED = 20_261_124;
+
+export function seedFromEnv(): number {
+	const text = process.env.FANOUT_SEED;
+	const seed = text === undefined || text === "" ? DEFAULT_SEED : Number(text);
+	if (!Number.isSafeInteger(seed) || seed < 0) throw new Error("FANOUT_SEED must be a non-negative integer");
+	return seed;
+}
+
+export function createRandom(seed: number): Random {
 	let state = seed >>> 0;
 	const next = () => {
 		state = (state + 0x6d2b79f5) >>> 0;
-		let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-		mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-		return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+		let t = state;
+		t = Math.imul(t ^ (t >>> 15), t | 1);
+		t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+		return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
 	};
 	const below = (limit: number) => Math.floor(next() * limit);
-	return { seed, next, below, pick: (values) => values[below(values.length)] as (typeof values)[number] };
-}
-
-/** The run's seed: FANOUT_SEED, or a fixed one per test file so that CI is the same every time. */
-export function seedFor(name: string): number {
-	const given = process.env.FANOUT_SEED;
-	const seed =
-		given === undefined ? [...name].reduce((sum, char) => (sum * 31 + char.charCodeAt(0)) >>> 0, 7) : Number(given);
-	console.log(`seed of ${name}: ${seed}`);
-	return seed;
+	return {
+		seed,
+		next,
+		below,
+		pick: (items) => {
+			if (items.length === 0) throw new Error("nothing to pick from");
+			return items[below(items.length)] as (typeof items)[number];
+		},
+	};
 }
