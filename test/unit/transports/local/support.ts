@@ -1,9 +1,10 @@
 /** What the tests of the local transport share: a transport on a clock of ours, and envelopes. */
 import { type Channel, createChannel } from "../../../../lambda/layer/src/core/channel.ts";
+import type { Clock } from "../../../../lambda/layer/src/core/clock.ts";
 import type { Envelope } from "../../../../lambda/layer/src/core/envelope.ts";
 import { createIds } from "../../../../lambda/layer/src/core/ids.ts";
 import type { Ask, Entry, Page, Subscriber, Transport } from "../../../../lambda/layer/src/core/transport.ts";
-import { createManualClock } from "../../../../lambda/layer/src/testing/manual-clock.ts";
+import { createFakeClock, type FakeClock } from "../../../../lambda/layer/src/testing/fake-clock.ts";
 import { createFill } from "../../../../lambda/layer/src/testing/seeded.ts";
 import { createLocalTransport, type LocalOptions } from "../../../../lambda/layer/src/transports/local/index.ts";
 
@@ -14,7 +15,18 @@ export function topic(name: string): Channel {
 }
 
 export function createBench(options: LocalOptions = {}, seed = 1) {
-	const clock = createManualClock();
+	const time = createFakeClock();
+	let shift = 0;
+	const clock: Clock & Pick<FakeClock, "advance"> & { jump(ms: number): void } = {
+		now: () => time.now() + shift,
+		monotonic: time.monotonic,
+		after: time.after,
+		advance: time.advance,
+		/** As a time server does: only the wall clock moves. */
+		jump: (ms) => {
+			shift += ms;
+		},
+	};
 	const ids = createIds(clock, createFill(seed));
 	const transport = createLocalTransport(options, { clock, ids, instanceId: "one" });
 	const envelope = (channel: Channel, n: number, padding = ""): Envelope => ({
