@@ -17,4 +17,6 @@ export interface Sink {
 	cursor(cursor: string): void;
 	/** The engine can serve this stream no longer. */
 	end(reason: Reason): void;
+	/** While replaying, the engine waits for this before the next page; undefined when there is room now. */
+	room?(): Promise<void> | undefined;
 }

@@ -1,0 +1,155 @@
+/**
+ * The delivery engine of one transport: one lane, and so one subscription, for each followed channel however many
+ * client streams follow it; end checks over all lanes; reads shared. A lane without followers lingers, so that a
+ * client that comes back soon resumes from memory.
+ */
+import type { Channel } from "../core/channel.ts";
+import type { Clock, Timer } from "../core/clock.ts";
+import { emptySince, encodeLane, laneTag, placeCode } from "../core/cursor.ts";
+import { withDeadline } from "../core/deadline.ts";
+import { asFanoutError, FanoutError } from "../core/errors.ts";
+import { NO_EPOCH, type Position } from "../core/position.ts";
+import type { Bounds, Page, Transport } from "../core/transport.ts";
+import { DEFAULT_LANE, Lane, type LaneHost, type LaneLimits } from "./lane.ts";
+import { DEFAULT_READS, type ReadLimits, Reads } from "./reads.ts";
+
+export const DEFAULT_ENGINE = {
+	lane: DEFAULT_LANE as LaneLimits,
+	reads: DEFAULT_READS as ReadLimits,
+	/** Entries in a page. */
+	pageEntries: 100,
+	/** How long a lane that nobody follows is kept, and how many of them. */
+	lingerMs: 10_000,
+	lingering: 1_000,
+	/** Deadline of a question for ends. */
+	endsTimeoutMs: 5_000,
+} as const;
+
+export type EngineLimits = typeof DEFAULT_ENGINE;
+
+export interface EngineDeps {
+	readonly clock: Clock;
+	random(): number;
+	report(error: FanoutError): void;
+	readonly limits?: Partial<EngineLimits>;
+}
+
+export interface Engine {
+	readonly transport: Transport;
+	/** The lane of a channel, opened when it is the first; give it back with `release`. */
+	acquire(channel: Channel): Lane;
+	release(lane: Lane): void;
+	/** Lanes that are followed or linger. */
+	readonly lanes: number;
+	close(): void;
+}
+
+interface Held {
+	readonly lane: Lane;
+	users: number;
+	linger: Timer | undefined;
+}
+
+export function createEngine(transport: Transport, deps: EngineDeps): Engine {
+	const { clock } = deps;
+	const limits: EngineLimits = { ...DEFAULT_ENGINE, ...deps.limits };
+	const held = new Map<string, Held>();
+	const idle = new Set<Held>();
+	const place = placeCode(transport.place);
+	const reads = new Reads(transport, clock, limits.reads);
+	const stop = new AbortController();
+	let checkTimer: Timer | undefined;
+
+	const ends = (channels: readonly Channel[]): Promise<Bounds[]> =>
+		withDeadline(
+			clock,
+			limits.endsTimeoutMs,
+			`the ends of ${channels.length} lanes at ${transport.place}`,
+			(signal) => transport.ends(channels, signal),
+			stop.signal,
+		);
+
+	const host: LaneHost = {
+		clock,
+		random: deps.random,
+		subscribe: (channel, lane) => transport.subscribe(channel, lane),
+		read: (channel: Channel, from: Position): Promise<Page> => reads.read({ channel, from, limit: limits.pageEntries }),
+		async ends(channel) {
+			const [bounds] = await ends([channel]);
+			if (bounds === undefined) throw new FanoutError("TransportRefused", `${transport.place} gave no end`);
+			return bounds;
+		},
+		part(channel, position) {
+			const shown = position.epoch === NO_EPOCH ? emptySince(clock.now()) : position;
+			return encodeLane(laneTag(channel), place, shown);
+		},
+		report: (error) => {
+			if (!stop.signal.aborted) deps.report(error);
+		},
+	};
+
+	async function checkEnds(): Promise<void> {
+		const lanes = [...held.values()].map(({ lane }) => lane).filter((lane) => lane.live);
+		if (lanes.length === 0) return;
+		const asked = lanes.map((lane) => lane.seen);
+		const bounds = await ends(lanes.map((lane) => lane.channel));
+		for (const [index, lane] of lanes.entries()) {
+			const found = bounds[index];
+			if (found !== undefined) lane.compare(found.end, asked[index] as Position);
+		}
+	}
+
+	function scheduleCheck(): void {
+		if (stop.signal.aborted || transport.capabilities.endCheckMs <= 0) return;
+		// The stated bound covers one lost check: half of it between checks.
+		checkTimer = clock.after(transport.capabilities.endCheckMs / 2, () => {
+			checkEnds()
+				.catch((error) => host.report(asFanoutError(error, "TransportUnavailable", "an end check failed", true)))
+				.finally(scheduleCheck);
+		});
+	}
+
+	function drop(entry: Held): void {
+		entry.linger?.cancel();
+		idle.delete(entry);
+		held.delete(entry.lane.channel.key);
+		entry.lane.close();
+	}
+
+	scheduleCheck();
+	return {
+		transport,
+		acquire(channel) {
+			if (stop.signal.aborted) throw new FanoutError("Closed", "the engine is closed");
+			let entry = held.get(channel.key);
+			if (entry === undefined) {
+				entry = { lane: new Lane(channel, host, limits.lane), users: 0, linger: undefined };
+				held.set(channel.key, entry);
+			}
+			entry.users += 1;
+			entry.linger?.cancel();
+			entry.linger = undefined;
+			idle.delete(entry);
+			return entry.lane;
+		},
+		release(lane) {
+			const entry = held.get(lane.channel.key);
+			if (entry?.lane !== lane) return;
+			entry.users -= 1;
+			if (entry.users > 0) return;
+			idle.add(entry);
+			entry.linger = clock.after(limits.lingerMs, () => drop(entry));
+			if (idle.size > limits.lingering) drop(idle.values().next().value as Held);
+		},
+		get lanes() {
+			return held.size;
+		},
+		close() {
+			if (stop.signal.aborted) return;
+			stop.abort(new FanoutError("Closed", "the engine is closed"));
+			checkTimer?.cancel();
+			for (const entry of [...held.values()]) drop(entry);
+			reads.close();
+		},
+	};
+}

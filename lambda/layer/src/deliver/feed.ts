@@ -1,0 +1,256 @@
+/**
+ * What one client stream hears: a track on every lane it follows, one cursor over all of them, and the home-lane
+ * rule, by which an envelope on several lanes is shown once: only the copy on the first of the envelope's lanes that
+ * this stream follows is shown; a copy on a lane that the envelope does not name is an early one, shown without a
+ * cursor and remembered until its home copy passes. A sink that throws is reported and ended; it starves nobody.
+ */
+import type { Channel } from "../core/channel.ts";
+import type { Clock, Timer } from "../core/clock.ts";
+import { type Cursor, decodeCursor, joinLanes, laneTag, MAX_LANES, placeCode } from "../core/cursor.ts";
+import type { Envelope } from "../core/envelope.ts";
+import { asFanoutError, FanoutError } from "../core/errors.ts";
+import { BEGINNING, NO_EPOCH } from "../core/position.ts";
+import type { Entry } from "../core/transport.ts";
+import { EarlyIds } from "./early-ids.ts";
+import type { Engine } from "./engine.ts";
+import type { Reason, Sink } from "./sink.ts";
+import { type Loss, Track, type TrackHost } from "./track.ts";
+
+export const DEFAULT_FEED = {
+	/** How long a stream waits for lanes to open before it goes on without them, told `gap`. */
+	openTimeoutMs: 5_000,
+} as const;
+
+export interface FeedRequest {
+	readonly channels: readonly Channel[];
+	/** The client's cursor as it came from outside; one that cannot be used is told, never trusted. */
+	readonly cursor?: string | undefined;
+	/** Nothing published before this wall time is shown: a cursor never reaches behind the authorisation. */
+	readonly sinceMs?: number | undefined;
+}
+
+export interface Feed {
+	/** Resolves once the opening cursor was given. */
+	readonly opened: Promise<void>;
+	readonly cursor: string;
+	/** Follows one more channel, from now on. */
+	add(channel: Channel): Promise<void>;
+	remove(channel: Channel): void;
+	/** A copy that stands in for one that a lane refused for the moment. */
+	early(envelope: Envelope): void;
+	close(): void;
+}
+
+export interface FeedDeps {
+	readonly engines: readonly Engine[];
+	readonly clock: Clock;
+	report(error: FanoutError): void;
+	readonly openTimeoutMs?: number | undefined;
+}
+
+export function openFeed(deps: FeedDeps, request: FeedRequest, sink: Sink): Feed {
+	return new StreamFeed(deps, request, sink);
+}
+
+class StreamFeed implements Feed, TrackHost {
+	readonly opened: Promise<void>;
+	readonly clock: Clock;
+	readonly #deps: FeedDeps;
+	readonly #sink: Sink;
+	readonly #sinceMs: number;
+	readonly #early: EarlyIds;
+	/** In the order of opening: the order of lanes in the cursor. */
+	#tracks: Track[] = [];
+	#closed = false;
+
+	constructor(deps: FeedDeps, request: FeedRequest, sink: Sink) {
+		this.clock = deps.clock;
+		this.#deps = deps;
+		this.#sink = sink;
+		this.#sinceMs = request.sinceMs ?? 0;
+		this.#early = new EarlyIds(deps.clock);
+		const channels = new Map(request.channels.map((channel) => [channel.key, channel]));
+		for (const channel of channels.values()) this.#acquire(channel);
+		this.opened = this.#open(request.cursor);
+	}
+
+	get cursor(): string {
+		return joinLanes(this.#tracks.map((track) => track.part));
+	}
+
+	async add(channel: Channel): Promise<void> {
+		if (this.#closed || this.#tracks.some((track) => track.lane.channel.key === channel.key)) return;
+		const added = this.#acquire(channel);
+		const late = await this.#lanesOpen(added);
+		if (this.#closed) return;
+		for (const track of added) if (!late.has(track)) track.position = track.lane.seen;
+		this.#call(() => this.#sink.cursor(this.cursor));
+		this.#begin(added, late, undefined);
+	}
+
+	remove(channel: Channel): void {
+		const removed = this.#tracks.filter((track) => track.lane.channel.key === channel.key);
+		if (this.#closed || removed.length === 0) return;
+		this.#tracks = this.#tracks.filter((track) => !removed.includes(track));
+		for (const track of removed) track.close();
+		this.#call(() => this.#sink.cursor(this.cursor));
+	}
+
+	early(envelope: Envelope): void {
+		if (this.#closed || envelope.publishedAt < this.#sinceMs || this.#early.has(envelope.id)) return;
+		const home = this.#home(envelope);
+		if (home?.lane.passed(envelope.id, home.position)) return;
+		this.#early.add(envelope.id);
+		this.#call(() => this.#sink.deliver(envelope, undefined));
+	}
+
+	close(): void {
+		if (this.#closed) return;
+		this.#closed = true;
+		for (const track of this.#tracks) track.close();
+	}
+
+	// What tracks say.
+
+	take(track: Track, entry: Entry): void {
+		const { envelope } = entry;
+		if (envelope === undefined) {
+			this.mark("gap");
+			return;
+		}
+		if (envelope.publishedAt < this.#sinceMs) return;
+		if (envelope.lanes[0] !== track.engine.transport.name) {
+			const home = this.#home(envelope);
+			if (home === undefined || !envelope.lanes.includes(track.engine.transport.name)) this.early(envelope);
+			if (home !== track) return;
+		}
+		if (this.#early.delete(envelope.id)) return;
+		this.#call(() => this.#sink.deliver(envelope, this.cursor));
+	}
+
+	mark(reason: Loss): void {
+		this.#call(() => this.#sink.mark(reason, this.cursor));
+	}
+
+	ended(reason: Reason): void {
+		if (this.#closed) return;
+		this.close();
+		try {
+			this.#sink.end(reason);
+		} catch (error) {
+			this.report(asFanoutError(error, "Closed", "a client stream could not be ended"));
+		}
+	}
+
+	room(): Promise<void> | undefined {
+		return this.#sink.room?.();
+	}
+
+	report(error: FanoutError): void {
+		this.#deps.report(error);
+	}
+
+	/** The track of this stream that an envelope is shown from: the first of the envelope's lanes that it follows. */
+	#home(envelope: Envelope): Track | undefined {
+		for (const name of envelope.lanes) {
+			const track = this.#tracks.find(
+				({ lane, engine }) => engine.transport.name === name && lane.channel.key === envelope.channel.key,
+			);
+			if (track !== undefined) return track;
+		}
+		return undefined;
+	}
+
+	#acquire(channel: Channel): Track[] {
+		const { engines } = this.#deps;
+		if (this.#tracks.length + engines.length > MAX_LANES) {
+			for (const track of this.#tracks) track.close();
+			throw new FanoutError("TooManyChannels", `a client stream follows at most ${MAX_LANES} lanes`, {
+				data: { maxLanes: MAX_LANES, lanesPerChannel: engines.length },
+			});
+		}
+		const tracks = engines.map((engine) => new Track(engine, engine.acquire(channel), BEGINNING, this));
+		this.#tracks = [...this.#tracks, ...tracks];
+		return tracks;
+	}
+
+	async #open(cursor: string | undefined): Promise<void> {
+		const late = await this.#lanesOpen(this.#tracks);
+		if (this.#closed) return;
+		const told = cursor === undefined ? undefined : this.#resume(cursor, late);
+		if (cursor === undefined) for (const track of this.#tracks) if (!late.has(track)) track.position = track.lane.seen;
+		this.#call(() => this.#sink.cursor(this.cursor));
+		this.#begin(this.#tracks, late, late.size > 0 ? "gap" : told);
+	}
+
+	/** Starts tracks; those whose lanes open late join when they do. */
+	#begin(tracks: readonly Track[], late: ReadonlySet<Track>, told: Loss | undefined): void {
+		if (told !== undefined) this.mark(told);
+		for (const track of tracks) {
+			if (!late.has(track)) track.start();
+			else {
+				track.lane.opened.then(
+					() => {
+						if (track.position === BEGINNING) track.position = track.lane.seen;
+						track.start();
+					},
+					() => {},
+				);
+			}
+		}
+	}
+
+	/** Puts tracks where the cursor says, and says what has to be told. */
+	#resume(text: string, late: ReadonlySet<Track>): Loss | undefined {
+		let cursor: Cursor;
+		let told: Loss | undefined;
+		try {
+			cursor = decodeCursor(text);
+		} catch (error) {
+			this.report(asFanoutError(error, "InvalidCursor", "a cursor could not be read"));
+			cursor = new Map();
+			told = "gap";
+		}
+		let used = 0;
+		for (const track of this.#tracks) {
+			const { transport } = track.engine;
+			const found = cursor.get(laneTag(track.lane.channel));
+			if (found === undefined || found.place !== placeCode(transport.place)) {
+				told = "gap";
+				if (!late.has(track)) track.position = track.lane.seen;
+				continue;
+			}
+			used += 1;
+			track.position = found.position;
+			if (found.position.epoch === NO_EPOCH) {
+				track.position = { ...BEGINNING };
+				const emptyAtMs = Number(found.position.offset) * 1000;
+				if (this.clock.now() - emptyAtMs > transport.capabilities.retentionMs) told ??= "retention";
+			}
+		}
+		return used < cursor.size ? "gap" : told;
+	}
+
+	/** Waits for lanes, not longer than the deadline; returns the tracks whose lanes are late. */
+	async #lanesOpen(tracks: readonly Track[]): Promise<Set<Track>> {
+		const late = new Set(tracks);
+		const opening = tracks.map((track) => track.lane.opened.then(() => late.delete(track)));
+		let timer: Timer | undefined;
+		const deadline = new Promise<void>((resolve) => {
+			timer = this.clock.after(this.#deps.openTimeoutMs ?? DEFAULT_FEED.openTimeoutMs, resolve);
+		});
+		await Promise.race([Promise.allSettled(opening), deadline]);
+		timer?.cancel();
+		return late;
+	}
+
+	#call(say: () => void): void {
+		if (this.#closed) return;
+		try {
+			say();
+		} catch (error) {
+			this.report(asFanoutError(error, "Closed", "a client stream failed"));
+			this.ended("closed");
+		}
+	}
+}

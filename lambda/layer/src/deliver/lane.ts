@@ -1,0 +1,297 @@
+/**
+ * One lane as this process follows it: whatever the transport loses, repeats or delays, followers see its entries
+ * in order, once, or are told. States:
+ *
+ *   opening --ready--> live --hole, suspect end, other epoch--> filling --target seen--> live
+ *
+ * Only `#append` and `#jump` move `seen`, and both tell every follower at once; entries that arrive meanwhile wait
+ * in one bounded stash and are judged again afterwards.
+ */
+import { fullJitter } from "../core/backoff.ts";
+import type { Channel } from "../core/channel.ts";
+import { type Clock, pause } from "../core/clock.ts";
+import { asFanoutError, FanoutError } from "../core/errors.ts";
+import { BEGINNING, isAtOrBefore, NO_EPOCH, type Position, samePosition } from "../core/position.ts";
+import type { Bounds, Entry, Page, Subscription } from "../core/transport.ts";
+import { DEFAULT_RECENT, Recent } from "./recent.ts";
+import { Stash } from "./stash.ts";
+
+/** What a lane needs of its engine. */
+export interface LaneHost {
+	readonly clock: Clock;
+	/** Uniform in [0, 1): spreads the retries. */
+	random(): number;
+	subscribe(channel: Channel, lane: Lane): Subscription;
+	read(channel: Channel, from: Position): Promise<Page>;
+	ends(channel: Channel): Promise<Bounds>;
+	/** This lane's characters of a cursor. */
+	part(channel: Channel, position: Position): string;
+	report(error: FanoutError): void;
+}
+
+export interface Follower {
+	entry(entry: Entry): void;
+	/** The lane goes on at `position`; what stood between is gone. */
+	jump(reason: "gap" | "retention" | "epoch", position: Position): void;
+	ended(reason: "moved" | "expired" | "gap"): void;
+}
+
+export const DEFAULT_LANE = {
+	recent: DEFAULT_RECENT,
+	/** How long a reachable log may fail to show an entry that is known to exist before followers are told `gap`. */
+	missingMs: 5_000,
+	/** Between retries of failed requests. */
+	retry: { baseMs: 50, capMs: 5_000 },
+} as const;
+
+export type LaneLimits = typeof DEFAULT_LANE;
+
+export class Lane {
+	readonly channel: Channel;
+	/** Resolves when the lane is live for the first time; rejects only when the lane is closed before. */
+	readonly opened: Promise<void>;
+	readonly #host: LaneHost;
+	readonly #limits: LaneLimits;
+	readonly #followers = new Set<Follower>();
+	readonly #recent: Recent;
+	readonly #stop = new AbortController();
+	#subscription: Subscription | undefined;
+	#state: "opening" | "live" | "filling" | "closed" = "opening";
+	#seen: Position = BEGINNING;
+	readonly #stash: Stash;
+	#part: { readonly position: Position; readonly text: string } | undefined;
+	#filled: Promise<void> = Promise.resolve();
+	#appending = false;
+
+	constructor(channel: Channel, host: LaneHost, limits: LaneLimits = DEFAULT_LANE) {
+		this.channel = channel;
+		this.#host = host;
+		this.#limits = limits;
+		this.#recent = new Recent(BEGINNING, limits.recent);
+		this.#stash = new Stash(limits.recent.count);
+		this.opened = this.#open();
+		this.opened.catch(() => {});
+	}
+
+	/** Everything up to here was handed to followers. */
+	get seen(): Position {
+		return this.#seen;
+	}
+
+	get live(): boolean {
+		return this.#state === "live";
+	}
+
+	// What the transport says.
+
+	entry(entry: Entry): void {
+		if (this.#state === "closed") return;
+		if (this.#state !== "live" || this.#appending) {
+			this.#stash.keep(entry);
+			return;
+		}
+		this.#judge(entry);
+		this.#settle();
+	}
+
+	suspect(end?: Position): void {
+		if (this.#state === "opening" || this.#state === "closed") return;
+		if (end === undefined) this.check().catch((error) => this.#host.report(error));
+		else this.compare(end, this.#seen);
+	}
+
+	ended(reason: "moved" | "expired" | "gap"): void {
+		for (const follower of [...this.#followers]) follower.ended(reason);
+	}
+
+	// What the engine and the tracks ask.
+
+	/** Asks the log for its end and repairs up to it; resolves when the lane is as far as the end was. */
+	async check(): Promise<void> {
+		const asked = this.#seen;
+		const { end } = await this.#host.ends(this.channel);
+		this.compare(end, asked);
+		await this.#filled;
+	}
+
+	/** Judges an authoritative end against what had been seen when it was asked for. */
+	compare(end: Position, asked: Position): void {
+		if (this.#state === "opening" || this.#state === "closed") return;
+		if (end.epoch === this.#seen.epoch && end.offset < asked.offset && asked.epoch === end.epoch)
+			this.#jump("epoch", end);
+		else if (end.epoch === NO_EPOCH && asked.epoch !== NO_EPOCH) {
+			if (samePosition(asked, this.#seen)) this.#jump("epoch", end);
+		} else if (!isAtOrBefore(end, this.#seen)) this.#fill(end);
+	}
+
+	/** The entries after a position when memory still has them all. */
+	after(position: Position): Entry[] | undefined {
+		return samePosition(position, this.#seen) ? [] : this.#recent.after(position);
+	}
+
+	/** The lane's part of a cursor at a position: made once for all streams that an entry reaches. */
+	part(position: Position): string {
+		if (this.#part?.position !== position) this.#part = { position, text: this.#host.part(this.channel, position) };
+		return this.#part.text;
+	}
+
+	/** Whether this envelope passed at or before `position`, as far as memory goes back. */
+	passed(id: string, position: Position): boolean {
+		const found = this.#recent.find(id);
+		return found !== undefined && isAtOrBefore(found, position);
+	}
+
+	read(from: Position): Promise<Page> {
+		return this.#host.read(this.channel, from);
+	}
+
+	follow(follower: Follower): void {
+		this.#followers.add(follower);
+	}
+
+	unfollow(follower: Follower): void {
+		this.#followers.delete(follower);
+	}
+
+	close(): void {
+		if (this.#state === "closed") return;
+		this.#state = "closed";
+		this.#stop.abort();
+		this.#subscription?.close();
+		this.#followers.clear();
+		this.#stash.clear();
+	}
+
+	// How it goes on.
+
+	async #open(): Promise<void> {
+		for (let attempt = 0; ; attempt += 1) {
+			try {
+				this.#subscription = this.#host.subscribe(this.channel, this);
+				this.#seen = await this.#subscription.ready;
+				if (this.#state === "closed") break;
+				this.#recent.reset(this.#seen);
+				this.#state = "live";
+				this.#settle();
+				return;
+			} catch (error) {
+				this.#subscription?.close();
+				this.#host.report(asFanoutError(error, "TransportUnavailable", "a lane could not be subscribed", true));
+			}
+			await this.#backOff(attempt);
+			if (this.#stop.signal.aborted) break;
+		}
+		throw new FanoutError("Closed", "the lane was closed before it opened");
+	}
+
+	#judge(entry: Entry): void {
+		const { position } = entry;
+		if (position.epoch === this.#seen.epoch && position.offset <= this.#seen.offset) return;
+		const prev = entry.prev?.offset ?? position.offset - 1n;
+		const continues =
+			position.epoch === this.#seen.epoch || (this.#seen.epoch === NO_EPOCH && this.#seen.offset === 0n);
+		if (continues && prev === this.#seen.offset) {
+			this.#append(entry);
+		} else {
+			this.#stash.keep(entry);
+			this.#fill(position);
+		}
+	}
+
+	#append(entry: Entry): void {
+		this.#appending = true;
+		this.#seen = entry.position;
+		this.#recent.push(entry);
+		try {
+			for (const follower of this.#followers) follower.entry(entry);
+		} finally {
+			this.#appending = false;
+		}
+	}
+
+	#jump(reason: "gap" | "retention" | "epoch", position: Position): void {
+		this.#seen = position;
+		this.#recent.reset(position);
+		for (const follower of [...this.#followers]) follower.jump(reason, position);
+	}
+
+	/** Judges what waited, in order; may start a fill, which settles again. */
+	#settle(): void {
+		while (this.#state === "live" && this.#stash.size > 0) {
+			for (const entry of this.#stash.take()) {
+				if (this.#state === "live") this.#judge(entry);
+				else this.#stash.keep(entry);
+			}
+		}
+		const { target } = this.#stash;
+		if (this.#state === "live" && target !== undefined && !isAtOrBefore(target, this.#seen)) this.#fill(target);
+	}
+
+	#fill(target: Position): void {
+		this.#stash.aim(target);
+		if (this.#state !== "live") return;
+		this.#state = "filling";
+		this.#filled = this.#fillLoop().then(() => {
+			if (this.#state !== "filling") return;
+			this.#state = "live";
+			this.#settle();
+		});
+	}
+
+	/** Reads on until the target was seen, or until the log's authoritative end says that there is no more. */
+	async #fillLoop(): Promise<void> {
+		const started = this.#host.clock.monotonic();
+		for (let attempt = 0; this.#state === "filling"; ) {
+			const doubted = this.#stash.snapshot();
+			try {
+				const page = await this.read(this.#seen);
+				if (this.#state !== "filling") return;
+				this.#take(page);
+				if (page.more) continue;
+				const { target } = this.#stash;
+				if (target === undefined || isAtOrBefore(target, this.#seen)) return;
+				const { end } = await this.#host.ends(this.channel);
+				if (this.#state !== "filling") return;
+				this.#stash.dropBeyond(end, doubted);
+				const late = this.#host.clock.monotonic() - started > this.#limits.missingMs;
+				if (this.#reached(end, page, late)) {
+					this.#stash.correct(undefined);
+					return;
+				}
+				this.#stash.correct(end);
+			} catch (error) {
+				this.#host.report(asFanoutError(error, "TransportUnavailable", "a lane's hole could not be read", true));
+			}
+			await this.#backOff(attempt++);
+		}
+	}
+
+	/** Whether a fill is over at this end: all of it was seen, or its absence was told. */
+	#reached(end: Position, page: Page, late: boolean): boolean {
+		if (samePosition(end, this.#seen)) return true;
+		if (end.epoch === this.#seen.epoch && end.offset < this.#seen.offset) this.#jump("epoch", end);
+		else if (page.entries.length === 0 && page.verdict !== "whole") this.#jump(page.verdict, end);
+		else if (end.epoch === NO_EPOCH) this.#jump("epoch", end);
+		else if (late) this.#jump("gap", end);
+		else return false;
+		return true;
+	}
+
+	#take(page: Page): void {
+		const first = page.entries[0];
+		if (page.verdict !== "whole") {
+			// Without an entry the log is empty: stay until it has one, since its epoch is not known before.
+			if (first === undefined) return;
+			const before = first.prev ?? { epoch: first.position.epoch, offset: first.position.offset - 1n };
+			this.#jump(page.verdict, { epoch: first.position.epoch, offset: before.offset });
+		}
+		for (const entry of page.entries) {
+			if (!isAtOrBefore(entry.position, this.#seen)) this.#append(entry);
+		}
+	}
+
+	#backOff(attempt: number): Promise<void> {
+		const ms = fullJitter(attempt, this.#limits.retry, () => this.#host.random());
+		return pause(this.#host.clock, ms, this.#stop.signal);
+	}
+}

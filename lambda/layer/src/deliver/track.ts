@@ -1,0 +1,138 @@
+/**
+ * One client stream on one lane: a position, and either `replaying` (reading pages until its position is inside the
+ * lane's recent window) or `joined` (the lane hands over each entry). Joining happens in the same turn as the last
+ * look into the window, so nothing is between the two and nothing needs buffering.
+ */
+import { type Clock, pause } from "../core/clock.ts";
+import { asFanoutError, type FanoutError } from "../core/errors.ts";
+import { type Position, samePosition } from "../core/position.ts";
+import type { Entry } from "../core/transport.ts";
+import type { Engine } from "./engine.ts";
+import type { Follower, Lane } from "./lane.ts";
+
+export type Loss = "gap" | "retention" | "epoch";
+
+/** What a track needs of its feed. */
+export interface TrackHost {
+	readonly clock: Clock;
+	take(track: Track, entry: Entry): void;
+	mark(reason: Loss): void;
+	ended(reason: "moved" | "expired" | "gap"): void;
+	room(): Promise<void> | undefined;
+	report(error: FanoutError): void;
+}
+
+/** Between two looks at a lane or log that is behind: doubles from the first to the second. */
+const WAIT_MS = 20;
+const WAIT_CAP_MS = 1_000;
+
+export class Track implements Follower {
+	readonly lane: Lane;
+	readonly engine: Engine;
+	position: Position;
+	readonly #host: TrackHost;
+	#joined = false;
+	#closed = false;
+
+	constructor(engine: Engine, lane: Lane, position: Position, host: TrackHost) {
+		this.engine = engine;
+		this.lane = lane;
+		this.position = position;
+		this.#host = host;
+	}
+
+	/** This lane's part of the stream's cursor. */
+	get part(): string {
+		return this.lane.part(this.position);
+	}
+
+	/** Brings the stream from its position to the live end; joins at once when memory reaches back far enough. */
+	start(): void {
+		if (this.#closed || this.#join()) return;
+		this.#replay().catch((error) => this.#host.report(asFanoutError(error, "TransportUnavailable", "a replay failed")));
+	}
+
+	entry(entry: Entry): void {
+		if (this.#joined) this.#show(entry);
+	}
+
+	jump(reason: Loss, position: Position): void {
+		if (this.#joined) this.#restart(reason, position);
+	}
+
+	ended(reason: "moved" | "expired" | "gap"): void {
+		if (!this.#closed) this.#host.ended(reason);
+	}
+
+	close(): void {
+		if (this.#closed) return;
+		this.#closed = true;
+		this.#joined = false;
+		this.lane.unfollow(this);
+		this.engine.release(this.lane);
+	}
+
+	#show(entry: Entry): void {
+		const { position } = entry;
+		if (this.#closed || (position.epoch === this.position.epoch && position.offset <= this.position.offset)) return;
+		this.position = position;
+		this.#host.take(this, entry);
+	}
+
+	/** A callback may publish while the missed entries are shown, so look again until nothing is missed. */
+	#join(): boolean {
+		for (;;) {
+			const missed = this.lane.after(this.position);
+			if (missed === undefined) return false;
+			if (this.#closed) return true;
+			if (missed.length === 0) break;
+			for (const entry of missed) this.#show(entry);
+		}
+		this.#joined = true;
+		this.lane.follow(this);
+		return true;
+	}
+
+	async #replay(): Promise<void> {
+		for (let attempt = 0; ; ) {
+			await this.#host.room();
+			if (this.#closed || this.#join()) return;
+			const before = this.position;
+			try {
+				await this.#page();
+			} catch (error) {
+				if (this.#closed) return;
+				this.#host.report(asFanoutError(error, "TransportUnavailable", "a replay could not be read", true));
+			}
+			if (!samePosition(before, this.position)) attempt = 0;
+			else if (this.lane.after(before) === undefined) {
+				await pause(this.#host.clock, Math.min(WAIT_CAP_MS, WAIT_MS * 2 ** Math.min(attempt++, 10)));
+			}
+		}
+	}
+
+	async #page(): Promise<void> {
+		const page = await this.lane.read(this.position);
+		if (this.#closed) return;
+		const [first] = page.entries;
+		if (page.verdict !== "whole") {
+			const offset = first?.prev?.offset ?? (first === undefined ? 0n : first.position.offset - 1n);
+			this.#restart(page.verdict, first === undefined ? this.lane.seen : { epoch: first.position.epoch, offset });
+		}
+		for (const entry of page.entries) this.#show(entry);
+		if (!page.more && this.lane.after(this.position) === undefined) await this.#wait();
+	}
+
+	/** The log has no more and the lane is elsewhere: it is behind, or this position is of no log that there is. */
+	async #wait(): Promise<void> {
+		await this.lane.check();
+		const { seen } = this.lane;
+		if (this.#closed || seen.epoch !== this.position.epoch || seen.offset >= this.position.offset) return;
+		this.#restart("epoch", seen);
+	}
+
+	#restart(reason: Loss, position: Position): void {
+		this.position = position;
+		this.#host.mark(reason);
+	}
+}

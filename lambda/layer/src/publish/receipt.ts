@@ -1,0 +1,63 @@
+/**
+ * Receipts state acceptance (P1): which lanes took the envelope by their own acknowledgement, with reach and
+ * durability, and what failed. Nothing accepted is an error, `AllBroadcastersFailed`, with every cause.
+ */
+import { FanoutError } from "../core/errors.ts";
+import { formatPosition } from "../core/position.ts";
+import type { Durability, Outcome, Reach } from "../core/transport.ts";
+
+export interface LaneReceipt {
+	/** The transport's name. */
+	readonly lane: string;
+	readonly reach: Reach;
+	readonly durability: Durability;
+	/** `epoch.offset`, where the transport knows it at acceptance. */
+	readonly position?: string;
+	/** The lane held this id already. */
+	readonly duplicate: boolean;
+}
+
+export interface LaneFailure {
+	readonly lane: string;
+	/** The envelope may have been accepted all the same. */
+	readonly uncertain: boolean;
+	readonly error: FanoutError;
+}
+
+export interface Receipt {
+	/** The envelope's id: the correlation id in logs and traces. */
+	readonly id: string;
+	readonly channel: string;
+	readonly accepted: readonly LaneReceipt[];
+	readonly failed: readonly LaneFailure[];
+}
+
+/** Throws AllBroadcastersFailed when no lane accepted. */
+export function toReceipt(
+	id: string,
+	channel: string,
+	outcomes: readonly (readonly [lane: string, outcome: Outcome])[],
+): Receipt {
+	const accepted: LaneReceipt[] = [];
+	const failed: LaneFailure[] = [];
+	for (const [lane, outcome] of outcomes) {
+		if (outcome.ok) {
+			const { reach, durability, duplicate, position } = outcome;
+			const taken = { lane, reach, durability, duplicate };
+			accepted.push(position === undefined ? taken : { ...taken, position: formatPosition(position) });
+		} else failed.push({ lane, uncertain: outcome.uncertain, error: outcome.error });
+	}
+	if (accepted.length > 0) return { id, channel, accepted, failed };
+	const [only] = failed;
+	if (failed.length === 1 && only !== undefined && !only.error.retryable && !only.uncertain) throw only.error;
+	throw new FanoutError(
+		"AllBroadcastersFailed",
+		`no lane accepted: ${failed.map(({ lane, error }) => `${lane}: ${error.message}`).join("; ")}`,
+		{
+			causes: failed.map(({ error }) => error),
+			cause: only?.error,
+			retryable: failed.some(({ error }) => error.retryable),
+			data: { id, lanes: failed.map(({ lane }) => lane), uncertain: failed.some(({ uncertain }) => uncertain) },
+		},
+	);
+}
