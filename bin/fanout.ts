@@ -1,0 +1,18 @@
+/**
+ * The CDK app, and the only reader of synth-time context.
+ *   -c env=<name>      which environment of lib/config (default: dev)
+ *   -c account=<id>    its account (default: the environment's, else that of the credentials)
+ *   -c emulator=true   leave out what an emulator's CloudFormation cannot deploy; with
+ *   -c socketTemplate=… -c callbackTemplate=… -c functionUrlTemplate=…   the addresses that it answers on
+ */
+import { App } from "aws-cdk-lib";
+import { readContext } from "../lib/config/context.ts";
+import { applyNag } from "../lib/nag.ts";
+import { createEnvironmentStacks } from "../lib/stages/environment-stacks.ts";
+
+const app = new App();
+const { config, emulator } = readContext(app.node);
+createEnvironmentStacks(app, config, emulator);
+// An emulator's stacks are no deployment to judge: they lack what it cannot take.
+if (emulator === undefined) applyNag(app);
+app.synth();

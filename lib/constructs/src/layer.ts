@@ -1,0 +1,74 @@
+import { Stack } from "aws-cdk-lib";
+import type { CfnFunction, Function as LambdaFunction } from "aws-cdk-lib/aws-lambda";
+import { Architecture, Code, type ILayerVersion, LayerVersion, Runtime } from "aws-cdk-lib/aws-lambda";
+import { Construct } from "constructs";
+import type { FanoutCell } from "./cell.ts";
+import { grantListen, grantPublish, grantTickets } from "./grants.ts";
+import { layLayerContent } from "./layer-content.ts";
+import { cellFromParameters, layerFromParameters, type ParameterOptions } from "./parameters.ts";
+
+export interface FanoutLayerProps {
+	/** What the functions will be connected to. */
+	readonly cell: FanoutCell;
+	/** A layer that exists already. @default a new version is made from the built package */
+	readonly layer?: ILayerVersion;
+	/** Where the built package lies. @default resolved from this package */
+	readonly packageDirectory?: string;
+}
+
+export interface AttachOptions {
+	/** Send notifications. @default true */
+	readonly publish?: boolean;
+	/** Follow channels while an invocation holds a stream: connect as a back end, read the log. @default false */
+	readonly listen?: boolean;
+	/** Issue tickets for end clients. @default false */
+	readonly tickets?: boolean;
+}
+
+/** The package as a Lambda layer. `attach(fn)` is all that a function needs: the layer, its environment and its grants. */
+export class FanoutLayer extends Construct {
+	/** The layer of a cell that other stacks deployed, found by its SSM parameters. */
+	static fromParameters(scope: Construct, id: string, options: ParameterOptions): FanoutLayer {
+		const holder = new Construct(scope, `${id}Parameters`);
+		return new FanoutLayer(scope, id, {
+			cell: cellFromParameters(holder, options),
+			layer: layerFromParameters(holder, options),
+		});
+	}
+
+	readonly layer: ILayerVersion;
+	private readonly cell: FanoutCell;
+
+	constructor(scope: Construct, id: string, props: FanoutLayerProps) {
+		super(scope, id);
+		this.cell = props.cell;
+		this.layer =
+			props.layer ??
+			new LayerVersion(this, "Version", {
+				description: "mcp-fanout: import it from ESM or CJS",
+				code: Code.fromAsset(layLayerContent(props.packageDirectory)),
+				compatibleRuntimes: [Runtime.NODEJS_22_X, Runtime.NODEJS_24_X],
+				compatibleArchitectures: [Architecture.ARM_64, Architecture.X86_64],
+			});
+	}
+
+	/** Adds the layer, the environment and the grants. A variable that the function sets itself is left as it is. */
+	attach(fn: LambdaFunction, options: AttachOptions = {}): void {
+		fn.addLayers(this.layer);
+		const own = variablesOf(fn);
+		for (const [name, value] of Object.entries(this.cell.environment)) {
+			if (!(name in own)) fn.addEnvironment(name, value);
+		}
+		if (options.publish ?? true) grantPublish(this.cell, fn);
+		if (options.listen ?? false) grantListen(this.cell, fn);
+		if (options.tickets ?? false) grantTickets(this.cell, fn);
+	}
+}
+
+/** What the function already sets. `Function` keeps it to itself; the resource under it tells, if asked at this moment. */
+function variablesOf(fn: LambdaFunction): Readonly<Record<string, unknown>> {
+	const resource = fn.node.defaultChild as CfnFunction;
+	const environment: unknown = Stack.of(fn).resolve(resource.environment);
+	if (typeof environment !== "object" || environment === null || !("variables" in environment)) return {};
+	return (environment.variables as Record<string, unknown> | undefined) ?? {};
+}

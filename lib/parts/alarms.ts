@@ -1,0 +1,94 @@
+import { Duration } from "aws-cdk-lib";
+import {
+	Alarm,
+	ComparisonOperator,
+	type IAlarmAction,
+	type IMetric,
+	Metric,
+	TreatMissingData,
+} from "aws-cdk-lib/aws-cloudwatch";
+import type { IFunction } from "aws-cdk-lib/aws-lambda";
+import type { IQueue } from "aws-cdk-lib/aws-sqs";
+import { Construct } from "constructs";
+
+const PERIOD = Duration.minutes(1);
+
+export interface AlarmOptions {
+	/** What it means for a client; shown with the alarm. */
+	readonly description: string;
+	readonly threshold: number;
+	/** Minutes in a row. @default 1 */
+	readonly minutes?: number;
+}
+
+/**
+ * Alarms over one metric each, without metric math: they deploy everywhere, and their names head the runbook.
+ * Missing data is healthy, since idle queues and functions report nothing.
+ */
+export class Alarms extends Construct {
+	private readonly actions: readonly IAlarmAction[];
+
+	constructor(scope: Construct, id: string, actions: readonly IAlarmAction[]) {
+		super(scope, id);
+		this.actions = actions;
+	}
+
+	add(name: string, metric: IMetric, options: AlarmOptions): Alarm {
+		const alarm = new Alarm(this, name, {
+			metric,
+			alarmDescription: options.description,
+			threshold: options.threshold,
+			comparisonOperator: ComparisonOperator.GREATER_THAN_THRESHOLD,
+			evaluationPeriods: options.minutes ?? 1,
+			treatMissingData: TreatMissingData.NOT_BREACHING,
+		});
+		alarm.addAlarmAction(...this.actions);
+		return alarm;
+	}
+
+	/** Nothing may lie in a queue that only holds what failed. */
+	empty(name: string, queue: IQueue, description: string): Alarm {
+		const metric = queue.metricApproximateNumberOfMessagesVisible({ period: PERIOD, statistic: "Maximum" });
+		return this.add(name, metric, { description, threshold: 0 });
+	}
+
+	/** The oldest message must be younger than so many seconds. */
+	age(name: string, queue: IQueue, seconds: number, description: string): Alarm {
+		const metric = queue.metricApproximateAgeOfOldestMessage({ period: PERIOD, statistic: "Maximum" });
+		return this.add(name, metric, { description, threshold: seconds, minutes: 3 });
+	}
+
+	errors(name: string, fn: IFunction, description: string): Alarm {
+		return this.add(name, fn.metricErrors({ period: PERIOD, statistic: "Sum" }), {
+			description,
+			threshold: 5,
+			minutes: 3,
+		});
+	}
+
+	throttles(name: string, fn: IFunction, description: string): Alarm {
+		return this.add(name, fn.metricThrottles({ period: PERIOD, statistic: "Sum" }), {
+			description,
+			threshold: 0,
+			minutes: 3,
+		});
+	}
+
+	/** How far behind its stream a function is. */
+	iteratorAge(name: string, fn: IFunction, milliseconds: number, description: string): Alarm {
+		const metric = fn.metric("IteratorAge", { period: PERIOD, statistic: "Maximum" });
+		return this.add(name, metric, { description, threshold: milliseconds, minutes: 3 });
+	}
+
+	/** How far a replica lags behind. */
+	replication(name: string, table: string, receivingRegion: string, milliseconds: number, description: string): Alarm {
+		const metric = new Metric({
+			namespace: "AWS/DynamoDB",
+			metricName: "ReplicationLatency",
+			dimensionsMap: { TableName: table, ReceivingRegion: receivingRegion },
+			period: PERIOD,
+			statistic: "Average",
+		});
+		return this.add(name, metric, { description, threshold: milliseconds, minutes: 5 });
+	}
+}

@@ -1,0 +1,45 @@
+import { Duration, Fn } from "aws-cdk-lib";
+import { FunctionUrlAuthType } from "aws-cdk-lib/aws-lambda";
+import type { RetentionDays } from "aws-cdk-lib/aws-logs";
+import { Construct } from "constructs";
+import type { FanoutLayer } from "mcp-fanout-cdk";
+import type { EmulatorOptions, EnvironmentConfig } from "../config/environment.ts";
+import { HandlerFunction } from "./handler-function.ts";
+
+export interface ExampleServerProps {
+	readonly config: EnvironmentConfig;
+	readonly logRetention: RetentionDays;
+	readonly layer: FanoutLayer;
+	readonly emulator: EmulatorOptions | undefined;
+}
+
+/**
+ * An MCP server on Lambda that publishes from a tool call. It takes `mcp-fanout` from the layer and the MCP SDK from its own
+ * bundle. Its URL asks for IAM: an example must not stand open to the world.
+ */
+export class ExampleServer extends Construct {
+	readonly fn: HandlerFunction;
+	readonly url: string;
+
+	constructor(scope: Construct, id: string, props: ExampleServerProps) {
+		super(scope, id);
+		this.fn = new HandlerFunction(this, "Function", {
+			name: "mcp-server",
+			description: "Example MCP server: imports the layer, publishes from a tool call",
+			timeout: Duration.seconds(30),
+			logRetention: props.logRetention,
+			tracing: props.config.tracing,
+			layerModules: ["mcp-fanout"],
+		});
+		props.layer.attach(this.fn);
+		const { url } = this.fn.addFunctionUrl({ authType: FunctionUrlAuthType.AWS_IAM });
+		// The emulator answers a function URL only under a path of its own address.
+		const template = props.emulator?.functionUrlTemplate;
+		this.url = template === undefined ? url : template.replaceAll("{urlId}", urlIdOf(url));
+	}
+}
+
+/** `https://<id>.lambda-url.…` */
+function urlIdOf(url: string): string {
+	return Fn.select(0, Fn.split(".", Fn.select(1, Fn.split("://", url))));
+}

@@ -1,0 +1,70 @@
+import { join } from "node:path";
+import type { Duration } from "aws-cdk-lib";
+import { RemovalPolicy } from "aws-cdk-lib";
+import { Architecture, Runtime, Tracing } from "aws-cdk-lib/aws-lambda";
+import { LogLevel, NodejsFunction, OutputFormat } from "aws-cdk-lib/aws-lambda-nodejs";
+import { LogGroup, type RetentionDays } from "aws-cdk-lib/aws-logs";
+import type { Construct } from "constructs";
+
+const ROOT = join(import.meta.dirname, "..", "..");
+
+/** The Lambda runtime brings these; a partial copy of its own would make a function meet two versions. */
+const RUNTIME_MODULES = ["@aws-sdk/*", "@smithy/*"];
+
+export interface HandlerFunctionProps {
+	/** `lambda/handlers/<name>.ts` */
+	readonly name: string;
+	readonly description: string;
+	readonly timeout: Duration;
+	readonly logRetention: RetentionDays;
+	readonly tracing: boolean;
+	/** @default 512 */
+	readonly memorySize?: number;
+	readonly reservedConcurrency?: number;
+	/** Modules left out of the bundle because a layer brings them. */
+	readonly layerModules?: readonly string[];
+}
+
+/** One handler, bundled from source by the local esbuild. */
+export class HandlerFunction extends NodejsFunction {
+	readonly handlerName: string;
+
+	constructor(scope: Construct, id: string, props: HandlerFunctionProps) {
+		const logGroup = new LogGroup(scope, `${id}Logs`, {
+			retention: props.logRetention,
+			removalPolicy: RemovalPolicy.DESTROY,
+		});
+		super(scope, id, {
+			entry: join(ROOT, "lambda", "handlers", `${props.name}.ts`),
+			projectRoot: ROOT,
+			depsLockFilePath: join(ROOT, "package-lock.json"),
+			description: props.description,
+			runtime: Runtime.NODEJS_24_X,
+			architecture: Architecture.ARM_64,
+			timeout: props.timeout,
+			memorySize: props.memorySize ?? 512,
+			logGroup,
+			tracing: props.tracing ? Tracing.ACTIVE : Tracing.DISABLED,
+			environment: {
+				POWERTOOLS_SERVICE_NAME: `fanout-${props.name}`,
+				POWERTOOLS_METRICS_NAMESPACE: "mcp-fanout",
+				POWERTOOLS_TRACE_ENABLED: String(props.tracing),
+			},
+			...(props.reservedConcurrency === undefined ? {} : { reservedConcurrentExecutions: props.reservedConcurrency }),
+			bundling: {
+				// CommonJS: stock Node does not look for ES modules in NODE_PATH, so an `import` of the runtime's SDK would fail
+				// wherever AWS's patched Node is not used.
+				format: OutputFormat.CJS,
+				target: "node24",
+				minify: false,
+				externalModules: [...RUNTIME_MODULES, ...(props.layerModules ?? [])],
+				esbuildArgs: { "--conditions": "mcp-fanout-source" },
+				define: { "import.meta.url": "__moduleUrl" },
+				banner: "const __moduleUrl = require('node:url').pathToFileURL(__filename).href;",
+				logLevel: LogLevel.WARNING,
+				forceDockerBundling: false,
+			},
+		});
+		this.handlerName = props.name;
+	}
+}

@@ -1,0 +1,94 @@
+import { Duration } from "aws-cdk-lib";
+import type { RetentionDays } from "aws-cdk-lib/aws-logs";
+import { Construct } from "constructs";
+import type { EnvironmentConfig } from "../config/environment.ts";
+import { HandlerFunction, type HandlerFunctionProps } from "./handler-function.ts";
+
+/** A queue's visibility is six times its function's timeout: short ones keep a failed group's pause short. */
+export const DELIVER_TIMEOUT = Duration.seconds(20);
+export const RELAY_TIMEOUT = Duration.seconds(10);
+/** API Gateway waits 29 seconds for an integration. */
+const SOCKET_TIMEOUT = Duration.seconds(15);
+
+export interface HandlersProps {
+	readonly config: EnvironmentConfig;
+	readonly logRetention: RetentionDays;
+}
+
+/** The functions of one region's cell. */
+export class Handlers extends Construct {
+	readonly authorize: HandlerFunction;
+	readonly connect: HandlerFunction;
+	readonly disconnect: HandlerFunction;
+	readonly subscribe: HandlerFunction;
+	readonly deliver: HandlerFunction;
+	readonly relay: HandlerFunction;
+	readonly ingest: HandlerFunction;
+	readonly sync: HandlerFunction;
+
+	constructor(scope: Construct, id: string, props: HandlersProps) {
+		super(scope, id);
+		const { config, logRetention } = props;
+		type Own = Omit<HandlerFunctionProps, "logRetention" | "tracing">;
+		const make = (handlerId: string, own: Own) =>
+			new HandlerFunction(this, handlerId, { logRetention, tracing: config.tracing, ...own });
+
+		this.authorize = make("Authorize", {
+			name: "authorize",
+			description: "Reads the ticket of an end client's handshake",
+			timeout: Duration.seconds(10),
+		});
+		this.connect = make("Connect", {
+			name: "connect",
+			description: "Keeps a connection's claims",
+			timeout: SOCKET_TIMEOUT,
+		});
+		this.disconnect = make("Disconnect", {
+			name: "disconnect",
+			description: "Forgets a connection",
+			timeout: SOCKET_TIMEOUT,
+		});
+		this.subscribe = make("Subscribe", {
+			name: "subscribe",
+			description: "Answers what a client asks over its connection",
+			timeout: SOCKET_TIMEOUT,
+		});
+		this.deliver = make("Deliver", {
+			name: "deliver",
+			description: "Appends to the log, then posts to the channel's connections, in order",
+			timeout: DELIVER_TIMEOUT,
+			memorySize: 1024,
+			...(config.deliverReservedConcurrency === undefined
+				? {}
+				: { reservedConcurrency: config.deliverReservedConcurrency }),
+		});
+		this.relay = make("Relay", {
+			name: "relay",
+			description: "Takes shared channels' messages of every region into this region's mailbox",
+			timeout: RELAY_TIMEOUT,
+		});
+		this.ingest = make("Ingest", {
+			name: "ingest",
+			description: "Makes notifications of events",
+			timeout: Duration.seconds(15),
+		});
+		this.sync = make("Sync", {
+			name: "sync",
+			description: "Evicts sessions that another region claimed",
+			timeout: Duration.seconds(30),
+		});
+	}
+
+	get all(): readonly HandlerFunction[] {
+		return [
+			this.authorize,
+			this.connect,
+			this.disconnect,
+			this.subscribe,
+			this.deliver,
+			this.relay,
+			this.ingest,
+			this.sync,
+		];
+	}
+}

@@ -1,0 +1,74 @@
+import { Stack } from "aws-cdk-lib";
+import { StreamGrants } from "aws-cdk-lib/aws-dynamodb";
+import { EventSourceMapping, FilterCriteria, type IFunction, StartingPosition } from "aws-cdk-lib/aws-lambda";
+import { SqsDlq } from "aws-cdk-lib/aws-lambda-event-sources";
+import type { IQueue } from "aws-cdk-lib/aws-sqs";
+import { AwsCustomResource, AwsCustomResourcePolicy, PhysicalResourceId } from "aws-cdk-lib/custom-resources";
+import { Construct } from "constructs";
+
+/** What both a template and a script must use to connect `sync` to a region's stream of the sessions table. */
+export const SYNC_SOURCE = {
+	batchSize: 25,
+	retryAttempts: 5,
+	/** Only what another region wrote can move a session away from here. */
+	filter: (region: string) => ({
+		eventName: ["INSERT", "MODIFY"],
+		dynamodb: { NewImage: { region: { S: [{ "anything-but": [region] }] } } },
+	}),
+} as const;
+
+export interface SyncSourceProps {
+	readonly sync: IFunction;
+	readonly streamArn: string;
+	readonly region: string;
+	readonly failures: IQueue;
+}
+
+/** `sync` reads this region's stream of the sessions table. */
+export class SyncSource extends Construct {
+	constructor(scope: Construct, id: string, props: SyncSourceProps) {
+		super(scope, id);
+		new StreamGrants({ tableStreamArn: props.streamArn }).actions(
+			props.sync,
+			"dynamodb:DescribeStream",
+			"dynamodb:GetRecords",
+			"dynamodb:GetShardIterator",
+			"dynamodb:ListStreams",
+		);
+		new EventSourceMapping(this, "Source", {
+			target: props.sync,
+			eventSourceArn: props.streamArn,
+			startingPosition: StartingPosition.LATEST,
+			batchSize: SYNC_SOURCE.batchSize,
+			reportBatchItemFailures: true,
+			bisectBatchOnError: true,
+			retryAttempts: SYNC_SOURCE.retryAttempts,
+			onFailure: new SqsDlq(props.failures),
+			filters: [FilterCriteria.filter(SYNC_SOURCE.filter(props.region))],
+		});
+	}
+}
+
+/**
+ * The stream of a replica, looked up in its own region when the stack is deployed: `replica().tableStreamArn` in the
+ * primary's stack only gives `…/stream/*`, which is no event source.
+ */
+export function replicaStreamArn(scope: Construct, tableName: string, region: string): string {
+	const describe = {
+		service: "DynamoDB",
+		action: "describeTable",
+		region,
+		parameters: { TableName: tableName },
+		physicalResourceId: PhysicalResourceId.fromResponse("Table.LatestStreamArn"),
+		outputPaths: ["Table.LatestStreamArn"],
+	};
+	const lookup = new AwsCustomResource(scope, "ReplicaStream", {
+		resourceType: "Custom::ReplicaStream",
+		onUpdate: describe,
+		policy: AwsCustomResourcePolicy.fromSdkCalls({
+			resources: [Stack.of(scope).formatArn({ service: "dynamodb", resource: "table", resourceName: tableName })],
+		}),
+		installLatestAwsSdk: false,
+	});
+	return lookup.getResponseField("Table.LatestStreamArn");
+}

@@ -1,0 +1,118 @@
+import type { Metric } from "aws-cdk-lib/aws-cloudwatch";
+import { SnsAction } from "aws-cdk-lib/aws-cloudwatch-actions";
+import { type ITable, Table, type TableV2 } from "aws-cdk-lib/aws-dynamodb";
+import { Topic } from "aws-cdk-lib/aws-sns";
+import { EmailSubscription } from "aws-cdk-lib/aws-sns-subscriptions";
+import { MonitoringFacade } from "cdk-monitoring-constructs";
+import type { Construct } from "constructs";
+import type { FanoutWebSocketApi } from "mcp-fanout-cdk";
+import { Alarms } from "../parts/alarms.ts";
+import type { DeliveryStack } from "./delivery.ts";
+import { FanoutStack, type FanoutStackProps } from "./fanout-stack.ts";
+import type { MeshStack } from "./mesh.ts";
+import type { StateStack } from "./state.ts";
+
+export interface ObservabilityStackProps extends Omit<FanoutStackProps, "description"> {
+	readonly state: StateStack;
+	readonly delivery: DeliveryStack;
+	readonly mesh: MeshStack;
+}
+
+/** One region's alarms and dashboard. */
+export class ObservabilityStack extends FanoutStack {
+	readonly alarms: Alarms;
+
+	constructor(scope: Construct, props: ObservabilityStackProps) {
+		super(scope, "observability", { ...props, description: "mcp-fanout: alarms and dashboard of one region" });
+		this.alarms = new Alarms(this, "Alarms", this.alarmActions());
+		this.addAlarms(props);
+		this.addDashboard(props);
+	}
+
+	private alarmActions(): readonly SnsAction[] {
+		if (this.config.alarmEmail === undefined) return [];
+		const topic = new Topic(this, "AlarmTopic", { enforceSSL: true });
+		topic.addSubscription(new EmailSubscription(this.config.alarmEmail));
+		return [new SnsAction(topic)];
+	}
+
+	private addAlarms({ delivery, mesh }: ObservabilityStackProps): void {
+		const { alarms } = this;
+		const { messaging, handlers, events, syncDeadLetters } = delivery;
+		alarms.age(
+			"MailboxBehind",
+			messaging.mailbox.queue,
+			60,
+			"Notifications wait in the mailbox: clients get them late",
+		);
+		alarms.age("RelayBehind", messaging.relay, 60, "Shared channels' notifications wait before the mailbox");
+		alarms.empty("RelayDeadLetters", messaging.relayDeadLetters, "A shared channel's notification was set aside");
+		alarms.empty("Undecodable", messaging.errors, "A message could not be decoded; its channel has a gap row");
+		alarms.empty("EventDeadLetters", events.deadLetters, "An event did not become a notification");
+		alarms.empty("SyncDeadLetters", syncDeadLetters, "A session's move was not seen: its old streams may linger");
+		for (const [index, queue] of mesh.deadLetters.entries()) {
+			const to = this.config.regions[index] ?? "unknown";
+			alarms.empty(`MeshDeadLetters-${to}`, queue, `SNS could not hand a notification to the relay queue of ${to}`);
+		}
+		alarms.errors("DeliverErrors", handlers.deliver, "Deliver fails: channels stand still until it works again");
+		alarms.throttles(
+			"DeliverThrottled",
+			handlers.deliver,
+			"Deliver has too little concurrency: notifications are late",
+		);
+		alarms.errors("SubscribeErrors", handlers.subscribe, "Clients cannot subscribe");
+		alarms.errors("AuthorizeErrors", handlers.authorize, "End clients cannot connect");
+		alarms.iteratorAge("SyncBehind", handlers.sync, 60_000, "Sessions' moves between regions are seen late");
+		if (this.place === this.config.primaryRegion) {
+			for (const region of this.config.regions.filter((other) => other !== this.place)) {
+				alarms.replication(
+					`SessionsReplication-${region}`,
+					this.names.sessions,
+					region,
+					10_000,
+					`Session homes reach ${region} late: notifications take a detour`,
+				);
+			}
+		}
+	}
+
+	private addDashboard({ state, delivery }: ObservabilityStackProps): void {
+		const { messaging, handlers, sockets } = delivery;
+		const board = new MonitoringFacade(this, `${this.prefix}-${this.place}`);
+		board.addLargeHeader(`${this.prefix} in ${this.place}`);
+		board
+			.monitorSqsQueue({ queue: messaging.mailbox.queue, humanReadableName: "Mailbox" })
+			.monitorSqsQueue({ queue: messaging.relay, humanReadableName: "Relay" })
+			.monitorSnsTopic({ topic: messaging.topic, humanReadableName: "Topic" })
+			.monitorDynamoTable({ table: this.named("Log", state.logTable), humanReadableName: "Log" })
+			.monitorDynamoTable({
+				table: this.named("Connections", state.connectionsTable),
+				humanReadableName: "Connections",
+			});
+		for (const fn of handlers.all) {
+			board.monitorLambdaFunction({ lambdaFunction: fn, humanReadableName: fn.handlerName });
+		}
+		board
+			.monitorCustom({
+				alarmFriendlyName: "BackEnds",
+				humanReadableName: "Back ends",
+				metricGroups: [{ title: "Back ends", metrics: socketMetrics(sockets.backend) }],
+			})
+			.monitorCustom({
+				alarmFriendlyName: "EndClients",
+				humanReadableName: "End clients",
+				metricGroups: [{ title: "End clients", metrics: socketMetrics(sockets.client) }],
+			});
+	}
+
+	/** The monitoring constructs ask for the older table interface. */
+	private named(id: string, table: TableV2): ITable {
+		return Table.fromTableName(this, id, table.tableName);
+	}
+}
+
+function socketMetrics({ stage }: FanoutWebSocketApi): Metric[] {
+	return ["ConnectCount", "MessageCount", "IntegrationError", "ExecutionError"].map((name) =>
+		stage.metric(name, { statistic: "Sum", label: name }),
+	);
+}

@@ -1,0 +1,42 @@
+import type { Construct } from "constructs";
+import type { EmulatorOptions, EnvironmentConfig } from "../config/environment.ts";
+import { DeliveryStack } from "../stacks/delivery.ts";
+import { MeshStack } from "../stacks/mesh.ts";
+import { ObservabilityStack } from "../stacks/observability.ts";
+import { StateStack } from "../stacks/state.ts";
+
+export interface CellStacks {
+	readonly region: string;
+	readonly state: StateStack;
+	readonly delivery: DeliveryStack;
+	readonly mesh: MeshStack;
+	readonly observability: ObservabilityStack;
+}
+
+/**
+ * All stacks of one environment, in every region, with the order in which they must stand: the primary's state (it makes the
+ * replicas), each region's state, each region's delivery, then the mesh, whose subscriptions need every region's queue.
+ */
+export function createEnvironmentStacks(
+	scope: Construct,
+	config: EnvironmentConfig,
+	emulator?: EmulatorOptions,
+): readonly CellStacks[] {
+	const common = emulator === undefined ? { config } : { config, emulator };
+	const cells = config.regions.map((region) => {
+		const props = { ...common, region };
+		const state = new StateStack(scope, props);
+		const delivery = new DeliveryStack(scope, { ...props, state });
+		const mesh = new MeshStack(scope, { ...props, topic: delivery.messaging.topic });
+		const observability = new ObservabilityStack(scope, { ...props, state, delivery, mesh });
+		return { region, state, delivery, mesh, observability };
+	});
+	const primary = cells.find((cell) => cell.region === config.primaryRegion);
+	for (const { state, delivery, mesh, observability } of cells) {
+		if (primary !== undefined && state !== primary.state) state.addStackDependency(primary.state);
+		delivery.addStackDependency(state);
+		for (const other of cells) mesh.addStackDependency(other.delivery);
+		observability.addStackDependency(mesh);
+	}
+	return cells;
+}
