@@ -1,0 +1,67 @@
+/**
+ * Counts test cases for the last line of `npm test`, and prints each failure and each skip with its reason. A skip
+ * without a reason is a failure, and so is a file that does not load or an error outside of every test.
+ */
+import { writeFileSync } from "node:fs";
+import { relative } from "node:path";
+import type { SerializedError } from "vitest";
+import type { Reporter, TestCase, TestModule } from "vitest/node";
+
+export interface Counts {
+	passed: number;
+	failed: number;
+	skipped: number;
+}
+
+/** The environment variable that names the file for the counts. */
+export const COUNTS_FILE = "FANOUT_TEST_COUNTS";
+
+export default class CountingReporter implements Reporter {
+	private readonly counts: Counts = { passed: 0, failed: 0, skipped: 0 };
+
+	onTestCaseResult(test: TestCase): void {
+		const result = test.result();
+		const name = `${relative(process.cwd(), test.module.moduleId)} > ${test.fullName}`;
+		if (result.state === "passed") this.counts.passed += 1;
+		else if (result.state === "failed") {
+			this.counts.failed += 1;
+			this.print(`FAILED  ${name}`, result.errors);
+		} else if (result.state === "skipped") {
+			const reason = result.note;
+			if (reason === undefined || reason === "") {
+				this.counts.failed += 1;
+				this.print(`FAILED  ${name}: skipped without a reason`, []);
+			} else {
+				this.counts.skipped += 1;
+				console.log(`SKIPPED ${name}: ${reason}`);
+			}
+		}
+	}
+
+	onTestModuleEnd(module: TestModule): void {
+		const tests = [...module.children.allTests()];
+		const file = relative(process.cwd(), module.moduleId);
+		const errors = [...module.errors(), ...[...module.children.allSuites()].flatMap((suite) => suite.errors())];
+		const ms = Math.round(module.diagnostic().duration);
+		console.log(
+			`${module.ok() && errors.length === 0 ? "ok     " : "FAILED "} ${file} (${tests.length} tests, ${ms} ms)`,
+		);
+		if (errors.length === 0 && tests.length > 0) return;
+		this.counts.failed += 1;
+		this.print(`FAILED  ${file}: ${errors.length === 0 ? "holds no test" : "does not load or set up"}`, errors);
+	}
+
+	onTestRunEnd(_modules: readonly TestModule[], unhandled: readonly SerializedError[]): void {
+		if (unhandled.length > 0) {
+			this.counts.failed += unhandled.length;
+			this.print("FAILED  outside of every test", unhandled);
+		}
+		const file = process.env[COUNTS_FILE];
+		if (file !== undefined) writeFileSync(file, JSON.stringify(this.counts));
+	}
+
+	private print(title: string, errors: readonly { message?: string; stack?: string; diff?: string }[]): void {
+		console.log(title);
+		for (const { message, stack, diff } of errors) console.log([stack ?? message, diff].filter(Boolean).join("\n"));
+	}
+}
