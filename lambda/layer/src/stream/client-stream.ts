@@ -101,7 +101,14 @@ export class HubStream implements ClientStream, Sink {
 	deliver(envelope: Envelope, cursor: string | undefined): void {
 		if (this.#isEnded) return;
 		if (this.#filter !== undefined && !this.#filter(envelope.message)) return;
-		const json = messageJson(envelope);
+		let json: string;
+		try {
+			json = messageJson(envelope);
+		} catch {
+			// Only an envelope that never crossed a wire can be no JSON (a cycle, a BigInt): told, as a hole would be.
+			this.end("gap");
+			return;
+		}
 		if (this.#blockedAt === undefined && this.#queue === undefined && !this.#isCoalescing) {
 			this.#append(this.#encoding.message(json, cursor));
 		} else {
@@ -178,6 +185,11 @@ export class HubStream implements ClientStream, Sink {
 		this.#host.unfollow(this.#channels);
 		this.#host.released(this);
 		this.#closed?.resolve(this.#reason);
+	}
+
+	/** A copy that stands in for one that a lane refused for the moment, if this stream follows its channel. */
+	early(envelope: Envelope): void {
+		if (!this.#isEnded && this.#channels.some(({ key }) => key === envelope.channel.key)) this.#feed?.early(envelope);
 	}
 
 	beat(): void {

@@ -4,7 +4,7 @@
  * A cursor frame has an event name and an EMPTY data line: parsers of MCP clients drop id-only frames, and a bare
  * empty data line would fire `onmessage`.
  */
-import type { Envelope } from "../core/envelope.ts";
+import { type Envelope, encodeMessage } from "../core/envelope.ts";
 import type { Reason } from "../deliver/sink.ts";
 
 export interface Encoding {
@@ -21,9 +21,8 @@ function escapeUnit(unit: string): string {
 	return `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }
 
-/** JSON in pure ASCII: outside strings JSON has no other characters, inside them every UTF-16 unit may be escaped. */
-export function asciiJson(value: unknown): string {
-	const text = JSON.stringify(value);
+/** JSON text in pure ASCII: outside strings JSON has no other characters, inside them every UTF-16 unit may be escaped. */
+export function toAscii(text: string): string {
 	return NOT_ASCII.test(text) ? text.replace(EACH_NOT_ASCII, escapeUnit) : text;
 }
 
@@ -37,7 +36,7 @@ export function messageJson(envelope: Envelope): string {
 	if (envelope === lastSeen) return lastJson;
 	let json = made.get(envelope);
 	if (json === undefined) {
-		json = asciiJson(envelope.message);
+		json = toAscii(encodeMessage(envelope));
 		made.set(envelope, json);
 	}
 	lastSeen = envelope;

@@ -5,6 +5,7 @@
  */
 import type { Channel } from "../core/channel.ts";
 import { type Clock, pause, systemClock, type Timer } from "../core/clock.ts";
+import type { Envelope } from "../core/envelope.ts";
 import { FanoutError } from "../core/errors.ts";
 import { createIds, type Ids } from "../core/ids.ts";
 import type { Reason } from "../deliver/sink.ts";
@@ -29,6 +30,8 @@ export interface Hub {
 	readonly isReady: boolean;
 	/** A stream without a wire: the caller attaches one in the same turn. Throws before any work when refused. */
 	open(options: StreamOptions, encoding: Encoding): HubStream;
+	/** Offers an early copy to every stream that follows its channel; for fallbacks, it looks at every stream. */
+	early(envelope: Envelope): void;
 	/** Resolves when every stream is gone, `graceMs` at the latest. */
 	drain(options: { readonly graceMs: number }): Promise<void>;
 	close(): Promise<void>;
@@ -141,6 +144,9 @@ export function createHub(options: HubOptions): Hub {
 				throw error;
 			}
 			return stream;
+		},
+		early(envelope) {
+			for (const stream of streams.keys()) stream.early(envelope);
 		},
 		async drain({ graceMs }) {
 			refusal ??= "this instance is draining";

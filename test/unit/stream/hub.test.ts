@@ -1,0 +1,132 @@
+import { expect, test } from "vitest";
+import { createChannel } from "../../../lambda/layer/src/core/channel.ts";
+import { FanoutError } from "../../../lambda/layer/src/core/errors.ts";
+import { sseEncoding } from "../../../lambda/layer/src/stream/frames.ts";
+import { NEWS, OTHER, progress, RecordingWire, scriptFeeds, testHub, turn } from "./support.ts";
+
+type Bench = ReturnType<typeof testHub>;
+
+function open({ hub }: Bench, channels = [NEWS]) {
+	const stream = hub.open({ channels }, sseEncoding);
+	const wire = new RecordingWire(stream);
+	stream.attach(wire);
+	return { stream, wire };
+}
+
+test("one stream over the cap is refused before any work", () => {
+	const asked: unknown[] = [];
+	const bench = testHub({ maxStreams: 2 }, scriptFeeds({ onOpen: (request) => void asked.push(request) }));
+	const { stream } = open(bench);
+	open(bench);
+	expect(() => open(bench)).toThrow(
+		expect.objectContaining({ code: "TooManyStreams", retryable: true, data: { maxStreams: 2 } }),
+	);
+	expect(asked).toHaveLength(2);
+	stream.close();
+	open(bench);
+	expect(bench.hub.size).toBe(2);
+});
+
+test("a feed that refuses leaves nothing behind", () => {
+	const refusal = new FanoutError("TooManyChannels", "13 lanes");
+	const bench = testHub(
+		{},
+		scriptFeeds({
+			onOpen: () => {
+				throw refusal;
+			},
+		}),
+	);
+	expect(() => open(bench, [createChannel("session", "s")])).toThrow(refusal);
+	expect(() => bench.hub.open({ channels: [NEWS], filter: { methods: [""] } }, sseEncoding)).toThrow("methods");
+	expect([bench.hub.size, bench.hub.sessions, bench.clock.waiting]).toEqual([0, 0, 0]);
+});
+
+test("cursor, since and channels reach the feed; an empty cursor is none", () => {
+	const bench = testHub();
+	bench.hub.open({ channels: [NEWS], lastEventId: "1x", sinceMs: 5 }, sseEncoding);
+	bench.hub.open({ channels: [OTHER], lastEventId: "" }, sseEncoding);
+	expect(bench.feeds.map(({ request }) => request)).toEqual([
+		{ channels: [NEWS], cursor: "1x", sinceMs: 5 },
+		{ channels: [OTHER] },
+	]);
+});
+
+test("counts distinct sessions through opens, updates and closes", async () => {
+	const bench = testHub();
+	const [a, b] = [createChannel("session", "a"), createChannel("session", "b")];
+	const first = open(bench, [a, NEWS]);
+	open(bench, [a]);
+	expect(bench.hub.sessions).toBe(1);
+	await first.stream.update({ add: [b], remove: [a] });
+	expect(bench.hub.sessions).toBe(2);
+	first.stream.close();
+	expect(bench.hub.sessions).toBe(1);
+});
+
+test("every stream's heart beats once in 15 s, from one timer; a stalled one's does not", async () => {
+	const bench = testHub();
+	const streams = Array.from({ length: 40 }, () => open(bench));
+	const stalled = streams[0];
+	if (stalled === undefined) throw new Error("no stream");
+	stalled.wire.isBlocked = true;
+	bench.feeds[0]?.sink.deliver(progress(1), "c1");
+	await turn();
+	expect(bench.clock.waiting).toBe(1);
+	await bench.clock.advance(15_000);
+	const beats = streams.map(({ wire }) => wire.text.split(": hb\n\n").length - 1);
+	expect(beats).toEqual([0, ...Array.from({ length: 39 }, () => 1)]);
+	await bench.clock.advance(60_000);
+	expect(stalled.wire.finished).toBe("slow-consumer");
+});
+
+test("early copies are offered to the streams that follow the channel", () => {
+	const bench = testHub();
+	open(bench, [NEWS]);
+	open(bench, [OTHER]);
+	const envelope = progress(1);
+	bench.hub.early(envelope);
+	expect(bench.feeds.map(({ early }) => early)).toEqual([[envelope], []]);
+});
+
+test("drain fails readiness first, refuses new streams, and lets go at a jittered pace within its grace", async () => {
+	const bench = testHub();
+	const streams = Array.from({ length: 100 }, () => open(bench));
+	const drained = bench.hub.drain({ graceMs: 10_000 });
+	expect([bench.hub.isReady, bench.hub.size]).toEqual([false, 100]);
+	expect(() => open(bench)).toThrow(expect.objectContaining({ code: "Closed", retryable: true }));
+	const sizes: number[] = [];
+	for (let step = 0; step < 8; step += 1) {
+		await bench.clock.advance(1_000);
+		sizes.push(bench.hub.size);
+	}
+	await drained;
+	expect(sizes.at(-1)).toBe(0);
+	for (const [step, size] of sizes.entries()) expect(Math.abs(size - (100 - (step + 1) * 12.5))).toBeLessThan(3);
+	expect(new Set(streams.map(({ wire }) => wire.finished))).toEqual(new Set(["moved"]));
+	expect(bench.clock.waiting).toBe(0);
+});
+
+test("at the end of a drain's grace those that take nothing are destroyed", async () => {
+	const bench = testHub();
+	const { wire, stream } = open(bench);
+	wire.isBlocked = true;
+	bench.feeds[0]?.sink.deliver(progress(1), "c1");
+	await turn();
+	const drained = bench.hub.drain({ graceMs: 1_000 });
+	await bench.clock.advance(1_000);
+	await drained;
+	expect(wire.isDestroyed).toBe(true);
+	expect(await stream.closed).toBe("moved");
+	expect(bench.clock.waiting).toBe(0);
+});
+
+test("close ends all with shutdown, once, and leaves no timer", async () => {
+	const bench = testHub();
+	const streams = [open(bench), open(bench)];
+	await Promise.all([bench.hub.close(), bench.hub.close()]);
+	expect(streams.map(({ wire }) => wire.finished)).toEqual(["shutdown", "shutdown"]);
+	expect(bench.feeds.map(({ closes }) => closes)).toEqual([1, 1]);
+	expect([bench.hub.size, bench.clock.waiting]).toEqual([0, 0]);
+	expect(() => open(bench)).toThrow("has closed");
+});

@@ -1,0 +1,84 @@
+import { expect, test } from "vitest";
+import type { ClientStream, StreamLimits } from "../../../lambda/layer/src/stream/port.ts";
+import { openResponse, type ResponseOptions } from "../../../lambda/layer/src/stream/response.ts";
+import { NEWS, numbersIn, progress, testHub, turn } from "./support.ts";
+
+function open(options: Partial<ResponseOptions> = {}, limits: Partial<StreamLimits> = {}, init: RequestInit = {}) {
+	const bench = testHub(limits);
+	let stream: ClientStream | undefined;
+	const response = openResponse(bench.hub, new Request("http://x/", init), {
+		channels: [NEWS],
+		onStream: (opened) => {
+			stream = opened;
+		},
+		...options,
+	});
+	return { ...bench, response, stream: stream as unknown as ClientStream, sink: bench.feeds[0]?.sink };
+}
+
+test("streams frames as they come and closes after the end", async () => {
+	const { response, sink, stream, hub, clock } = open({ retryMs: 10, headers: { "X-Own": "1" } });
+	expect(response.headers.get("content-type")).toBe("text/event-stream");
+	expect(response.headers.get("x-own")).toBe("1");
+	sink?.deliver(progress(1, "ü"), "c1");
+	await turn();
+	sink?.end("moved");
+	const text = await response.text();
+	expect(text).toMatch(/^retry: 10\n\nevent: cursor\nid: c0\ndata: \n\nid: c1\n.*event: end\n/s);
+	expect(await stream.closed).toBe("moved");
+	expect([hub.size, clock.waiting]).toEqual([0, 0]);
+});
+
+test("takes the cursor from the request", () => {
+	const { feeds } = open({}, {}, { headers: { "Last-Event-ID": "1seen" } });
+	expect(feeds[0]?.request.cursor).toBe("1seen");
+});
+
+test("a reader that does not read pushes back, and goes on where it stopped", async () => {
+	const { response, sink } = open();
+	const text = "x".repeat(10_000);
+	for (let n = 0; n < 60; n += 1) {
+		sink?.deliver(progress(n, text), `c${n}`);
+		await turn();
+	}
+	sink?.deliver(progress(60), "c60");
+	const reader = response.body?.getReader();
+	let read = "";
+	while (!read.includes("id: c60\n")) read += Buffer.from((await reader?.read())?.value ?? []).toString();
+	expect(numbersIn(read)).toEqual(Array.from({ length: 61 }, (_, n) => n));
+});
+
+test("a reader that never reads is ended with slow-consumer", async () => {
+	const { sink, stream } = open({}, { maxQueuedFrames: 20 });
+	const text = "x".repeat(10_000);
+	for (let n = 0; n < 60; n += 1) {
+		sink?.deliver(progress(n, text), `c${n}`);
+		await turn();
+	}
+	expect(await stream.closed).toBe("slow-consumer");
+});
+
+test("an aborted request and a cancelled body let the stream go", async () => {
+	const controller = new AbortController();
+	const aborted = open({}, {}, { signal: controller.signal });
+	controller.abort();
+	expect(await aborted.stream.closed).toBe("closed");
+	await expect(aborted.response.text()).rejects.toThrow();
+
+	const cancelled = open();
+	await cancelled.response.body?.cancel();
+	cancelled.sink?.deliver(progress(1), "c1");
+	expect(await cancelled.stream.closed).toBe("closed");
+	expect([aborted.hub.size, cancelled.hub.size]).toEqual([0, 0]);
+
+	expect(await open({}, {}, { signal: AbortSignal.abort() }).stream.closed).toBe("closed");
+});
+
+test("refusals become responses", async () => {
+	const { response, stream, feeds } = open({}, { maxStreams: 0 });
+	expect(response.status).toBe(503);
+	expect(await response.json()).toMatchObject({ error: "TooManyStreams" });
+	expect(feeds).toHaveLength(0);
+	await expect(stream.opened).rejects.toMatchObject({ code: "TooManyStreams" });
+	expect(open({ filter: { methods: [""] } }).response.status).toBe(400);
+});
