@@ -19,7 +19,7 @@ export const CLIENT_ATTEMPTS = 2;
 /** Sockets per client and host: posts to connections go out in parallel, and the library's default is 50. */
 export const MAX_SOCKETS = 512;
 export const CONNECT_TIMEOUT_MS = 2_000;
-export const REQUEST_TIMEOUT_MS = 10_000;
+export const REQUEST_TIMEOUT_MS = 5_000;
 
 interface Modules {
 	"@aws-sdk/client-dynamodb": typeof Dynamo;
@@ -152,7 +152,8 @@ export function createAwsClients(options: AwsClientsOptions): AwsClients {
 				() => new aws.management.ApiGatewayManagementApiClient(config(options.region, endpoint)),
 			),
 		async signSocket(url, seconds) {
-			const { hostname, host, pathname, protocol, searchParams } = new URL(url);
+			const signed = new URL(url);
+			const { hostname, host, pathname, protocol } = signed;
 			const signer = new aws.signature.SignatureV4({
 				service: "execute-api",
 				region: options.region,
@@ -160,10 +161,10 @@ export function createAwsClients(options: AwsClientsOptions): AwsClients {
 				credentials: sqs().config.credentials,
 				sha256: Sha256,
 			});
-			const request = { method: "GET", protocol, hostname, path: pathname, headers: { host } };
-			const named = Object.fromEntries(searchParams);
-			const { query = {} } = await signer.presign({ ...request, query: named }, { expiresIn: seconds });
-			const signed = new URL(url);
+			// Every parameter is signed: one that is added later makes the signature wrong.
+			const asked = Object.fromEntries(signed.searchParams);
+			const request = { method: "GET", protocol, hostname, path: pathname, headers: { host }, query: asked };
+			const { query = {} } = await signer.presign(request, { expiresIn: seconds });
 			for (const [name, value] of Object.entries(query)) signed.searchParams.set(name, String(value));
 			return signed.href;
 		},

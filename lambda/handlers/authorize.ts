@@ -1,0 +1,13 @@
+/** Lambda authorizer of the client API's $connect: allows a valid ticket, denies everything else, never throws. */
+import type { APIGatewayRequestAuthorizerEvent } from "aws-lambda";
+import { authorize, createCell } from "mcp-fanout/transports/aws/cell";
+import { count, handle, report } from "./powertools.ts";
+
+const cell = createCell();
+
+export const handler = handle(async (event: APIGatewayRequestAuthorizerEvent) => {
+	const { namespace, clock, key } = cell;
+	const policy = await authorize({ namespace, clock, key, report }, event.headers, event.methodArn);
+	count("HandshakesDenied", policy.context === undefined ? 1 : 0);
+	return policy;
+});

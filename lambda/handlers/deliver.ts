@@ -1,0 +1,29 @@
+/** The mailbox's event source: into the log, then to the connections. Failed groups come again, in order and soon. */
+import type { SQSBatchResponse, SQSEvent, SQSRecord } from "aws-lambda";
+import { createCell, deliver, type MailRecord } from "mcp-fanout/transports/aws/cell";
+import { count, handle, report } from "./powertools.ts";
+
+const cell = createCell();
+
+const mailOf = (record: SQSRecord): MailRecord => ({
+	messageId: record.messageId,
+	body: record.body,
+	group: record.attributes.MessageGroupId ?? "",
+	channel: record.messageAttributes.channel?.stringValue,
+	receipt: record.receiptHandle,
+	receives: Number(record.attributes.ApproximateReceiveCount) || 1,
+});
+
+export const handler = handle(async (event: SQSEvent): Promise<SQSBatchResponse> => {
+	const { log, connections, poster, clock, queues } = cell;
+	const { keepError, postpone } = queues;
+	const ports = { log, connections, poster, clock, report, keepError, postpone };
+	const { failed, ...tally } = await deliver(ports, event.Records.map(mailOf));
+	count("Appended", tally.appended);
+	count("Repeated", tally.repeated);
+	count("Undecodable", tally.undecodable);
+	count("Posts", tally.posts);
+	count("ConnectionsEnded", tally.ended);
+	count("PutBack", failed.length);
+	return { batchItemFailures: failed.map((itemIdentifier) => ({ itemIdentifier })) };
+});

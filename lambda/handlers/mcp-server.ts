@@ -1,0 +1,67 @@
+/**
+ * An example MCP server on Lambda. `mcp-fanout` comes from the layer and the MCP SDK from this bundle; a tool call
+ * publishes, and every client stream that should see it does, wherever its process is.
+ */
+import { createMcpHandler, fromJsonSchema, McpServer } from "@modelcontextprotocol/server";
+import type { Context } from "aws-lambda";
+import { createFanout, type Fanout } from "mcp-fanout";
+import { type LambdaHandler, streamify } from "mcp-fanout/lambda";
+import { handle } from "./powertools.ts";
+
+interface Notify {
+	readonly to: { topic: string } | { session: string } | { principal: string } | { all: true };
+	readonly text: string;
+}
+
+const id = { type: "string", minLength: 1 };
+const target = (kind: string, schema: object) => ({
+	type: "object",
+	properties: { [kind]: schema },
+	required: [kind],
+	additionalProperties: false,
+});
+const NOTIFY = fromJsonSchema<Notify>({
+	type: "object",
+	properties: {
+		to: {
+			anyOf: [target("topic", id), target("session", id), target("principal", id), target("all", { const: true })],
+		},
+		text: { type: "string" },
+	},
+	required: ["to", "text"],
+});
+
+const answer = (text: string) => ({ content: [{ type: "text" as const, text }] });
+
+function buildServer(fanout: Fanout): McpServer {
+	const server = new McpServer({ name: "mcp-fanout-example", version: "1.0.0" });
+	const notify = { description: "Sends a message to a topic, session, principal or all", inputSchema: NOTIFY };
+	server.registerTool("notify", notify, async ({ to, text }) => {
+		const params = { level: "info", logger: "example", data: text };
+		const { id: envelope } = await fanout.to(to).send({ method: "notifications/message", params });
+		return answer(envelope);
+	});
+	server.registerTool("change_tools", { description: "Says that the list of tools has changed" }, async () => {
+		await fanout.notify.toolsChanged();
+		return answer("told");
+	});
+	return server;
+}
+
+async function start(): Promise<LambdaHandler> {
+	const fanout = await createFanout();
+	return streamify(
+		createMcpHandler(() => buildServer(fanout), { bus: fanout.bus() }),
+		{ fanout },
+	);
+}
+
+let started: Promise<LambdaHandler> | undefined;
+
+export const handler = handle(async (event: unknown, context: Context) => {
+	started ??= start();
+	started.catch(() => {
+		started = undefined; // the next invocation tries again; this one fails by the same error
+	});
+	return (await started)(event, context);
+});

@@ -1,0 +1,22 @@
+/** The sessions table's stream in this region: tells and forgets who follows a session that moved to another region. */
+import type { DynamoDBBatchResponse, DynamoDBRecord, DynamoDBStreamEvent } from "aws-lambda";
+import { createCell, type SyncRecord, sync } from "mcp-fanout/transports/aws/cell";
+import { count, handle, report } from "./powertools.ts";
+
+const cell = createCell();
+
+const recordOf = ({ dynamodb }: DynamoDBRecord): SyncRecord => ({
+	sequence: dynamodb?.SequenceNumber ?? "",
+	session: dynamodb?.NewImage?.session?.S,
+	region: dynamodb?.NewImage?.region?.S,
+});
+
+export const handler = handle(async (event: DynamoDBStreamEvent): Promise<DynamoDBBatchResponse> => {
+	const { region, home, connections, poster, clock } = cell;
+	const { failed, evicted } = await sync(
+		{ region, home, connections, poster, clock, report },
+		event.Records.map(recordOf),
+	);
+	count("Evicted", evicted);
+	return { batchItemFailures: failed === undefined ? [] : [{ itemIdentifier: failed }] };
+});

@@ -1,0 +1,108 @@
+/**
+ * HTTP as Lambda sees it, to and from web-standard requests: REST API proxy events (format 1.0), and those of HTTP
+ * APIs and function URLs (2.0). Results have the shape of the event's format.
+ */
+import { FanoutError } from "../core/errors.ts";
+
+type Texts = Readonly<Record<string, string | undefined>>;
+type Lists = Readonly<Record<string, readonly string[] | undefined>>;
+
+export interface RestEvent {
+	readonly httpMethod: string;
+	readonly path: string;
+	readonly headers?: Texts | null;
+	readonly multiValueHeaders?: Lists | null;
+	readonly queryStringParameters?: Texts | null;
+	readonly multiValueQueryStringParameters?: Lists | null;
+	readonly body?: string | null;
+	readonly isBase64Encoded?: boolean;
+	readonly requestContext?: { readonly domainName?: string };
+}
+
+export interface HttpEvent {
+	readonly version: "2.0";
+	readonly rawPath: string;
+	readonly rawQueryString?: string;
+	readonly headers?: Texts;
+	readonly cookies?: readonly string[];
+	readonly body?: string | null;
+	readonly isBase64Encoded?: boolean;
+	readonly requestContext: { readonly domainName?: string; readonly http: { readonly method: string } };
+}
+
+export interface HttpResult {
+	readonly statusCode: number;
+	readonly headers: Record<string, string>;
+	readonly multiValueHeaders?: Record<string, string[]>;
+	readonly cookies?: string[];
+	readonly body: string;
+	readonly isBase64Encoded: boolean;
+}
+
+const TEXT = /^(text\/|application\/(json|javascript|xml|x-www-form-urlencoded|[a-z0-9.+-]+\+(json|xml))\b)/i;
+
+export function isHttpEvent(event: unknown): event is HttpEvent {
+	const { version, rawPath, requestContext } = (event ?? {}) as Partial<HttpEvent>;
+	return version === "2.0" && typeof rawPath === "string" && typeof requestContext?.http?.method === "string";
+}
+
+function isRestEvent(event: unknown): event is RestEvent {
+	const { httpMethod, path } = (event ?? {}) as Partial<RestEvent>;
+	return typeof httpMethod === "string" && typeof path === "string";
+}
+
+function restQuery({ multiValueQueryStringParameters: lists, queryStringParameters: single }: RestEvent): string {
+	const query = new URLSearchParams();
+	for (const [name, values] of Object.entries(lists ?? {})) for (const value of values ?? []) query.append(name, value);
+	if (lists === undefined || lists === null) {
+		for (const [name, value] of Object.entries(single ?? {})) if (value !== undefined) query.append(name, value);
+	}
+	return query.toString();
+}
+
+function headersOf(event: RestEvent | HttpEvent): Headers {
+	const headers = new Headers();
+	for (const [name, value] of Object.entries(event.headers ?? {})) if (value !== undefined) headers.set(name, value);
+	for (const [name, values] of Object.entries(("multiValueHeaders" in event && event.multiValueHeaders) || {})) {
+		if (values === undefined || values.length < 2) continue;
+		headers.delete(name);
+		for (const value of values) headers.append(name, value);
+	}
+	if ("cookies" in event && event.cookies !== undefined) headers.set("cookie", event.cookies.join("; "));
+	return headers;
+}
+
+/** The event as a request whose signal is the invocation's. */
+export function requestOf(event: unknown, signal: AbortSignal): Request {
+	if (!isHttpEvent(event) && !isRestEvent(event)) {
+		throw new FanoutError("Unsupported", "not an HTTP event of a REST API, an HTTP API or a function URL");
+	}
+	const headers = headersOf(event);
+	const http = isHttpEvent(event);
+	const method = http ? event.requestContext.http.method : event.httpMethod;
+	const query = http ? (event.rawQueryString ?? "") : restQuery(event);
+	const host = headers.get("host") ?? event.requestContext?.domainName ?? "localhost";
+	const path = http ? event.rawPath : event.path;
+	const url = new URL(`https://${host}${path.startsWith("/") ? "" : "/"}${path}${query === "" ? "" : `?${query}`}`);
+	const isBodiless = method === "GET" || method === "HEAD" || event.body === undefined || event.body === null;
+	if (isBodiless) return new Request(url, { method, headers, signal });
+	const body = event.isBase64Encoded === true ? Buffer.from(event.body as string, "base64") : (event.body as string);
+	return new Request(url, { method, headers, signal, body });
+}
+
+/** The answer in the shape of the event's format; binary content as base64. */
+export function resultOf(event: unknown, response: Response, bytes: Uint8Array): HttpResult {
+	const headers: Record<string, string> = {};
+	for (const [name, value] of response.headers) if (name !== "set-cookie") headers[name] = value;
+	const cookies = response.headers.getSetCookie();
+	const type = response.headers.get("content-type") ?? "text/plain";
+	const isText = TEXT.test(type) && !response.headers.has("content-encoding");
+	const result = {
+		statusCode: response.status,
+		headers,
+		body: Buffer.from(bytes).toString(isText || bytes.length === 0 ? "utf8" : "base64"),
+		isBase64Encoded: !isText && bytes.length > 0,
+	};
+	if (cookies.length === 0) return result;
+	return isHttpEvent(event) ? { ...result, cookies } : { ...result, multiValueHeaders: { "set-cookie": cookies } };
+}

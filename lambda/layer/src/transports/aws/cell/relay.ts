@@ -1,0 +1,104 @@
+/**
+ * Relay: from a topic's copies (any region, any order, at least once) to this region's mailbox, where each channel
+ * has one order and a repeated id is dropped. A version that this release cannot read is passed on: deliver tells
+ * its followers of the gap. What names no channel at all goes to the error queue.
+ */
+import { parseChannel } from "../../../core/channel.ts";
+import { decodeEnvelope, type Envelope } from "../../../core/envelope.ts";
+import { isFanoutError } from "../../../core/errors.ts";
+import { deriveId } from "../../../core/ids.ts";
+import { type MailboxMessage, mailboxMessage } from "./mailbox.ts";
+import type { Reports } from "./poster.ts";
+
+/** SQS: entries and bytes of one SendMessageBatch, attributes included (256 KiB holds everywhere). */
+export const MAX_SEND_COUNT = 10;
+export const MAX_SEND_BYTES = 250 * 1024;
+
+export interface RelayRecord {
+	readonly messageId: string;
+	readonly body: string;
+	readonly channel: string | undefined;
+}
+
+export interface RelayPorts {
+	/** Sends at most MAX_SEND_COUNT messages; returns the indexes that were not taken. */
+	send(messages: readonly MailboxMessage[]): Promise<readonly number[]>;
+	keepError(record: RelayRecord, code: string): Promise<void>;
+	readonly report: Reports;
+}
+
+function readBody(body: string): Envelope | { readonly code: string } {
+	try {
+		return decodeEnvelope(body);
+	} catch (error) {
+		return { code: isFanoutError(error) ? error.code : "InvalidEnvelope" };
+	}
+}
+
+function messageOf(record: RelayRecord): MailboxMessage | { readonly code: string } {
+	const read = readBody(record.body);
+	if (!("code" in read)) return mailboxMessage(read.channel.key, read.id, record.body);
+	try {
+		// The same id for every copy of the same text, so that copies still fall together.
+		return mailboxMessage(parseChannel(record.channel).key, deriveId("relay", record.body), record.body);
+	} catch {
+		return read; // it names no channel: the code says why its body could not be read either
+	}
+}
+
+function sizeOf(message: MailboxMessage): number {
+	return (
+		Buffer.byteLength(message.MessageBody) +
+		Buffer.byteLength(message.MessageAttributes.channel?.StringValue ?? "") +
+		64
+	);
+}
+
+/** Batches under both limits, in order. */
+export function chunkMail<T>(items: readonly T[], size: (item: T) => number): T[][] {
+	const chunks: T[][] = [];
+	let room = 0;
+	for (const item of items) {
+		const bytes = size(item);
+		const last = chunks.at(-1);
+		if (last === undefined || last.length === MAX_SEND_COUNT || bytes > room) {
+			chunks.push([item]);
+			room = MAX_SEND_BYTES - bytes;
+		} else {
+			last.push(item);
+			room -= bytes;
+		}
+	}
+	return chunks;
+}
+
+/** The message ids that must come again. */
+export async function relay(ports: RelayPorts, records: readonly RelayRecord[]): Promise<string[]> {
+	const failed: string[] = [];
+	const mail: { record: RelayRecord; message: MailboxMessage }[] = [];
+	for (const record of records) {
+		const message = messageOf(record);
+		if ("MessageBody" in message) {
+			mail.push({ record, message });
+			continue;
+		}
+		ports.report("message cannot be relayed", { message: record.messageId, code: message.code });
+		try {
+			await ports.keepError(record, message.code);
+		} catch (error) {
+			ports.report("message was not copied", { message: record.messageId, error: String((error as Error).name) });
+			failed.push(record.messageId);
+		}
+	}
+	for (const chunk of chunkMail(mail, ({ message }) => sizeOf(message))) {
+		let refused: readonly number[];
+		try {
+			refused = await ports.send(chunk.map(({ message }) => message));
+		} catch (error) {
+			ports.report("mailbox refused a batch", { messages: chunk.length, error: String((error as Error).name) });
+			refused = chunk.map((_, index) => index);
+		}
+		for (const index of refused) failed.push((chunk[index] as (typeof chunk)[number]).record.messageId);
+	}
+	return failed;
+}
