@@ -11,6 +11,7 @@ import { parseNotification } from "../../../core/message.ts";
 import { MAX_ENVELOPE_BYTES } from "./deliver.ts";
 
 const MAX_EVENT_ID = 256;
+const SESSION_NOTIFICATION = "Session Notification";
 
 function invalid(what: string): FanoutError {
 	return new FanoutError("InvalidMessage", what);
@@ -33,12 +34,22 @@ function channelOf(to: Record<string, unknown>, namespace: string): Channel {
 	return createChannel("all", "", scope);
 }
 
+/**
+ * A Session Notification of our own bus comes whole, since a transformer makes no JSON of a field that is absent: its
+ * detail names the target beside method and params.
+ */
+function shapedOf(event: Record<string, unknown>): Record<string, unknown> {
+	if (event["detail-type"] !== SESSION_NOTIFICATION) return event;
+	const detail = fieldsOf("detail", event.detail);
+	return { id: event.id, to: detail, method: detail.method, params: detail.params };
+}
+
 /** Validates an event from a rule; throws InvalidMessage, InvalidChannel or PayloadTooLarge. */
 export function readEvent(
 	event: unknown,
 	{ namespace, origin, clock }: { readonly namespace: string; readonly origin: string; readonly clock: Clock },
 ): Envelope {
-	const { id, to, method, params } = fieldsOf("the event", event);
+	const { id, to, method, params } = shapedOf(fieldsOf("the event", event));
 	if (typeof id !== "string" || id === "" || id.length > MAX_EVENT_ID) throw invalid("the event has no id");
 	if (typeof method !== "string" || !method.startsWith("notifications/")) {
 		throw invalid("method must start with notifications/");
