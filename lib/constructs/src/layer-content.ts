@@ -17,7 +17,7 @@ export function layLayerContent(packageDirectory: string = findPackage()): strin
 	const known = laid.get(packageDirectory);
 	if (known !== undefined) return known;
 	const dist = join(packageDirectory, "dist");
-	if (!existsSync(dist)) {
+	if (!existsSync(join(dist, "index.js"))) {
 		throw new Error(`FanoutLayer: ${dist} holds no build of ${PACKAGE}; run its "build" script first`);
 	}
 	const root = mkdtempSync(join(tmpdir(), `${PACKAGE}-layer-`));
