@@ -32,8 +32,9 @@ export class ExampleServer extends Construct {
 			layerModules: ["mcp-fanout"],
 		});
 		props.layer.attach(this.fn);
-		const { url } = this.fn.addFunctionUrl({ authType: FunctionUrlAuthType.AWS_IAM });
-		// The emulator answers a function URL only under a path of its own address.
+		// The emulator enforces IAM here and nowhere else, and answers a function URL only under a path of its own address.
+		const authType = props.emulator === undefined ? FunctionUrlAuthType.AWS_IAM : FunctionUrlAuthType.NONE;
+		const { url } = this.fn.addFunctionUrl({ authType });
 		const template = props.emulator?.functionUrlTemplate;
 		this.url = template === undefined ? url : template.replaceAll("{urlId}", urlIdOf(url));
 	}
