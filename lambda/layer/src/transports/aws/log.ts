@@ -70,13 +70,13 @@ interface Row {
 	readonly at: number;
 	readonly expiresAt: number;
 	/**
-	 * Rows before the epoch's first: its offsets are n - base. Not 0 only where expired rows of an older epoch lingered
+	 * Rows before the epoch's first: its offsets are n - startsAfter. Not 0 only where expired rows of an older epoch lingered
 	 * (expiry takes DynamoDB days, in no order), which a new row must neither overwrite nor be taken for.
 	 */
-	readonly base?: number;
+	readonly startsAfter?: number;
 }
 
-const baseOf = (row: Row): number => row.base ?? 0;
+const baseOf = (row: Row): number => row.startsAfter ?? 0;
 const positionOf = (row: Row): Position => ({ epoch: row.epoch, offset: BigInt(row.n - baseOf(row)) });
 
 function entryOf(row: Row): WireEntry {
@@ -103,7 +103,10 @@ export function createLog(options: LogOptions): Log {
 			ExpressionAttributeValues: range === "all" ? { ":key": key } : { ":key": key, ":after": range.after },
 			...(whole
 				? {}
-				: { ProjectionExpression: "n, epoch, id, #at, expiresAt, base", ExpressionAttributeNames: { "#at": "at" } }),
+				: {
+						ProjectionExpression: "n, epoch, id, #at, expiresAt, startsAfter",
+						ExpressionAttributeNames: { "#at": "at" },
+					}),
 		});
 		const answer = await dynamo.send(command, signal === undefined ? {} : { abortSignal: signal });
 		return { rows: (answer.Items ?? []) as Row[], more: answer.LastEvaluatedKey !== undefined };
@@ -212,7 +215,13 @@ export function createLog(options: LogOptions): Log {
 						at: goesOn ? Math.max(now, newest.at) : now,
 						expiresAt: Math.max(Math.ceil(now / 1000) + options.retentionSeconds, goesOn ? newest.expiresAt : 0),
 						...(item.text === undefined ? {} : { env: item.text }),
-						...(goesOn ? (baseOf(newest) > 0 ? { base: baseOf(newest) } : {}) : newest ? { base: newest.n } : {}),
+						...(goesOn
+							? baseOf(newest) > 0
+								? { startsAfter: baseOf(newest) }
+								: {}
+							: newest
+								? { startsAfter: newest.n }
+								: {}),
 					};
 					try {
 						const command = new aws.document.PutCommand({

@@ -1,0 +1,126 @@
+/** A cell without its functions: real tables and queues on the emulator, a clock that tests move, and fresh channels. */
+import { randomUUID } from "node:crypto";
+import { type Channel, createChannel } from "../../lambda/layer/src/core/channel.ts";
+import { type Clock, systemClock } from "../../lambda/layer/src/core/clock.ts";
+import { type Envelope, encodeEnvelope } from "../../lambda/layer/src/core/envelope.ts";
+import { createIds } from "../../lambda/layer/src/core/ids.ts";
+import { type Connections, createConnections } from "../../lambda/layer/src/transports/aws/cell/connections.ts";
+import { createQueues, type Queues } from "../../lambda/layer/src/transports/aws/cell/queues.ts";
+import { createHome, type Home } from "../../lambda/layer/src/transports/aws/home.ts";
+import { createLog, type Log } from "../../lambda/layer/src/transports/aws/log.ts";
+import {
+	type AwsClients,
+	aws,
+	createAwsClients,
+	type DynamoClient,
+} from "../../lambda/layer/src/transports/aws/sdk.ts";
+import { startEmulator } from "../support/emulator.ts";
+
+export const RETENTION_SECONDS = 1000;
+export const ids = createIds(systemClock);
+
+export interface TestClock extends Clock {
+	advance(ms: number): void;
+}
+
+export function createTestClock(): TestClock {
+	let ahead = 0;
+	return {
+		...systemClock,
+		now: () => systemClock.now() + ahead,
+		monotonic: () => systemClock.monotonic() + ahead,
+		advance(ms) {
+			ahead += ms;
+		},
+	};
+}
+
+export interface World {
+	readonly clock: TestClock;
+	readonly clients: AwsClients;
+	readonly tables: { readonly log: string; readonly connections: string; readonly sessions: string };
+	readonly endpoint: string;
+	readonly queues: Queues;
+	readonly urls: { readonly mailbox: string; readonly errors: string };
+	log(dynamo?: DynamoClient): Log;
+	connections(dynamo?: DynamoClient): Connections;
+	home(region: string): Home;
+	stop(): Promise<void>;
+}
+
+const key = (hash: [string, "S" | "N"], range: [string, "S" | "N"]) => ({
+	AttributeDefinitions: [hash, range].map(([AttributeName, AttributeType]) => ({ AttributeName, AttributeType })),
+	KeySchema: [
+		{ AttributeName: hash[0], KeyType: "HASH" as const },
+		{ AttributeName: range[0], KeyType: "RANGE" as const },
+	],
+	BillingMode: "PAY_PER_REQUEST" as const,
+});
+
+export async function startWorld(): Promise<World> {
+	const emulator = await startEmulator();
+	const { AWS_ACCESS_KEY_ID: accessKeyId = "", AWS_SECRET_ACCESS_KEY: secretAccessKey = "" } = emulator.env;
+	const options = { endpoint: emulator.endpoint, credentials: { accessKeyId, secretAccessKey } };
+	const clients = createAwsClients({ region: "us-east-1", ...options });
+	const clock = createTestClock();
+	const run = randomUUID().slice(0, 8);
+	const tables = { log: `log-${run}`, connections: `connections-${run}`, sessions: `sessions-${run}` };
+	const make = (TableName: string, schema: ReturnType<typeof key>) =>
+		clients.dynamo().send(new aws.dynamo.CreateTableCommand({ TableName, ...schema }));
+	await make(tables.log, key(["channel", "S"], ["n", "N"]));
+	await make(tables.connections, key(["pk", "S"], ["sk", "S"]));
+	await make(tables.sessions, key(["session", "S"], ["region", "S"]));
+	const queue = async (QueueName: string, Attributes = {}) => {
+		const { QueueUrl } = await clients.sqs().send(new aws.sqs.CreateQueueCommand({ QueueName, Attributes }));
+		return QueueUrl as string;
+	};
+	const mailboxName = `mailbox-${run}.fifo`;
+	const urls = {
+		mailbox: await queue(mailboxName, {
+			FifoQueue: "true",
+			DeduplicationScope: "messageGroup",
+			FifoThroughputLimit: "perMessageGroupId",
+			VisibilityTimeout: "120",
+		}),
+		errors: await queue(`errors-${run}`),
+	};
+	const dynamo = clients.dynamo();
+	return {
+		clock,
+		clients,
+		tables,
+		urls,
+		endpoint: emulator.endpoint,
+		queues: createQueues({ sqs: clients.sqs(), mailboxName: () => mailboxName, errorQueueUrl: () => urls.errors }),
+		log: (client = dynamo) =>
+			createLog({
+				table: tables.log,
+				dynamo: client,
+				retentionSeconds: RETENTION_SECONDS,
+				clock,
+				random32: ids.random32,
+			}),
+		connections: (client = dynamo) => createConnections({ table: tables.connections, dynamo: client, clock }),
+		home: (region) => createHome({ table: tables.sessions, dynamo, region, clock }),
+		async stop() {
+			clients.close();
+			await emulator.stop();
+		},
+	};
+}
+
+export const freshChannel = (): Channel => createChannel("topic", randomUUID());
+
+export function envelopeOf(channel: Channel, data: unknown = "x"): Envelope {
+	return {
+		v: 1,
+		id: ids.next(),
+		channel,
+		message: { jsonrpc: "2.0", method: "notifications/message", params: { data } },
+		publishedAt: 1,
+		origin: "test",
+		lanes: ["aws"],
+	};
+}
+
+export const itemOf = (envelope: Envelope) => ({ id: envelope.id, text: encodeEnvelope(envelope) });
