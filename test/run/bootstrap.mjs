@@ -1,6 +1,6 @@
 /**
  * Entry of `npm start` and `npm test` on a fresh machine: plain JavaScript that any Node >= 20 runs. Installs what
- * package-lock.json names when node_modules is missing or stale, builds the packages, and runs the given program on
+ * package-lock.json names when node_modules is missing or stale, builds the package, and runs the given program on
  * the Node 24 that the project pins. Usage: node bootstrap.mjs <program.ts> [arguments…]
  */
 import { spawn } from "node:child_process";
@@ -76,12 +76,10 @@ async function main() {
 	}
 	const path = [dirname(NODE), join(MODULES, ".bin"), process.env.PATH].join(delimiter);
 	const env = { ...process.env, PATH: path };
-	for (const workspace of ["lambda/layer", "lib/constructs"]) {
-		await step(`build ${workspace}`, join(MODULES, ".bin", "tsc"), ["-p", join(workspace, "tsconfig.json")], { env });
-	}
 	const version = readFileSync(join(MODULES, "node", "package.json"), "utf8");
 	if (!JSON.parse(version).version.startsWith(`${NEEDED_NODE_MAJOR}.`))
 		fail(`node ${NEEDED_NODE_MAJOR} is not installed`);
+	await step("build the package", NODE, [join("lib", "build-layer.ts")], { env });
 	process.exitCode = await run(NODE, [program, ...args], { env });
 }
 

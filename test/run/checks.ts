@@ -16,6 +16,8 @@ interface Check {
 const CHECKS: readonly Check[] = [
 	{ name: "lint", command: "biome", args: ["ci", "--error-on-warnings", "."] },
 	{ name: "types", command: "tsc", args: ["--noEmit"] },
+	// publint and attw read what was built.
+	{ name: "build", command: "tsc", args: ["-p", "lib/constructs/tsconfig.json"] },
 	...["lambda/layer", "lib/constructs"].flatMap((path) => [
 		{ name: `publint ${path}`, command: "publint", args: ["--strict", path] },
 		{ name: `attw ${path}`, command: "attw", args: ["--profile", "esm-only", "--pack", path] },

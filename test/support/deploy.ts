@@ -20,10 +20,12 @@ export async function deployCells(emulator: Emulator, progress: Progress = silen
 	const app = join(emulator.dir, "cdk.out");
 	await Promise.all([
 		progress.step("cdk bootstrap of two regions", () =>
+			// Not in our root: bootstrap would synthesise the app that it finds there.
 			cdk(
 				emulator,
 				"bootstrap",
 				REGIONS.map((region) => `aws://${ACCOUNT}/${region}`),
+				emulator.dir,
 			),
 		),
 		progress.step("cdk synth", () => cdk(emulator, "synth", ["--quiet", "--output", app, ...contextOf(emulator)])),
@@ -41,16 +43,18 @@ function contextOf(emulator: Emulator): string[] {
 		emulator: "true",
 		callbackTemplate: `${emulator.endpoint}/${path}`,
 		socketTemplate: `${emulator.socketEndpoint}/${path}`,
+		functionUrlTemplate: `${emulator.endpoint}/_aws/lambda-url/{urlId}`,
+		functionUrlTemplate: `${emulator.endpoint}/_aws/lambda-url/{urlId}/`,
 	};
 	return Object.entries(context).flatMap(([key, value]) => ["--context", `${key}=${value}`]);
 }
 
-async function cdk(emulator: Emulator, command: string, args: readonly string[]): Promise<void> {
+async function cdk(emulator: Emulator, command: string, args: readonly string[], cwd = ROOT): Promise<void> {
 	await run({
 		name: `cdk ${command}`,
 		command: join(BIN, "cdk"),
 		args: [command, ...args, "--no-notices", "--ci"],
-		cwd: ROOT,
+		cwd,
 		env: emulator.env,
 		logFile: join(emulator.dir, `cdk-${command}.log`),
 		deadlineMs: CDK_DEADLINE_MS,

@@ -37,3 +37,10 @@ export function createRandom(seed: number): Random {
 		},
 	};
 }
+
+/** The run's seed, printed with the name of who draws from it, so that a failure can be replayed. */
+export function announcedSeed(name: string): number {
+	const seed = seedFromEnv();
+	console.log(`seed of ${name}: ${seed} (FANOUT_SEED)`);
+	return seed;
+}
