@@ -1,15 +1,15 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { Channel } from "../../../lambda/layer/src/core/channel.ts";
-import { seeded, seedFor } from "../../support/random.ts";
+import { announcedSeed, createRandom } from "../../support/random.ts";
 import { Client, World } from "./world.ts";
 
-const seed = seedFor("engine.property");
+const seed = announcedSeed("engine.property");
 
 type Step =
 	| { readonly do: "publish"; readonly channel: number; readonly count: number }
 	| { readonly do: "wait"; readonly ms: number }
-	| { readonly do: "kill" | "resume"; readonly client: number; readonly instance: number }
+	| { readonly do: "kill" | "resume"; readonly who: number; readonly instance: number }
 	| { readonly do: "delayed" | "nudge" | "truncate" | "reset"; readonly channel: number }
 	| { readonly do: "faults"; readonly lose: number; readonly repeat: number; readonly delay: number; readonly stale: number; readonly fails: number };
 
@@ -18,14 +18,14 @@ const common: fc.Arbitrary<Step>[] = [
 	fc.record({ do: fc.constant("publish" as const), channel: fc.nat(1), count: fc.integer({ min: 1, max: 12 }) }),
 	fc.record({ do: fc.constant("publish" as const), channel: fc.nat(1), count: fc.integer({ min: 1, max: 12 }) }),
 	fc.record({ do: fc.constant("wait" as const), ms: fc.constantFrom(0, 5, 100, 1_500) }),
-	fc.record({ do: fc.constantFrom("kill" as const, "resume" as const), client: fc.nat(2), instance: fc.nat(1) }),
+	fc.record({ do: fc.constantFrom("kill" as const, "resume" as const), who: fc.nat(2), instance: fc.nat(1) }),
 	fc.record({ do: fc.constantFrom("delayed" as const, "nudge" as const), channel: fc.nat(1) }),
 	fc.record({ do: fc.constant("faults" as const), lose: chance, repeat: chance, delay: chance, stale: chance, fails: chance }),
 ];
 const losses = fc.record({ do: fc.constantFrom("truncate" as const, "reset" as const), channel: fc.nat(1) });
 
 async function play(steps: readonly Step[], run: number, eager = false): Promise<{ world: World; clients: Client[]; channels: Channel[] }> {
-	const world = new World(seeded(run), { instances: 2, transports: ["fake"], eager });
+	const world = new World(createRandom(run), { instances: 2, transports: ["fake"], eager });
 	const channels = [world.channel("a"), world.channel("b")];
 	const clients = [new Client(), new Client(), new Client()];
 	const broker = world.brokers[0] as (typeof world.brokers)[number];
@@ -43,8 +43,8 @@ async function play(steps: readonly Step[], run: number, eager = false): Promise
 		else if (step.do === "faults") {
 			const { lose, repeat, delay, stale, fails } = step;
 			Object.assign(broker.faults, { lose, repeat, delay, stale, readFails: fails, endsFails: fails });
-		} else {
-			const client = clients[step.client] as Client;
+		} else if (step.do === "kill" || step.do === "resume") {
+			const client = clients[step.who] as Client;
 			if (step.do === "kill") client.kill();
 			else if (!client.connected) connect(client, step.instance);
 		}

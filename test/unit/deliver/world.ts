@@ -9,7 +9,7 @@ import type { Sink } from "../../../lambda/layer/src/deliver/sink.ts";
 import { FakeBroker, NO_FAULTS } from "../../../lambda/layer/src/testing/fake-broker.ts";
 import { createFakeClock, type FakeClock } from "../../../lambda/layer/src/testing/fake-clock.ts";
 import { createFakeTransport } from "../../../lambda/layer/src/testing/fake-transport.ts";
-import type { Seeded } from "../../support/random.ts";
+import type { Random } from "../../support/random.ts";
 
 export type Seen = { readonly channel: string; readonly n: number; readonly early: boolean } | { readonly mark: string };
 
@@ -29,7 +29,7 @@ export class Client {
 		};
 		const sink: Sink = {
 			deliver: (envelope, cursor) => {
-				const { n } = (envelope.message as { params: { n: number } }).params;
+				const { n } = (envelope.message as unknown as { params: { n: number } }).params;
 				record({ channel: envelope.channel.key, n, early: cursor === undefined }, cursor);
 			},
 			mark: (reason, cursor) => record({ mark: reason }, cursor),
@@ -86,7 +86,7 @@ export class World {
 	readonly engines: Engine[][] = [];
 	readonly #published = new Map<string, number>();
 
-	constructor(random: Seeded, shape: { readonly instances: number; readonly transports: readonly string[]; readonly eager?: boolean }) {
+	constructor(random: Random, shape: { readonly instances: number; readonly transports: readonly string[]; readonly eager?: boolean }) {
 		this.brokers = shape.transports.map(() => new FakeBroker(random.next, { eager: shape.eager ?? false }));
 		for (let instance = 0; instance < shape.instances; instance += 1) {
 			this.engines.push(

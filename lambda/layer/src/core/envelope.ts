@@ -29,14 +29,26 @@ export const MAX_ENVELOPE_LANES = 8;
 const ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const TRACE = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 
-const encoded = new WeakMap<Envelope, string>();
+const messages = new WeakMap<Envelope, string>();
+const envelopes = new WeakMap<Envelope, string>();
+
+/** The message's JSON, made once per envelope object: what every wire and client stream shows. */
+export function encodeMessage(envelope: Envelope): string {
+	let text = messages.get(envelope);
+	if (text === undefined) {
+		text = JSON.stringify(envelope.message);
+		messages.set(envelope, text);
+	}
+	return text;
+}
 
 /** JSON text, made once per envelope object however many transports and retries carry it. */
 export function encodeEnvelope(envelope: Envelope): string {
-	let text = encoded.get(envelope);
+	let text = envelopes.get(envelope);
 	if (text === undefined) {
-		text = JSON.stringify({ ...envelope, channel: envelope.channel.key });
-		encoded.set(envelope, text);
+		const { message: _message, channel, ...fields } = envelope;
+		text = `${JSON.stringify({ ...fields, channel: channel.key }).slice(0, -1)},"message":${encodeMessage(envelope)}}`;
+		envelopes.set(envelope, text);
 	}
 	return text;
 }

@@ -13,19 +13,26 @@ import type { Bounds, Page, Transport } from "../core/transport.ts";
 import { DEFAULT_LANE, Lane, type LaneHost, type LaneLimits } from "./lane.ts";
 import { DEFAULT_READS, type ReadLimits, Reads } from "./reads.ts";
 
-export const DEFAULT_ENGINE = {
-	lane: DEFAULT_LANE as LaneLimits,
-	reads: DEFAULT_READS as ReadLimits,
+export interface EngineLimits {
+	readonly lane: LaneLimits;
+	readonly reads: ReadLimits;
 	/** Entries in a page. */
-	pageEntries: 100,
+	readonly pageEntries: number;
 	/** How long a lane that nobody follows is kept, and how many of them. */
+	readonly lingerMs: number;
+	readonly lingering: number;
+	/** Deadline of a question for ends. */
+	readonly endsTimeoutMs: number;
+}
+
+export const DEFAULT_ENGINE: EngineLimits = {
+	lane: DEFAULT_LANE,
+	reads: DEFAULT_READS,
+	pageEntries: 100,
 	lingerMs: 10_000,
 	lingering: 1_000,
-	/** Deadline of a question for ends. */
 	endsTimeoutMs: 5_000,
-} as const;
-
-export type EngineLimits = typeof DEFAULT_ENGINE;
+};
 
 export interface EngineDeps {
 	readonly clock: Clock;

@@ -7,13 +7,13 @@
  * Only `#append` and `#jump` move `seen`, and both tell every follower at once; entries that arrive meanwhile wait
  * in one bounded stash and are judged again afterwards.
  */
-import { fullJitter } from "../core/backoff.ts";
+import { type BackoffLimits, fullJitter } from "../core/backoff.ts";
 import type { Channel } from "../core/channel.ts";
 import { type Clock, pause } from "../core/clock.ts";
 import { asFanoutError, FanoutError } from "../core/errors.ts";
 import { BEGINNING, isAtOrBefore, NO_EPOCH, type Position, samePosition } from "../core/position.ts";
 import type { Bounds, Entry, Page, Subscription } from "../core/transport.ts";
-import { DEFAULT_RECENT, Recent } from "./recent.ts";
+import { DEFAULT_RECENT, Recent, type RecentLimits } from "./recent.ts";
 import { Stash } from "./stash.ts";
 
 /** What a lane needs of its engine. */
@@ -36,15 +36,19 @@ export interface Follower {
 	ended(reason: "moved" | "expired" | "gap"): void;
 }
 
-export const DEFAULT_LANE = {
-	recent: DEFAULT_RECENT,
+export interface LaneLimits {
+	readonly recent: RecentLimits;
 	/** How long a reachable log may fail to show an entry that is known to exist before followers are told `gap`. */
-	missingMs: 5_000,
+	readonly missingMs: number;
 	/** Between retries of failed requests. */
-	retry: { baseMs: 50, capMs: 5_000 },
-} as const;
+	readonly retry: BackoffLimits;
+}
 
-export type LaneLimits = typeof DEFAULT_LANE;
+export const DEFAULT_LANE: LaneLimits = {
+	recent: DEFAULT_RECENT,
+	missingMs: 5_000,
+	retry: { baseMs: 50, capMs: 5_000 },
+};
 
 export class Lane {
 	readonly channel: Channel;

@@ -7,18 +7,18 @@ import { withDeadline } from "../core/deadline.ts";
 import { FanoutError } from "../core/errors.ts";
 import type { Ask, Page, Transport } from "../core/transport.ts";
 
-export const DEFAULT_READS = {
+export interface ReadLimits {
 	/** Asks in one request. */
-	asks: 64,
+	readonly asks: number;
 	/** Requests under way at once. */
-	concurrency: 4,
+	readonly concurrency: number;
 	/** Deadline of one request. */
-	timeoutMs: 5_000,
+	readonly timeoutMs: number;
 	/** Asks that may wait; beyond it a read is refused. */
-	waiting: 100_000,
-} as const;
+	readonly waiting: number;
+}
 
-export type ReadLimits = typeof DEFAULT_READS;
+export const DEFAULT_READS: ReadLimits = { asks: 64, concurrency: 4, timeoutMs: 5_000, waiting: 100_000 };
 
 interface Waiting {
 	readonly ask: Ask;

@@ -6,16 +6,21 @@ import { envelopeBytes } from "../core/envelope.ts";
 import { NO_EPOCH, type Position } from "../core/position.ts";
 import type { Entry } from "../core/transport.ts";
 
-export const DEFAULT_RECENT = { count: 256, bytes: 1024 * 1024 } as const;
+export interface RecentLimits {
+	readonly count: number;
+	readonly bytes: number;
+}
+
+export const DEFAULT_RECENT: RecentLimits = { count: 256, bytes: 1024 * 1024 };
 
 export class Recent {
 	#entries: Entry[] = [];
 	#start = 0;
 	#bytes = 0;
 	#floor: Position;
-	readonly #bounds: { readonly count: number; readonly bytes: number };
+	readonly #bounds: RecentLimits;
 
-	constructor(floor: Position, bounds: { readonly count: number; readonly bytes: number } = DEFAULT_RECENT) {
+	constructor(floor: Position, bounds: RecentLimits = DEFAULT_RECENT) {
 		this.#floor = floor;
 		this.#bounds = bounds;
 	}

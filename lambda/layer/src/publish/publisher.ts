@@ -10,15 +10,19 @@ import { FanoutError } from "../core/errors.ts";
 import type { Outcome, Transport } from "../core/transport.ts";
 import { ChannelQueue, type QueueHost } from "./channel-queue.ts";
 
-export const DEFAULT_PUBLISHER = {
+export interface PublisherLimits {
 	/** How long an envelope may take, waiting for its turn included. */
-	timeoutMs: 5_000,
+	readonly timeoutMs: number;
 	/** Envelopes and encoded bytes that may be queued or in flight over all channels. */
+	readonly maxQueued: number;
+	readonly maxQueuedBytes: number;
+}
+
+export const DEFAULT_PUBLISHER: PublisherLimits = {
+	timeoutMs: 5_000,
 	maxQueued: 100_000,
 	maxQueuedBytes: 64 * 1024 * 1024,
-} as const;
-
-export type PublisherLimits = typeof DEFAULT_PUBLISHER;
+};
 
 export interface Publisher {
 	/** Never rejects: a refusal is an outcome too. */

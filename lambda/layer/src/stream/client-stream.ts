@@ -58,6 +58,7 @@ export class HubStream implements ClientStream, Sink {
 	/** Since when the wire takes nothing; undefined while it does. */
 	#blockedAt: number | undefined;
 	#linger: Timer | undefined;
+	#room: PromiseWithResolvers<void> | undefined;
 	#closed: PromiseWithResolvers<Reason> | undefined;
 
 	constructor(host: StreamHost, id: string, encoding: Encoding, options: StreamOptions) {
@@ -167,6 +168,13 @@ export class HubStream implements ClientStream, Sink {
 			if (this.#queue?.size === 0) this.#queue = undefined;
 			if (!wire.flush()) this.#blockedAt = this.#host.clock.monotonic();
 		} while (this.#queue !== undefined && this.#blockedAt === undefined && !this.#isEnded);
+		if (this.#room !== undefined && this.room() === undefined) this.#makeRoom();
+	}
+
+	room(): Promise<void> | undefined {
+		if (this.#isEnded || (this.#blockedAt === undefined && this.#queue === undefined)) return undefined;
+		this.#room ??= Promise.withResolvers();
+		return this.#room.promise;
 	}
 
 	/** The wire takes again. */
@@ -213,6 +221,12 @@ export class HubStream implements ClientStream, Sink {
 		this.#reason = reason;
 		this.#queue = undefined;
 		this.#feed?.close();
+		this.#makeRoom();
+	}
+
+	#makeRoom(): void {
+		this.#room?.resolve();
+		this.#room = undefined;
 	}
 
 	#finish(wire: Wire): void {

@@ -1,4 +1,5 @@
 /** A transport over a FakeBroker: one instance's connection to it. For tests of engines, publishers and fleets. */
+import { type Envelope, envelopeBytes } from "../core/envelope.ts";
 import { FanoutError } from "../core/errors.ts";
 import type { Capabilities, Outcome, Transport } from "../core/transport.ts";
 import type { FakeBroker } from "./fake-broker.ts";
@@ -26,10 +27,16 @@ export function createFakeTransport(broker: FakeBroker, options: FakeTransportOp
 	const { faults } = broker;
 	const unavailable = (what: string) =>
 		new FanoutError("TransportUnavailable", `the broker failed a ${what}`, { retryable: true });
+	let closed = false;
+	const tooLarge = (bytes: number) =>
+		new FanoutError("PayloadTooLarge", `${bytes} bytes, at most ${capabilities.maxPayloadBytes} are accepted`, {
+			data: { bytes, maxBytes: capabilities.maxPayloadBytes },
+		});
 	// Requests answer in a later turn, as over a network.
 	const turn = (signal: AbortSignal): Promise<void> =>
 		new Promise((resolve, reject) => {
 			if (signal.aborted) reject(signal.reason);
+			else if (closed) reject(new FanoutError("Closed", "the transport is closed"));
 			else queueMicrotask(resolve);
 		});
 
@@ -42,7 +49,11 @@ export function createFakeTransport(broker: FakeBroker, options: FakeTransportOp
 			await turn(signal);
 			if (broker.chance(faults.refuse)) throw unavailable("publish");
 			const taken = broker.chance(faults.partial) ? Math.floor(broker.random() * batch.length) : batch.length;
+			const large = batch.findIndex((envelope) => envelopeBytes(envelope) > capabilities.maxPayloadBytes);
 			const outcomes = batch.map((envelope, index): Outcome => {
+				if (large >= 0 && index >= large) {
+					return { ok: false, uncertain: false, error: tooLarge(envelopeBytes(batch[large] as Envelope)) };
+				}
 				if (index >= taken) return { ok: false, uncertain: false, error: unavailable("publish in a batch") };
 				return { ok: true, ...broker.append(envelope), durability: "memory", reach: capabilities.reach };
 			});
@@ -54,6 +65,7 @@ export function createFakeTransport(broker: FakeBroker, options: FakeTransportOp
 			open.add(stop);
 			return {
 				ready: Promise.resolve().then(() => {
+					if (closed) throw new FanoutError("Closed", "the transport is closed");
 					if (broker.chance(faults.endsFails)) throw unavailable("subscription");
 					return broker.bounds(channel).end;
 				}),
@@ -74,6 +86,7 @@ export function createFakeTransport(broker: FakeBroker, options: FakeTransportOp
 			return channels.map((channel) => broker.bounds(channel));
 		},
 		async close() {
+			closed = true;
 			for (const stop of open) stop();
 			open.clear();
 		},

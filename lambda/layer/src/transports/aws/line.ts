@@ -22,6 +22,8 @@ export interface LineHost {
 }
 
 export interface Line {
+	/** Everything that is wanted stands, and nothing else. */
+	readonly settled: boolean;
 	want(key: string): void;
 	drop(key: string): void;
 	close(): Promise<void>;
@@ -115,6 +117,9 @@ export function createLine(socket: Socket, keys: Iterable<string>, host: LineHos
 
 	schedule();
 	return {
+		get settled() {
+			return !scheduled && inFlight === 0 && dirty.size === 0;
+		},
 		want(key) {
 			wanted.add(key);
 			// Also one that stands is asked for again: whoever wants it now needs an end that is read after now.

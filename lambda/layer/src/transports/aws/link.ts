@@ -156,7 +156,7 @@ export function createLink(options: LinkOptions): Link {
 		try {
 			const line = await open(signal);
 			if (signal.aborted) leave(line);
-			else if (current === undefined) promote(line);
+			else if (current === undefined || line.settled) promote(line);
 			else successor = line;
 		} catch (error) {
 			if (signal.aborted) return;

@@ -2,8 +2,8 @@
  * A region's mailbox: the FIFO queue that gives that region's lanes their order. Reached by name in any region; a
  * channel is one message group, an envelope's id the deduplication id.
  */
-import { createHash } from "node:crypto";
 import { FanoutError } from "../../core/errors.ts";
+import { mailboxMessage } from "./cell/mailbox.ts";
 import { type AwsClients, aws, isAwsError } from "./sdk.ts";
 
 export interface MailboxMessage {
@@ -15,11 +15,6 @@ export interface MailboxMessage {
 
 export interface Mailbox {
 	send(region: string, message: MailboxMessage, signal: AbortSignal): Promise<void>;
-}
-
-/** Message groups are at most 128 characters of a small alphabet; keys are neither. */
-export function mailboxGroup(channelKey: string): string {
-	return createHash("sha256").update(channelKey).digest("base64url");
 }
 
 export function createMailbox(clients: AwsClients, queueName: string): Mailbox {
@@ -39,10 +34,7 @@ export function createMailbox(clients: AwsClients, queueName: string): Mailbox {
 		async send(region, { id, channelKey, text }, abortSignal) {
 			const command = new aws.sqs.SendMessageCommand({
 				QueueUrl: await urlIn(region, abortSignal),
-				MessageBody: text,
-				MessageGroupId: mailboxGroup(channelKey),
-				MessageDeduplicationId: id,
-				MessageAttributes: { channel: { DataType: "String", StringValue: channelKey } },
+				...mailboxMessage(channelKey, id, text),
 			});
 			try {
 				await clients.sqs(region).send(command, { abortSignal });

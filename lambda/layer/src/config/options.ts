@@ -1,0 +1,77 @@
+/**
+ * What `createFanout` takes, and what it becomes: which transports, in which order. Without options the environment
+ * decides: a cell's variables mean `aws`, nothing means `local`.
+ */
+
+import { DEFAULT_NAMESPACE } from "../core/channel.ts";
+import type { Clock } from "../core/clock.ts";
+import { FanoutError } from "../core/errors.ts";
+import type { Ids } from "../core/ids.ts";
+import type { Transport } from "../core/transport.ts";
+import type { PublisherLimits } from "../publish/publisher.ts";
+import type { StreamLimits } from "../stream/port.ts";
+import type { AwsOptions } from "../transports/aws/options.ts";
+import type { LocalOptions } from "../transports/local/options.ts";
+import { ENV } from "./env-names.ts";
+
+export interface FanoutOptions {
+	/** `cluster_id`: fleets with different ones never hear each other. */
+	readonly namespace?: string | undefined;
+	readonly local?: LocalOptions | undefined;
+	readonly aws?: AwsOptions | undefined;
+	/** Ready transports of others, after the named ones. */
+	readonly transports?: readonly Transport[] | undefined;
+	/** `fail` (default): every transport must start. `degrade`: one is enough, the others are tried again. */
+	readonly startup?: "fail" | "degrade" | undefined;
+	/** Deadline of a transport's start. */
+	readonly startTimeoutMs?: number | undefined;
+	/** Deadline of one publish, its wait in the queue included. */
+	readonly timeoutMs?: number | undefined;
+	/** False only publishes: no subscription, no socket. Default false inside Lambda, true elsewhere. */
+	readonly follow?: boolean | undefined;
+	readonly streams?: Partial<StreamLimits> | undefined;
+	readonly publisher?: Partial<PublisherLimits> | undefined;
+	readonly clock?: Clock | undefined;
+	readonly ids?: Ids | undefined;
+	/** Told of everything that failed and was handled. */
+	readonly onerror?: ((error: FanoutError) => void) | undefined;
+}
+
+export const DEFAULT_START_TIMEOUT_MS = 10_000;
+export const DEFAULT_TIMEOUT_MS = 5_000;
+
+export interface FanoutSettings {
+	readonly namespace: string;
+	readonly follow: boolean;
+	readonly local: LocalOptions | undefined;
+	readonly aws: AwsOptions | undefined;
+	readonly startup: "fail" | "degrade";
+	readonly startTimeoutMs: number;
+	readonly timeoutMs: number;
+}
+
+function positive(name: string, value: number): number {
+	if (Number.isFinite(value) && value > 0) return value;
+	throw new FanoutError("ConfigInvalid", `${name} must be a positive number, not ${String(value)}`);
+}
+
+export function resolveOptions(options: FanoutOptions, environment: NodeJS.ProcessEnv = process.env): FanoutSettings {
+	const follow = options.follow ?? environment.AWS_LAMBDA_FUNCTION_NAME === undefined;
+	const named = options.local !== undefined || options.aws !== undefined || (options.transports?.length ?? 0) > 0;
+	const fromCell = !named && (environment[ENV.topicArn] ?? "") !== "";
+	const cell = options.aws?.environment ?? environment;
+	const aws = options.aws ?? (fromCell ? {} : undefined);
+	const { startup = "fail" } = options;
+	if (startup !== "fail" && startup !== "degrade") {
+		throw new FanoutError("ConfigInvalid", `startup must be "fail" or "degrade", not ${JSON.stringify(startup)}`);
+	}
+	return {
+		namespace: options.namespace ?? (aws === undefined ? undefined : cell[ENV.namespace]) ?? DEFAULT_NAMESPACE,
+		follow,
+		local: options.local ?? (named || fromCell ? undefined : {}),
+		aws: aws === undefined ? undefined : { follow, ...aws },
+		startup,
+		startTimeoutMs: positive("startTimeoutMs", options.startTimeoutMs ?? DEFAULT_START_TIMEOUT_MS),
+		timeoutMs: positive("timeoutMs", options.timeoutMs ?? DEFAULT_TIMEOUT_MS),
+	};
+}

@@ -1,0 +1,225 @@
+/**
+ * The composition root. The pipeline reads top to bottom here and nowhere else:
+ *
+ *   publish (one queue per channel) → route (lanes, fixed once) → transport (the lane's log)
+ *           → deliver (one engine per transport: order, holes, hand-over) → stream (hub, client streams)
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { type FanoutOptions, resolveOptions } from "./config/options.ts";
+import { type Channel, createChannel } from "./core/channel.ts";
+import { systemClock } from "./core/clock.ts";
+import { type Envelope, encodeEnvelope, WRITTEN_VERSION } from "./core/envelope.ts";
+import { FanoutError } from "./core/errors.ts";
+import { createIds } from "./core/ids.ts";
+import { type NotificationInput, parseNotification } from "./core/message.ts";
+import type { Transport } from "./core/transport.ts";
+import { createEngine, type Engine } from "./deliver/engine.ts";
+import { openFeed } from "./deliver/feed.ts";
+import { createBus, type FanoutBus } from "./mcp/bus.ts";
+import { Ears } from "./mcp/ears.ts";
+import { emit } from "./observe/events.ts";
+import { type Address, channelOf, createAddress, type Notify, type Target } from "./publish/address.ts";
+import { createPublisher, type Publisher } from "./publish/publisher.ts";
+import { type Receipt, toReceipt } from "./publish/receipt.ts";
+import { routedLanes } from "./route/lanes.ts";
+import { startTransports } from "./startup.ts";
+import { createHub } from "./stream/hub.ts";
+import type { ClientStream } from "./stream/port.ts";
+import { type StreamRequest, streamOptions } from "./stream/request.ts";
+import { openResponse, type ResponseOptions } from "./stream/response.ts";
+import { openSse } from "./stream/sse.ts";
+import { openWebSocket, type WebSocketLike } from "./stream/websocket.ts";
+import { TRANSPORTS, type TransportParts } from "./transports/registry.ts";
+
+export interface PublishOptions {
+	/** The deduplication key, when the caller has one; a lowercase UUID. */
+	readonly id?: string;
+	/** W3C `traceparent`. */
+	readonly trace?: string;
+}
+
+export interface TicketRequest extends StreamRequest {
+	readonly ttlSeconds?: number;
+}
+
+export interface Health {
+	/** False from the first moment of a drain or close. */
+	readonly ready: boolean;
+	readonly transports: readonly string[];
+	readonly streams: number;
+	readonly sessions: number;
+	readonly lanes: number;
+}
+
+export interface Fanout {
+	readonly instanceId: string;
+	readonly namespace: string;
+	/** To everyone of the default tenant. */
+	readonly notify: Notify;
+	to(target: Target): Address;
+	/** Resolves when a lane has accepted; rejects with AllBroadcastersFailed or the caller's own mistake. */
+	publish(channel: Channel, notification: NotificationInput, options?: PublishOptions): Promise<Receipt>;
+	bus(): FanoutBus;
+	/** Client streams. Refusals are answered on the connection; `opened` rejects then. */
+	sse(req: IncomingMessage, res: ServerResponse, request?: StreamRequest): ClientStream;
+	response(request: Request, options?: StreamRequest & Pick<ResponseOptions, "headers" | "onStream">): Response;
+	websocket(ws: WebSocketLike, request?: StreamRequest): ClientStream;
+	/** A ticket for the cell's WebSocket API; only after the caller has authenticated whom it is for. */
+	issueTicket(request: TicketRequest): Promise<string>;
+	health(): Health;
+	/** Resolves when everything published before is settled. */
+	flush(): Promise<void>;
+	/** Ends client streams with `moved` at a jittered pace, all within `graceMs`; new ones are refused. */
+	drain(options: { readonly graceMs: number }): Promise<void>;
+	/** Idempotent: flushes, ends every client stream, and leaves no timer, socket or listener. */
+	close(): Promise<void>;
+}
+
+export async function createFanout(options: FanoutOptions = {}): Promise<Fanout> {
+	const settings = resolveOptions(options);
+	const { namespace, follow } = settings;
+	const clock = options.clock ?? systemClock;
+	const ids = options.ids ?? createIds(clock);
+	const random = () => ids.random32() / 2 ** 32;
+	const instanceId = ids.next();
+	const stop = new AbortController();
+	const report = (error: FanoutError) => {
+		emit("error", { stage: "fanout", error });
+		options.onerror?.(error);
+	};
+
+	const parts: TransportParts = { clock, ids, instanceId };
+	const transports: Transport[] = [];
+	if (settings.local !== undefined) transports.push(await TRANSPORTS.local(settings.local, parts));
+	if (settings.aws !== undefined) transports.push(await TRANSPORTS.aws(settings.aws, parts));
+	transports.push(...(options.transports ?? []));
+	const closeTransports = () => Promise.allSettled(transports.map((transport) => transport.close()));
+	try {
+		const { startup, startTimeoutMs } = settings;
+		await startTransports(transports, { clock, startup, startTimeoutMs, stop: stop.signal, random, report });
+	} catch (error) {
+		stop.abort();
+		await closeTransports();
+		throw error;
+	}
+
+	const lanes = routedLanes(transports);
+	const laneNames = lanes.map(({ name }) => name);
+	const limits = { timeoutMs: settings.timeoutMs, ...options.publisher };
+	const publishers = lanes.map((transport): Publisher => createPublisher(transport, { clock, random, limits }));
+	const engines: Engine[] = follow
+		? transports.map((transport) => createEngine(transport, { clock, random, report }))
+		: [];
+	const feedDeps = { engines, clock, report };
+	const hub = createHub({
+		openFeed: (request, sink) => openFeed(feedDeps, request, sink),
+		clock,
+		ids,
+		limits: options.streams ?? {},
+	});
+	const all = createChannel("all", "", { namespace });
+	const ears = new Ears();
+	const busFeed = follow ? openFeed(feedDeps, { channels: [all] }, ears) : undefined;
+	await busFeed?.opened;
+	let closing: Promise<void> | undefined;
+
+	async function publish(
+		channel: Channel,
+		notification: NotificationInput,
+		more: PublishOptions = {},
+	): Promise<Receipt> {
+		if (closing !== undefined) throw new FanoutError("Closed", "the fanout is closed");
+		const message = parseNotification(notification);
+		const { id = ids.next(), trace } = more;
+		const fields = {
+			v: WRITTEN_VERSION,
+			id,
+			channel,
+			message,
+			publishedAt: clock.now(),
+			origin: instanceId,
+			lanes: laneNames,
+		};
+		const envelope: Envelope = trace === undefined ? fields : { ...fields, trace };
+		try {
+			encodeEnvelope(envelope);
+		} catch (cause) {
+			throw new FanoutError("InvalidMessage", "params must be JSON: no cycles, no BigInt", { cause });
+		}
+		const started = clock.monotonic();
+		const outcomes = await Promise.all(publishers.map((publisher) => publisher.publish(envelope)));
+		const durationMs = clock.monotonic() - started;
+		const accepted = outcomes.filter(({ ok }) => ok).length;
+		emit("publish", { id, kind: channel.kind, accepted, failed: outcomes.length - accepted, durationMs });
+		return toReceipt(
+			id,
+			channel.key,
+			outcomes.map((outcome, index) => [laneNames[index] as string, outcome] as const),
+		);
+	}
+
+	const to = (target: Target): Address => {
+		const channel = channelOf(target, namespace);
+		return createAddress((notification) => publish(channel, notification));
+	};
+	const bus = createBus({ channel: all, publish, onerror: report, listen: (ear) => ears.add(ear) });
+
+	function following(): void {
+		if (!follow) throw new FanoutError("Unsupported", "this fanout only publishes (follow: false)");
+	}
+
+	async function shut(): Promise<void> {
+		await Promise.all(publishers.map((publisher) => publisher.flush()));
+		for (const publisher of publishers) publisher.close();
+		await hub.close();
+		busFeed?.close();
+		stop.abort();
+		for (const engine of engines) engine.close();
+		await closeTransports();
+	}
+
+	return {
+		instanceId,
+		namespace,
+		notify: to({ all: true }).notify,
+		to,
+		publish,
+		bus: () => bus,
+		sse(req, res, request = {}) {
+			following();
+			return openSse(hub, req, res, streamOptions(request, namespace, req.headers["last-event-id"]));
+		},
+		response(request, { headers, onStream, ...rest } = {}) {
+			following();
+			const lastEventId = request.headers.get("last-event-id") ?? undefined;
+			const stream = streamOptions(rest, namespace, lastEventId);
+			return openResponse(hub, request, { ...stream, ...(headers && { headers }), ...(onStream && { onStream }) });
+		},
+		websocket(ws, request = {}) {
+			following();
+			return openWebSocket(hub, ws, streamOptions(request, namespace, undefined));
+		},
+		async issueTicket({ ttlSeconds, ...request }) {
+			if (settings.aws === undefined)
+				throw new FanoutError("Unsupported", "tickets are for the aws transport's WebSocket API");
+			const { issueCellTicket } = await import("./transports/aws/index.ts");
+			const { channels } = streamOptions(request, namespace, undefined);
+			return issueCellTicket(settings.aws, clock, { namespace, channels, principal: request.principal, ttlSeconds });
+		},
+		health: () => ({
+			ready: hub.isReady && closing === undefined,
+			transports: transports.map(({ place }) => place),
+			streams: hub.size,
+			sessions: hub.sessions,
+			lanes: engines.reduce((sum, engine) => sum + engine.lanes, 0),
+		}),
+		async flush() {
+			await Promise.all(publishers.map((publisher) => publisher.flush()));
+		},
+		drain: (how) => hub.drain(how),
+		close() {
+			closing ??= shut();
+			return closing;
+		},
+	};
+}

@@ -1,0 +1,1 @@
+export { createBus, type FanoutBus, type ServerEvent } from "./bus.ts";

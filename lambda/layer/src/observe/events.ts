@@ -1,0 +1,31 @@
+/**
+ * Typed events of the core on `node:diagnostics_channel`, one channel each, `mcp-fanout:<name>`. Adapters (logs,
+ * metrics, traces) subscribe; nothing here costs when nobody does. Ids, counts, codes and durations only (P10).
+ */
+import { channel } from "node:diagnostics_channel";
+import type { FanoutError } from "../core/errors.ts";
+
+export interface FanoutEvents {
+	/** A publish settled: accepted by so many lanes, refused by so many, after so long. */
+	readonly publish: {
+		readonly id: string;
+		readonly kind: string;
+		readonly accepted: number;
+		readonly failed: number;
+		readonly durationMs: number;
+	};
+	/** Something failed and was handled; `stage` says where. */
+	readonly error: { readonly stage: string; readonly error: FanoutError };
+	readonly transport: { readonly name: string; readonly state: "starting" | "connected" | "disconnected" | "closed" };
+}
+
+const channels = {
+	publish: channel("mcp-fanout:publish"),
+	error: channel("mcp-fanout:error"),
+	transport: channel("mcp-fanout:transport"),
+};
+
+export function emit<Name extends keyof FanoutEvents>(name: Name, event: FanoutEvents[Name]): void {
+	const to = channels[name];
+	if (to.hasSubscribers) to.publish(event);
+}

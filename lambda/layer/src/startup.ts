@@ -1,0 +1,72 @@
+/**
+ * Starting transports: each under its deadline, at the same time. `fail`: one that does not start stops everything.
+ * `degrade`: one that starts is enough, and the others are tried again until they do or the fanout closes.
+ */
+import { fullJitter } from "./core/backoff.ts";
+import { type Clock, pause } from "./core/clock.ts";
+import { withDeadline } from "./core/deadline.ts";
+import { asFanoutError, FanoutError } from "./core/errors.ts";
+import type { Transport, TransportEvent } from "./core/transport.ts";
+import { emit } from "./observe/events.ts";
+
+export interface StartDeps {
+	readonly clock: Clock;
+	readonly startup: "fail" | "degrade";
+	readonly startTimeoutMs: number;
+	/** Aborts the tries that go on in the background. */
+	readonly stop: AbortSignal;
+	random(): number;
+	report(error: FanoutError): void;
+}
+
+const RETRY = { baseMs: 1_000, capMs: 30_000 } as const;
+
+export async function startTransports(transports: readonly Transport[], deps: StartDeps): Promise<void> {
+	const start = async (transport: Transport): Promise<void> => {
+		const { name, place } = transport;
+		emit("transport", { name, state: "starting" });
+		const report = (event: TransportEvent) => {
+			if (event.kind === "error") deps.report(event.error);
+			else emit("transport", { name, state: event.kind });
+		};
+		const begin = (signal: AbortSignal) => transport.start({ report }, signal);
+		await withDeadline(deps.clock, deps.startTimeoutMs, `the start of ${place}`, begin, deps.stop);
+		emit("transport", { name, state: "connected" });
+	};
+	const retry = async (transport: Transport): Promise<void> => {
+		for (let attempt = 0; !deps.stop.aborted; attempt += 1) {
+			await pause(deps.clock, fullJitter(attempt, RETRY, deps.random), deps.stop);
+			if (deps.stop.aborted) return;
+			try {
+				await start(transport);
+				return;
+			} catch (error) {
+				deps.report(asFanoutError(error, "TransportUnavailable", `${transport.place} could not start`, true));
+			}
+		}
+	};
+
+	const results = await Promise.allSettled(transports.map(start));
+	const failed = results.flatMap((result, index) =>
+		result.status === "rejected"
+			? [{ transport: transports[index] as Transport, reason: result.reason as unknown }]
+			: [],
+	);
+	if (failed.length === 0) return;
+	if (deps.startup === "fail" || failed.length === transports.length) {
+		const [first] = failed;
+		const message = failed.map(
+			({ transport, reason }) => `${transport.place}: ${reason instanceof Error ? reason.message : reason}`,
+		);
+		throw new FanoutError("TransportUnavailable", `no start: ${message.join("; ")}`, {
+			cause: first?.reason,
+			causes: failed.map(({ reason }) => reason),
+			retryable: true,
+			data: { transports: failed.map(({ transport }) => transport.place), startTimeoutMs: deps.startTimeoutMs },
+		});
+	}
+	for (const { transport, reason } of failed) {
+		deps.report(asFanoutError(reason, "TransportUnavailable", `${transport.place} could not start`, true));
+		retry(transport).catch((error) => deps.report(asFanoutError(error, "TransportUnavailable", "a start failed")));
+	}
+}

@@ -1,0 +1,26 @@
+/** The transports, one line each: adding one is a folder and a line here. Each loads only when it is configured. */
+import type { Clock } from "../core/clock.ts";
+import type { Ids } from "../core/ids.ts";
+import type { Transport } from "../core/transport.ts";
+import type { AwsOptions } from "./aws/options.ts";
+import type { LocalOptions } from "./local/options.ts";
+
+export interface TransportOptions {
+	readonly local: LocalOptions;
+	readonly aws: AwsOptions;
+}
+
+export interface TransportParts {
+	readonly clock: Clock;
+	readonly ids: Ids;
+	readonly instanceId: string;
+}
+
+type Loaders = {
+	[Name in keyof TransportOptions]: (options: TransportOptions[Name], parts: TransportParts) => Promise<Transport>;
+};
+
+export const TRANSPORTS: Loaders = {
+	local: async (options, parts) => (await import("./local/index.ts")).createLocalTransport(options, parts),
+	aws: async (options, parts) => (await import("./aws/index.ts")).createAwsTransport(options, parts),
+};
