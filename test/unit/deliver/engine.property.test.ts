@@ -11,7 +11,14 @@ type Step =
 	| { readonly do: "wait"; readonly ms: number }
 	| { readonly do: "kill" | "resume"; readonly who: number; readonly instance: number }
 	| { readonly do: "delayed" | "nudge" | "truncate" | "reset"; readonly channel: number }
-	| { readonly do: "faults"; readonly lose: number; readonly repeat: number; readonly delay: number; readonly stale: number; readonly fails: number };
+	| {
+			readonly do: "faults";
+			readonly lose: number;
+			readonly repeat: number;
+			readonly delay: number;
+			readonly stale: number;
+			readonly fails: number;
+	  };
 
 const chance = fc.constantFrom(0, 0, 0.2, 0.6);
 const common: fc.Arbitrary<Step>[] = [
@@ -20,16 +27,28 @@ const common: fc.Arbitrary<Step>[] = [
 	fc.record({ do: fc.constant("wait" as const), ms: fc.constantFrom(0, 5, 100, 1_500) }),
 	fc.record({ do: fc.constantFrom("kill" as const, "resume" as const), who: fc.nat(2), instance: fc.nat(1) }),
 	fc.record({ do: fc.constantFrom("delayed" as const, "nudge" as const), channel: fc.nat(1) }),
-	fc.record({ do: fc.constant("faults" as const), lose: chance, repeat: chance, delay: chance, stale: chance, fails: chance }),
+	fc.record({
+		do: fc.constant("faults" as const),
+		lose: chance,
+		repeat: chance,
+		delay: chance,
+		stale: chance,
+		fails: chance,
+	}),
 ];
 const losses = fc.record({ do: fc.constantFrom("truncate" as const, "reset" as const), channel: fc.nat(1) });
 
-async function play(steps: readonly Step[], run: number, eager = false): Promise<{ world: World; clients: Client[]; channels: Channel[] }> {
+async function play(
+	steps: readonly Step[],
+	run: number,
+	eager = false,
+): Promise<{ world: World; clients: Client[]; channels: Channel[] }> {
 	const world = new World(createRandom(run), { instances: 2, transports: ["fake"], eager });
 	const channels = [world.channel("a"), world.channel("b")];
 	const clients = [new Client(), new Client(), new Client()];
 	const broker = world.brokers[0] as (typeof world.brokers)[number];
-	const connect = (client: Client, instance: number) => client.connect(world.engines[instance] ?? [], world.clock, channels);
+	const connect = (client: Client, instance: number) =>
+		client.connect(world.engines[instance] ?? [], world.clock, channels);
 	for (const [index, client] of clients.entries()) connect(client, index % 2);
 	await world.clock.settle();
 	for (const step of steps) {

@@ -11,7 +11,9 @@ import { createFakeClock, type FakeClock } from "../../../lambda/layer/src/testi
 import { createFakeTransport } from "../../../lambda/layer/src/testing/fake-transport.ts";
 import type { Random } from "../../support/random.ts";
 
-export type Seen = { readonly channel: string; readonly n: number; readonly early: boolean } | { readonly mark: string };
+export type Seen =
+	| { readonly channel: string; readonly n: number; readonly early: boolean }
+	| { readonly mark: string };
 
 /** One client over any number of connections: it keeps its cursor as a real client would. */
 export class Client {
@@ -86,7 +88,10 @@ export class World {
 	readonly engines: Engine[][] = [];
 	readonly #published = new Map<string, number>();
 
-	constructor(random: Random, shape: { readonly instances: number; readonly transports: readonly string[]; readonly eager?: boolean }) {
+	constructor(
+		random: Random,
+		shape: { readonly instances: number; readonly transports: readonly string[]; readonly eager?: boolean },
+	) {
 		this.brokers = shape.transports.map(() => new FakeBroker(random.next, { eager: shape.eager ?? false }));
 		for (let instance = 0; instance < shape.instances; instance += 1) {
 			this.engines.push(
@@ -95,7 +100,10 @@ export class World {
 						clock: this.clock,
 						random: random.next,
 						report: () => {},
-						limits: { lane: { recent: { count: 8, bytes: 1 << 20 }, missingMs: 5_000, retry: { baseMs: 50, capMs: 1_000 } }, pageEntries: 5 },
+						limits: {
+							lane: { recent: { count: 8, bytes: 1 << 20 }, missingMs: 5_000, retry: { baseMs: 50, capMs: 1_000 } },
+							pageEntries: 5,
+						},
 					}),
 				),
 			);
@@ -106,11 +114,15 @@ export class World {
 		return createChannel("topic", name);
 	}
 
+	idOf(channel: Channel, n: number): string {
+		return deriveId(channel.key, String(n));
+	}
+
 	envelope(channel: Channel, lanes: readonly string[]): Envelope {
 		const n = (this.#published.get(channel.key) ?? 0) + 1;
 		this.#published.set(channel.key, n);
 		const message = { jsonrpc: "2.0" as const, method: "notifications/message", params: { n } };
-		const id = deriveId(channel.key, String(n));
+		const id = this.idOf(channel, n);
 		return { v: 1, id, channel, message, publishedAt: this.clock.now(), origin: "test", lanes };
 	}
 

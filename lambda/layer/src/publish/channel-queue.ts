@@ -70,7 +70,7 @@ export class ChannelQueue {
 			const batch = this.#batch();
 			const error = batch.length === 0 ? undefined : await this.#send(batch);
 			if (error === undefined) attempt = 0;
-			else if (error.retryable) await this.#pause(attempt++);
+			else if (error.retryable || this.#host.stop.aborted) await this.#pause(attempt++);
 			else {
 				const refused = this.#items.shift() as Item;
 				this.#settle(refused, { ok: false, uncertain: refused.uncertain, error });
