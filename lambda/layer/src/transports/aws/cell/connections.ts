@@ -39,7 +39,7 @@ export interface ConnectionsOptions {
 export interface Connections {
 	open(connection: Connection, claims?: Claims): Promise<void>;
 	meta(id: string): Promise<ConnectionMeta | undefined>;
-	/** New claims, and the new end of every channel row of the connection. */
+	/** New claims, and the new end of every channel row; refused when the claims lack a channel that is followed. */
 	renew(connection: ConnectionMeta, claims: Claims): Promise<void>;
 	follow(connection: ConnectionMeta, channelKeys: readonly string[]): Promise<void>;
 	unfollow(id: string, channelKeys: readonly string[]): Promise<void>;
@@ -137,8 +137,18 @@ export function createConnections({ table, dynamo, clock }: ConnectionsOptions):
 			return claims === undefined ? meta : { ...meta, claims };
 		},
 		async renew(connection, claims) {
-			await writeAll([put(metaItem(connection, connection.expiresAt, claims))]);
-			await follow({ ...connection, claims }, await channelsOf(connection.id));
+			const followed = await channelsOf(connection.id);
+			// Dropping one here would leave a stream that waits for nothing; refused, it ends with its old ticket, and is told.
+			if (followed.some((key) => !claims.channels.includes(key))) {
+				throw new FanoutError(
+					"TicketInvalid",
+					"a renewed ticket names every channel that is followed: unsubscribe first",
+				);
+			}
+			await dynamo.send(
+				new aws.document.PutCommand({ TableName: table, Item: metaItem(connection, connection.expiresAt, claims) }),
+			);
+			await follow({ ...connection, claims }, followed);
 		},
 		async of(channelKey) {
 			const items = await queryAll(channelKeyOf(channelKey));
