@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import type { Duration } from "aws-cdk-lib";
 import { RemovalPolicy } from "aws-cdk-lib";
+import { Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
 import { Architecture, Runtime, Tracing } from "aws-cdk-lib/aws-lambda";
 import { LogLevel, NodejsFunction, OutputFormat } from "aws-cdk-lib/aws-lambda-nodejs";
 import { LogGroup, type RetentionDays } from "aws-cdk-lib/aws-logs";
@@ -28,13 +29,18 @@ export interface HandlerFunctionProps {
 /** One handler, bundled from source by the local esbuild. */
 export class HandlerFunction extends NodejsFunction {
 	readonly handlerName: string;
+	readonly executionRole: Role;
 
 	constructor(scope: Construct, id: string, props: HandlerFunctionProps) {
 		const logGroup = new LogGroup(scope, `${id}Logs`, {
 			retention: props.logRetention,
 			removalPolicy: RemovalPolicy.DESTROY,
 		});
+		// Not the managed basic role, which may write to every log group of the account.
+		const role = new Role(scope, `${id}Role`, { assumedBy: new ServicePrincipal("lambda.amazonaws.com") });
+		logGroup.grants.write(role);
 		super(scope, id, {
+			role,
 			entry: join(ROOT, "lambda", "handlers", `${props.name}.ts`),
 			projectRoot: ROOT,
 			depsLockFilePath: join(ROOT, "package-lock.json"),
@@ -66,5 +72,6 @@ export class HandlerFunction extends NodejsFunction {
 			},
 		});
 		this.handlerName = props.name;
+		this.executionRole = role;
 	}
 }

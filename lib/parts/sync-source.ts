@@ -1,7 +1,9 @@
-import { Stack } from "aws-cdk-lib";
+import { RemovalPolicy, Stack } from "aws-cdk-lib";
 import { StreamGrants } from "aws-cdk-lib/aws-dynamodb";
+import { Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
 import { EventSourceMapping, FilterCriteria, type IFunction, StartingPosition } from "aws-cdk-lib/aws-lambda";
 import { SqsDlq } from "aws-cdk-lib/aws-lambda-event-sources";
+import { LogGroup, type RetentionDays } from "aws-cdk-lib/aws-logs";
 import type { IQueue } from "aws-cdk-lib/aws-sqs";
 import { AwsCustomResource, AwsCustomResourcePolicy, PhysicalResourceId } from "aws-cdk-lib/custom-resources";
 import { Construct } from "constructs";
@@ -53,7 +55,12 @@ export class SyncSource extends Construct {
  * The stream of a replica, looked up in its own region when the stack is deployed: `replica().tableStreamArn` in the
  * primary's stack only gives `…/stream/*`, which is no event source.
  */
-export function replicaStreamArn(scope: Construct, tableName: string, region: string): string {
+export function replicaStreamArn(
+	scope: Construct,
+	tableName: string,
+	region: string,
+	logRetention: RetentionDays,
+): string {
 	const describe = {
 		service: "DynamoDB",
 		action: "describeTable",
@@ -62,7 +69,15 @@ export function replicaStreamArn(scope: Construct, tableName: string, region: st
 		physicalResourceId: PhysicalResourceId.fromResponse("Table.LatestStreamArn"),
 		outputPaths: ["Table.LatestStreamArn"],
 	};
+	const logGroup = new LogGroup(scope, "ReplicaStreamLogs", {
+		retention: logRetention,
+		removalPolicy: RemovalPolicy.DESTROY,
+	});
+	const role = new Role(scope, "ReplicaStreamRole", { assumedBy: new ServicePrincipal("lambda.amazonaws.com") });
+	logGroup.grants.write(role);
 	const lookup = new AwsCustomResource(scope, "ReplicaStream", {
+		role,
+		logGroup,
 		resourceType: "Custom::ReplicaStream",
 		onUpdate: describe,
 		policy: AwsCustomResourcePolicy.fromSdkCalls({

@@ -97,7 +97,8 @@ export class DeliveryStack extends FanoutStack {
 		// An emulator makes no replicas from a template: its deploy script adds the replica, then this event source by
 		// CreateEventSourceMapping with SYNC_SOURCE's settings and the function of the parameter `sync-arn`.
 		if (!state.isPrimary && this.emulator !== undefined) return;
-		const streamArn = state.sessionsStreamArn ?? replicaStreamArn(this, this.names.sessions, this.place);
+		const streamArn =
+			state.sessionsStreamArn ?? replicaStreamArn(this, this.names.sessions, this.place, this.logRetention);
 		new SyncSource(this, "SyncSource", { sync, streamArn, region: this.place, failures: this.syncDeadLetters });
 	}
 }
