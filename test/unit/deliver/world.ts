@@ -20,9 +20,11 @@ export class Client {
 	readonly seen: Seen[] = [];
 	readonly ends: string[] = [];
 	cursor: string | undefined;
+	/** When given: what a replay waits for before each page. */
+	room: (() => Promise<void>) | undefined;
 	#feed: Feed | undefined;
 
-	connect(engines: readonly Engine[], clock: FakeClock, channels: readonly Channel[]): void {
+	connect(engines: readonly Engine[], clock: FakeClock, channels: readonly Channel[], sinceMs?: number): void {
 		let live = true;
 		const record = (fact: Seen, cursor: string | undefined) => {
 			if (!live) throw new Error("a closed stream was called");
@@ -42,8 +44,9 @@ export class Client {
 				live = false;
 				this.ends.push(reason);
 			},
+			room: () => this.room?.(),
 		};
-		const feed = openFeed({ engines, clock, report: () => {} }, { channels, cursor: this.cursor }, sink);
+		const feed = openFeed({ engines, clock, report: () => {} }, { channels, cursor: this.cursor, sinceMs }, sink);
 		feed.opened.catch(() => {});
 		this.#feed = {
 			...feed,

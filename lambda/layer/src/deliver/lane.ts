@@ -128,9 +128,11 @@ export class Lane {
 		} else if (!isAtOrBefore(end, this.#seen)) this.#fill(end);
 	}
 
-	/** The entries after a position when memory still has them all. */
+	/** The entries after a position when memory still has them all; not for a position that the lane has not reached. */
 	after(position: Position): Entry[] | undefined {
-		return samePosition(position, this.#seen) ? [] : this.#recent.after(position);
+		if (samePosition(position, this.#seen)) return [];
+		if (position.epoch === this.#seen.epoch && position.offset > this.#seen.offset) return undefined;
+		return this.#recent.after(position);
 	}
 
 	/** The lane's part of a cursor at a position: made once for all streams that an entry reaches. */

@@ -1,0 +1,136 @@
+import { afterEach, expect, test } from "vitest";
+import { FanoutError } from "../../lambda/layer/src/core/errors.ts";
+import type { Transport } from "../../lambda/layer/src/core/transport.ts";
+import { createFanout, type Fanout } from "../../lambda/layer/src/fanout.ts";
+import { FakeBroker } from "../../lambda/layer/src/testing/fake-broker.ts";
+import { createFakeTransport } from "../../lambda/layer/src/testing/fake-transport.ts";
+import { createRandom } from "../support/random.ts";
+
+const open: Fanout[] = [];
+async function make(options: Parameters<typeof createFanout>[0]): Promise<Fanout> {
+	const fanout = await createFanout(options);
+	open.push(fanout);
+	return fanout;
+}
+afterEach(async () => {
+	await Promise.all(open.splice(0).map((fanout) => fanout.close()));
+});
+
+/** A transport whose start fails so often. */
+function shy(failures: number, name = "shy"): Transport & { starts: number; closed: number } {
+	const inner = createFakeTransport(new FakeBroker(createRandom(1).next), { name });
+	const transport = {
+		...inner,
+		starts: 0,
+		closed: 0,
+		async start() {
+			transport.starts += 1;
+			if (transport.starts <= failures) {
+				throw new FanoutError("TransportUnavailable", "nothing listens at broker.example:4222 within 1000 ms", {
+					retryable: true,
+				});
+			}
+		},
+		async close() {
+			transport.closed += 1;
+			await inner.close();
+		},
+	};
+	return transport;
+}
+
+test.each([
+	["an id", { method: "notifications/message", id: 1 }],
+	["no method", { params: {} }],
+	["positional params", { method: "notifications/message", params: [1] }],
+	["a foreign version", { jsonrpc: "1.0", method: "notifications/message" }],
+	["a cycle", { method: "notifications/message", params: { big: 1n } }],
+	["nothing", null],
+])("a notification with %s is refused as InvalidMessage", async (_what, input) => {
+	const fanout = await make({ local: {} });
+	await expect(fanout.to({ all: true }).send(input as never)).rejects.toMatchObject({ code: "InvalidMessage" });
+});
+
+test.each([
+	[{}],
+	[{ session: "a", topic: "b" }],
+	[{ session: "" }],
+	[{ topic: "\ud800" }],
+	[{ topic: "x".repeat(600) }],
+	[{ all: true, topic: "a" }],
+])("the target %o is refused as InvalidChannel", async (target) => {
+	const fanout = await make({ local: {} });
+	expect(() => fanout.to(target as never)).toThrow(expect.objectContaining({ code: "InvalidChannel" }));
+});
+
+test("[P1] a receipt names lane, reach and durability; nothing accepted is AllBroadcastersFailed with every cause", async () => {
+	const broker = new FakeBroker(createRandom(1).next);
+	const fanout = await make({ transports: [createFakeTransport(broker)], timeoutMs: 200 });
+	const receipt = await fanout.notify.toolsChanged();
+	expect(receipt.accepted).toMatchObject([{ lane: "fake", reach: "fleet", durability: "memory", duplicate: false }]);
+	broker.faults.refuse = 1;
+	const failed = await fanout.notify.toolsChanged().catch((error) => error);
+	expect(failed).toMatchObject({ code: "AllBroadcastersFailed", retryable: true });
+	expect(failed.causes).toHaveLength(1);
+});
+
+test("[P1] local beside a transport of wider reach is no lane: local success alone is not success", async () => {
+	const broker = new FakeBroker(createRandom(1).next);
+	broker.faults.refuse = 1;
+	const fanout = await make({ local: {}, transports: [createFakeTransport(broker)], timeoutMs: 100 });
+	await expect(fanout.notify.toolsChanged()).rejects.toMatchObject({ code: "AllBroadcastersFailed" });
+});
+
+test("startup fail: a transport that does not start stops everything, with its endpoint in the error, and all are closed", async () => {
+	const broken = shy(Number.POSITIVE_INFINITY);
+	const fine = shy(0, "fine");
+	await expect(createFanout({ transports: [broken, fine] })).rejects.toMatchObject({
+		code: "TransportUnavailable",
+		message: expect.stringContaining("broker.example:4222"),
+	});
+	expect([broken.closed, fine.closed]).toEqual([1, 1]);
+});
+
+test("startup degrade: one is enough, the other is tried again; when none starts it fails", async () => {
+	const late = shy(1);
+	const errors: string[] = [];
+	const fanout = await make({
+		transports: [late, shy(0, "fine")],
+		startup: "degrade",
+		onerror: (error) => errors.push(error.code),
+	});
+	expect(errors).toContain("TransportUnavailable");
+	await expect.poll(() => late.starts, { timeout: 5_000 }).toBe(2);
+	await fanout.close();
+	await expect(createFanout({ transports: [shy(9)], startup: "degrade" })).rejects.toMatchObject({
+		code: "TransportUnavailable",
+	});
+});
+
+test("[P9] a transport that hangs at start is given up at the deadline, which the error names", async () => {
+	const hanging: Transport = { ...shy(0), start: () => new Promise(() => {}) };
+	await expect(createFanout({ transports: [hanging], startTimeoutMs: 50 })).rejects.toThrow("50 ms");
+});
+
+test("[P9] close is idempotent, and afterwards every call says Closed", async () => {
+	const fanout = await make({ local: {} });
+	const bus = fanout.bus();
+	await Promise.all([fanout.close(), fanout.close()]);
+	await expect(fanout.notify.toolsChanged()).rejects.toMatchObject({ code: "Closed" });
+	bus.publish({ kind: "tools_list_changed" });
+	await expect(bus.flush()).rejects.toMatchObject({ code: "AllBroadcastersFailed" });
+	expect(fanout.health().ready).toBe(false);
+});
+
+test.each([
+	[{ startup: "maybe" }, "startup"],
+	[{ timeoutMs: -1 }, "timeoutMs"],
+	[{ local: { maxEvents: 0 } }, "maxEvents"],
+	[{ aws: { environment: {} } }, "AWS_REGION"],
+	[{ aws: { environment: { AWS_REGION: "eu-west-1" } } }, "FANOUT_REGIONS"],
+])("options %o are refused as ConfigInvalid, naming the key", async (options, key) => {
+	await expect(createFanout(options as never)).rejects.toMatchObject({
+		code: "ConfigInvalid",
+		message: expect.stringContaining(key),
+	});
+});
