@@ -134,6 +134,8 @@ export async function readAll(
 		assert.ok(last, "a page that says there is more holds something");
 		page = await readPage(transport, { channel, from: last.position, limit });
 		assert.equal(page.verdict, "whole", "what follows a page is whole");
+		const next = page.entries[0]?.position.offset;
+		assert.ok(next === undefined || next > last.position.offset, "a page starts after the position that was asked for");
 		entries.push(...page.entries);
 	}
 	return { entries, verdict: first.verdict };
