@@ -43,7 +43,6 @@ function contextOf(emulator: Emulator): string[] {
 		emulator: "true",
 		callbackTemplate: `${emulator.endpoint}/${path}`,
 		socketTemplate: `${emulator.socketEndpoint}/${path}`,
-		functionUrlTemplate: `${emulator.endpoint}/_aws/lambda-url/{urlId}`,
 		functionUrlTemplate: `${emulator.endpoint}/_aws/lambda-url/{urlId}/`,
 	};
 	return Object.entries(context).flatMap(([key, value]) => ["--context", `${key}=${value}`]);

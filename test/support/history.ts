@@ -27,6 +27,8 @@ export type FindingKind = "order" | "loss" | "duplicate" | "leak" | "invented" |
 export interface Finding {
 	readonly kind: FindingKind;
 	readonly stream: string;
+	/** The message's id; absent for `told`. */
+	readonly message?: string;
 	readonly detail: string;
 }
 
@@ -104,15 +106,17 @@ export function createHistory(): History {
 			...[...streams.values()].flatMap((stream) => [
 				...checkArrivals(stream, messages, follows),
 				...checkPublisherOrder(stream, messages),
-				...missingOf(stream).map((message) => finding("loss", stream, `${message.id} of ${message.channel}`)),
+				...missingOf(stream).map((message) =>
+					finding("loss", stream, message.id, `${message.id} of ${message.channel}`),
+				),
 			]),
 			...checkLaneOrder([...streams.values()], messages),
 		],
 	};
 }
 
-function finding(kind: FindingKind, stream: Stream, detail: string): Finding {
-	return { kind, stream: stream.spec.id, detail };
+function finding(kind: FindingKind, stream: Stream, message: string, detail = message): Finding {
+	return { kind, stream: stream.spec.id, message, detail };
 }
 
 function checkArrivals(
@@ -120,14 +124,14 @@ function checkArrivals(
 	messages: ReadonlyMap<string, Message>,
 	follows: (stream: Stream, message: Message) => boolean,
 ): Finding[] {
-	const found = stream.told.map((reason) => finding("told", stream, reason));
+	const found: Finding[] = stream.told.map((detail) => ({ kind: "told", stream: stream.spec.id, detail }));
 	const seen = new Set<string>();
 	for (const id of stream.got) {
 		const message = messages.get(id);
 		if (message === undefined) found.push(finding("invented", stream, id));
 		else if (!follows(stream, message)) {
 			const place = message.namespace === stream.spec.namespace ? "" : ` of namespace ${message.namespace}`;
-			found.push(finding("leak", stream, `${id} of ${message.channel}${place}`));
+			found.push(finding("leak", stream, id, `${id} of ${message.channel}${place}`));
 		}
 		if (seen.has(id)) found.push(finding("duplicate", stream, id));
 		seen.add(id);
@@ -149,7 +153,7 @@ function checkPublisherOrder(stream: Stream, messages: ReadonlyMap<string, Messa
 		const line = JSON.stringify([message.namespace, message.channel, message.publisher]);
 		const before = last.get(line);
 		if (before !== undefined && before.nth > message.nth) {
-			found.push(finding("order", stream, `${id} after ${before.id}, both by ${message.publisher}`));
+			found.push(finding("order", stream, id, `${id} after ${before.id}, both by ${message.publisher}`));
 		}
 		last.set(line, message);
 	}
@@ -174,7 +178,7 @@ function checkLaneOrder(streams: readonly Stream[], messages: ReadonlyMap<string
 			for (const [index, id] of common.entries()) {
 				const before = common[index - 1];
 				if (before === undefined || (other.order.get(before) as number) < (other.order.get(id) as number)) continue;
-				found.push(finding("order", stream, `${id} after ${before}, the other way round on ${other.by.spec.id}`));
+				found.push(finding("order", stream, id, `${id} after ${before}, the other way round on ${other.by.spec.id}`));
 			}
 		}
 	}
