@@ -1,10 +1,10 @@
 export type { FanoutOptions } from "./config/options.ts";
 export { type Channel, type ChannelKind, createChannel, type Scope } from "./core/channel.ts";
+export type { Reason } from "./core/client-feed.ts";
 export { FanoutError, type FanoutErrorCode, isFanoutError } from "./core/errors.ts";
 export { deriveId } from "./core/ids.ts";
 export type { Message, Notification, NotificationInput } from "./core/message.ts";
 export type { Capabilities, Durability, Entry, Outcome, Page, Reach, Transport } from "./core/transport.ts";
-export type { Reason } from "./deliver/sink.ts";
 export { createFanout, type Fanout, type Health, type PublishOptions, type TicketRequest } from "./fanout.ts";
 export type { FanoutBus, ServerEvent } from "./mcp/bus.ts";
 export type { Address, Notify, Target } from "./publish/address.ts";

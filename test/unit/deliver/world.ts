@@ -1,11 +1,11 @@
 /** A broker, engines of some instances, and client streams that record all they are shown, over kills and resumes. */
 import type { Channel } from "../../../lambda/layer/src/core/channel.ts";
 import { createChannel } from "../../../lambda/layer/src/core/channel.ts";
+import type { Feed, Sink } from "../../../lambda/layer/src/core/client-feed.ts";
 import type { Envelope } from "../../../lambda/layer/src/core/envelope.ts";
 import { deriveId } from "../../../lambda/layer/src/core/ids.ts";
 import { createEngine, type Engine } from "../../../lambda/layer/src/deliver/engine.ts";
-import { type Feed, openFeed } from "../../../lambda/layer/src/deliver/feed.ts";
-import type { Sink } from "../../../lambda/layer/src/deliver/sink.ts";
+import { openFeed } from "../../../lambda/layer/src/deliver/feed.ts";
 import { FakeBroker, NO_FAULTS } from "../../../lambda/layer/src/testing/fake-broker.ts";
 import { createFakeClock, type FakeClock } from "../../../lambda/layer/src/testing/fake-clock.ts";
 import { createFakeTransport } from "../../../lambda/layer/src/testing/fake-transport.ts";

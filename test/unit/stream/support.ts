@@ -1,12 +1,12 @@
 /** What the stream tests share: a feed that the test scripts, envelopes, and a wire that records. */
 import { type Channel, createChannel } from "../../../lambda/layer/src/core/channel.ts";
+import type { Feed, FeedRequest, OpenFeed, Sink } from "../../../lambda/layer/src/core/client-feed.ts";
 import type { Envelope } from "../../../lambda/layer/src/core/envelope.ts";
 import { createIds } from "../../../lambda/layer/src/core/ids.ts";
 import type { Message } from "../../../lambda/layer/src/core/message.ts";
-import type { Sink } from "../../../lambda/layer/src/deliver/sink.ts";
 import type { HubStream, Wire } from "../../../lambda/layer/src/stream/client-stream.ts";
 import { createHub } from "../../../lambda/layer/src/stream/hub.ts";
-import type { Feed, FeedRequest, OpenFeed, StreamLimits } from "../../../lambda/layer/src/stream/port.ts";
+import type { StreamLimits } from "../../../lambda/layer/src/stream/port.ts";
 import { createFakeClock } from "../../../lambda/layer/src/testing/fake-clock.ts";
 import { createFill } from "../../../lambda/layer/src/testing/seeded.ts";
 

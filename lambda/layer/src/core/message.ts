@@ -18,6 +18,14 @@ export interface NotificationInput {
 	readonly params?: Readonly<Record<string, unknown>> | undefined;
 }
 
+/** Names of the change notifications, by the kinds of the SDK's `ServerEvent`. */
+export const CHANGE_METHODS = {
+	tools_list_changed: "notifications/tools/list_changed",
+	prompts_list_changed: "notifications/prompts/list_changed",
+	resources_list_changed: "notifications/resources/list_changed",
+	resource_updated: "notifications/resources/updated",
+} as const;
+
 export type RequestId = string | number;
 export interface Request extends Notification {
 	readonly id: RequestId;

@@ -21,6 +21,11 @@ export interface Entry {
 	readonly envelope?: Envelope;
 }
 
+/** The offset before an entry's in its lane. */
+export function prevOffset(entry: Entry): bigint {
+	return entry.prev?.offset ?? entry.position.offset - 1n;
+}
+
 /** Where a read starts: after a position, or at the oldest entry no older than `sinceMs` (wall time). */
 export interface Ask {
 	readonly channel: Channel;

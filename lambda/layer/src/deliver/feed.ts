@@ -5,6 +5,7 @@
  * cursor and remembered until its home copy passes. A sink that throws is reported and ended; it starves nobody.
  */
 import type { Channel } from "../core/channel.ts";
+import type { Feed, FeedRequest, Reason, Sink } from "../core/client-feed.ts";
 import type { Clock, Timer } from "../core/clock.ts";
 import { type Cursor, decodeCursor, joinLanes, laneTag, MAX_LANES, placeCode } from "../core/cursor.ts";
 import type { Envelope } from "../core/envelope.ts";
@@ -13,33 +14,12 @@ import { BEGINNING, NO_EPOCH } from "../core/position.ts";
 import type { Entry } from "../core/transport.ts";
 import { EarlyIds } from "./early-ids.ts";
 import type { Engine } from "./engine.ts";
-import type { Reason, Sink } from "./sink.ts";
 import { type Loss, Track, type TrackHost } from "./track.ts";
 
 export const DEFAULT_FEED = {
 	/** How long a stream waits for lanes to open before it goes on without them, told `gap`. */
 	openTimeoutMs: 5_000,
 } as const;
-
-export interface FeedRequest {
-	readonly channels: readonly Channel[];
-	/** The client's cursor as it came from outside; one that cannot be used is told, never trusted. */
-	readonly cursor?: string | undefined;
-	/** Nothing published before this wall time is shown: a cursor never reaches behind the authorisation. */
-	readonly sinceMs?: number | undefined;
-}
-
-export interface Feed {
-	/** Resolves once the opening cursor was given. */
-	readonly opened: Promise<void>;
-	readonly cursor: string;
-	/** Follows one more channel, from now on. */
-	add(channel: Channel): Promise<void>;
-	remove(channel: Channel): void;
-	/** A copy that stands in for one that a lane refused for the moment. */
-	early(envelope: Envelope): void;
-	close(): void;
-}
 
 export interface FeedDeps {
 	readonly engines: readonly Engine[];

@@ -12,7 +12,7 @@ import type { Channel } from "../core/channel.ts";
 import { type Clock, pause } from "../core/clock.ts";
 import { asFanoutError, FanoutError } from "../core/errors.ts";
 import { BEGINNING, isAtOrBefore, NO_EPOCH, type Position, samePosition } from "../core/position.ts";
-import type { Bounds, Entry, Page, Subscription } from "../core/transport.ts";
+import { type Bounds, type Entry, type Page, prevOffset, type Subscription } from "../core/transport.ts";
 import { DEFAULT_RECENT, Recent, type RecentLimits } from "./recent.ts";
 import { Stash } from "./stash.ts";
 
@@ -193,12 +193,10 @@ export class Lane {
 	#judge(entry: Entry): void {
 		const { position } = entry;
 		if (position.epoch === this.#seen.epoch && position.offset <= this.#seen.offset) return;
-		const prev = entry.prev?.offset ?? position.offset - 1n;
 		const continues =
 			position.epoch === this.#seen.epoch || (this.#seen.epoch === NO_EPOCH && this.#seen.offset === 0n);
-		if (continues && prev === this.#seen.offset) {
-			this.#append(entry);
-		} else {
+		if (continues && prevOffset(entry) === this.#seen.offset) this.#append(entry);
+		else {
 			this.#stash.keep(entry);
 			this.#fill(position);
 		}
@@ -253,7 +251,7 @@ export class Lane {
 				const page = await this.read(this.#seen);
 				if (this.#state !== "filling") return;
 				this.#take(page);
-				if (page.more) continue;
+				if (page.more && page.entries.length > 0) continue;
 				const { target } = this.#stash;
 				if (target === undefined || isAtOrBefore(target, this.#seen)) return;
 				const { end } = await this.#host.ends(this.channel);
@@ -288,8 +286,7 @@ export class Lane {
 		if (page.verdict !== "whole") {
 			// Without an entry the log is empty: stay until it has one, since its epoch is not known before.
 			if (first === undefined) return;
-			const before = first.prev ?? { epoch: first.position.epoch, offset: first.position.offset - 1n };
-			this.#jump(page.verdict, { epoch: first.position.epoch, offset: before.offset });
+			this.#jump(page.verdict, { epoch: first.position.epoch, offset: prevOffset(first) });
 		}
 		for (const entry of page.entries) {
 			if (!isAtOrBefore(entry.position, this.#seen)) this.#append(entry);

@@ -6,7 +6,7 @@
 import { type Clock, pause } from "../core/clock.ts";
 import { asFanoutError, type FanoutError } from "../core/errors.ts";
 import { type Position, samePosition } from "../core/position.ts";
-import type { Entry } from "../core/transport.ts";
+import { type Entry, prevOffset } from "../core/transport.ts";
 import type { Engine } from "./engine.ts";
 import type { Follower, Lane } from "./lane.ts";
 
@@ -116,8 +116,8 @@ export class Track implements Follower {
 		if (this.#closed) return;
 		const [first] = page.entries;
 		if (page.verdict !== "whole") {
-			const offset = first?.prev?.offset ?? (first === undefined ? 0n : first.position.offset - 1n);
-			this.#restart(page.verdict, first === undefined ? this.lane.seen : { epoch: first.position.epoch, offset });
+			const from = first && { epoch: first.position.epoch, offset: prevOffset(first) };
+			this.#restart(page.verdict, from ?? this.lane.seen);
 		}
 		for (const entry of page.entries) this.#show(entry);
 		if (!page.more && this.lane.after(this.position) === undefined) await this.#wait();

@@ -7,9 +7,7 @@
 import type { Channel } from "../core/channel.ts";
 import type { Envelope } from "../core/envelope.ts";
 import { asFanoutError, FanoutError } from "../core/errors.ts";
-import type { NotificationInput } from "../core/message.ts";
-import { CHANGE_METHODS } from "../publish/address.ts";
-import type { Receipt } from "../publish/receipt.ts";
+import { CHANGE_METHODS, type NotificationInput } from "../core/message.ts";
 
 export type ServerEvent = (
 	| { kind: "tools_list_changed" }
@@ -33,7 +31,7 @@ export interface BusEar {
 
 export interface BusDeps {
 	readonly channel: Channel;
-	publish(channel: Channel, notification: NotificationInput): Promise<Receipt>;
+	publish(channel: Channel, notification: NotificationInput): Promise<unknown>;
 	onerror(error: FanoutError): void;
 	/** Registers who hears envelopes of the channel, and who is told that some are missing; returns the undo. */
 	listen(ear: BusEar): () => void;

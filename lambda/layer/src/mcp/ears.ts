@@ -1,6 +1,7 @@
 /** The bus's client stream: a sink that hands each envelope of `all` to whoever listens in this process. */
+
+import type { Sink } from "../core/client-feed.ts";
 import type { Envelope } from "../core/envelope.ts";
-import type { Sink } from "../deliver/sink.ts";
 import type { BusEar } from "./bus.ts";
 
 export class Ears implements Sink {

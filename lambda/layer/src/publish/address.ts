@@ -4,7 +4,7 @@
  */
 import { type Channel, createChannel, type Scope } from "../core/channel.ts";
 import { FanoutError } from "../core/errors.ts";
-import type { NotificationInput } from "../core/message.ts";
+import { CHANGE_METHODS, type NotificationInput } from "../core/message.ts";
 import type { Receipt } from "./receipt.ts";
 
 /** Exactly one of the first four; `tenant` alone is that tenant's `all`. */
@@ -42,14 +42,6 @@ export function channelOf(target: Target, namespace: string): Channel {
 	}
 	return createChannel("all", "", scope);
 }
-
-/** Names of the change notifications, by the kinds of the SDK's `ServerEvent`. */
-export const CHANGE_METHODS = {
-	tools_list_changed: "notifications/tools/list_changed",
-	prompts_list_changed: "notifications/prompts/list_changed",
-	resources_list_changed: "notifications/resources/list_changed",
-	resource_updated: "notifications/resources/updated",
-} as const;
 
 export function createAddress(send: (notification: NotificationInput) => Promise<Receipt>): Address {
 	return {

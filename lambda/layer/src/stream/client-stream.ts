@@ -5,13 +5,13 @@
  * `slow-consumer`. An ended stream writes its end frame, and its wire has `endGraceMs` to take it.
  */
 import type { Channel } from "../core/channel.ts";
+import type { Feed, Reason, Sink } from "../core/client-feed.ts";
 import type { Clock, Timer } from "../core/clock.ts";
 import type { Envelope } from "../core/envelope.ts";
 import { FanoutError } from "../core/errors.ts";
-import type { Reason, Sink } from "../deliver/sink.ts";
 import { compileFilter, type Filter } from "./filter.ts";
 import { type Encoding, messageJson } from "./frames.ts";
-import type { ClientStream, Feed, StreamChange, StreamLimits, StreamOptions } from "./port.ts";
+import type { ClientStream, StreamChange, StreamLimits, StreamOptions } from "./port.ts";
 import { FrameQueue, invalidationKey, type QueuedFrame } from "./queue.ts";
 
 /** What carries frames to one client. It calls `drained` after it pushed back, and `gone` once it is let go. */

@@ -4,8 +4,9 @@
  * A cursor frame has an event name and an EMPTY data line: parsers of MCP clients drop id-only frames, and a bare
  * empty data line would fire `onmessage`.
  */
+
+import type { Reason } from "../core/client-feed.ts";
 import { type Envelope, encodeMessage } from "../core/envelope.ts";
-import type { Reason } from "../deliver/sink.ts";
 
 export interface Encoding {
 	message(json: string, cursor: string | undefined): string;
@@ -26,22 +27,18 @@ export function toAscii(text: string): string {
 	return NOT_ASCII.test(text) ? text.replace(EACH_NOT_ASCII, escapeUnit) : text;
 }
 
-const made = new WeakMap<Envelope, string>();
-// A broadcast asks ten thousand times for the same envelope: one comparison is cheaper than a WeakMap's hash.
-let lastSeen: Envelope | undefined;
+// A lane hands one envelope to all its streams in a row, so the last one is all that is worth remembering: a WeakMap
+// of every envelope costs the garbage collector more than it saves.
+let lastEnvelope: Envelope | undefined;
 let lastJson = "";
 
-/** The message's JSON, made once per envelope object. */
+/** The message's JSON in ASCII, made once for all streams that are handed the envelope in a row. */
 export function messageJson(envelope: Envelope): string {
-	if (envelope === lastSeen) return lastJson;
-	let json = made.get(envelope);
-	if (json === undefined) {
-		json = toAscii(encodeMessage(envelope));
-		made.set(envelope, json);
+	if (envelope !== lastEnvelope) {
+		lastJson = toAscii(encodeMessage(envelope));
+		lastEnvelope = envelope;
 	}
-	lastSeen = envelope;
-	lastJson = json;
-	return json;
+	return lastJson;
 }
 
 export const sseEncoding: Encoding = {

@@ -4,15 +4,15 @@
  * at a jittered pace with `moved`, `close` at once with `shutdown`. After `close` no timer, socket or listener stays.
  */
 import type { Channel } from "../core/channel.ts";
+import type { OpenFeed, Reason } from "../core/client-feed.ts";
 import { type Clock, pause, systemClock, type Timer } from "../core/clock.ts";
 import type { Envelope } from "../core/envelope.ts";
 import { FanoutError } from "../core/errors.ts";
 import { createIds, type Ids } from "../core/ids.ts";
-import type { Reason } from "../deliver/sink.ts";
 import { HubStream, type StreamHost } from "./client-stream.ts";
 import { paceOut } from "./drain.ts";
 import type { Encoding } from "./frames.ts";
-import { DEFAULT_STREAM_LIMITS, type OpenFeed, type StreamLimits, type StreamOptions } from "./port.ts";
+import { DEFAULT_STREAM_LIMITS, type StreamLimits, type StreamOptions } from "./port.ts";
 
 export interface HubOptions {
 	readonly openFeed: OpenFeed;

@@ -3,28 +3,8 @@
  * engine implements it), the options of a client stream, and the handle that callers get. Types and defaults only.
  */
 import type { Channel } from "../core/channel.ts";
-import type { Envelope } from "../core/envelope.ts";
-import type { Reason, Sink } from "../deliver/sink.ts";
+import type { Reason } from "../core/client-feed.ts";
 import type { FilterOptions } from "./filter.ts";
-
-export interface FeedRequest {
-	readonly channels: readonly Channel[];
-	/** Raw, from outside: the feed decodes it, and tells a malformed or foreign one by `mark("gap")`. */
-	readonly cursor?: string;
-	readonly sinceMs?: number;
-}
-
-export interface Feed {
-	/** Every lane is live or its replay began; rejects when a lane cannot be opened. */
-	readonly opened: Promise<void>;
-	readonly cursor: string;
-	add(channel: Channel): Promise<void>;
-	remove(channel: Channel): void;
-	early(envelope: Envelope): void;
-	close(): void;
-}
-
-export type OpenFeed = (request: FeedRequest, sink: Sink) => Feed;
 
 export interface StreamOptions {
 	readonly channels: readonly Channel[];

@@ -3,7 +3,7 @@
  * `{"cursor","message"}`, `{"cursor"}`, `{"mark","cursor"}`, `{"end"}`. What the client sends is not read here.
  * Heartbeats are pings; a peer that answered none by the next one is gone.
  */
-import type { Reason } from "../deliver/sink.ts";
+import type { Reason } from "../core/client-feed.ts";
 import type { HubStream, Wire } from "./client-stream.ts";
 import { jsonEncoding } from "./frames.ts";
 import type { Hub } from "./hub.ts";

@@ -1,12 +1,12 @@
 /** A client stream of the engine, as the suite's cases open one: it writes down what it is told. */
 import assert from "node:assert/strict";
 import type { Channel } from "../../core/channel.ts";
+import type { Feed, Sink } from "../../core/client-feed.ts";
 import { systemClock } from "../../core/clock.ts";
 import type { Envelope } from "../../core/envelope.ts";
 import type { Transport } from "../../core/transport.ts";
 import { createEngine, type Engine } from "../../deliver/engine.ts";
-import { type Feed, openFeed } from "../../deliver/feed.ts";
-import type { Sink } from "../../deliver/sink.ts";
+import { openFeed } from "../../deliver/feed.ts";
 import { type Bench, eventually, numberOf } from "./bench.ts";
 
 export interface Told {

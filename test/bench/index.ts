@@ -1,0 +1,14 @@
+/** `npm run bench -- <name>`: each bench prints its own table and fails when a target is missed. */
+const BENCHES: Readonly<Record<string, () => Promise<{ run(args: readonly string[]): Promise<boolean> }>>> = {
+	local: () => import("./local.ts"),
+};
+
+const [name = "", ...args] = process.argv.slice(2);
+const load = BENCHES[name];
+if (load === undefined) {
+	console.error(`usage: npm run bench -- ${Object.keys(BENCHES).join(" | ")}`);
+	process.exitCode = 2;
+} else {
+	const bench = await load();
+	process.exitCode = (await bench.run(args)) ? 0 : 1;
+}

@@ -1,0 +1,98 @@
+/** The processes of a bench: a server driven by orders, and a light client in C, or in JavaScript without a compiler. */
+import { type ChildProcess, execFileSync, fork, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import type { Measure, Order } from "./local-server.ts";
+
+const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));
+const NODE_FLAGS = ["--conditions=mcp-fanout-source", "--expose-gc", ...(process.env.PROF ? ["--cpu-prof", "--cpu-prof-dir=/tmp/prof"] : [])];
+
+export interface ServerPeer {
+	readonly port: number;
+	order(order: Order): Promise<Measure>;
+	stop(): Promise<void>;
+}
+
+export interface ClientPeer {
+	/** Resolves once the client counts; `received` when all of them came. */
+	expect(messages: number): Promise<{ received: Promise<Latency> }>;
+	stop(): Promise<void>;
+}
+
+/** Nanoseconds. */
+export interface Latency {
+	readonly p50: number;
+	readonly p99: number;
+	readonly max: number;
+}
+
+async function stopChild(child: ChildProcess): Promise<void> {
+	if (child.exitCode !== null || child.signalCode !== null) return;
+	const gone = once(child, "exit");
+	child.kill("SIGKILL");
+	await gone;
+}
+
+export async function startServer(file: string, args: readonly string[]): Promise<ServerPeer> {
+	const child = fork(here(file), args, { execArgv: NODE_FLAGS, stdio: ["ignore", "inherit", "inherit", "ipc"] });
+	const [port] = (await once(child, "message")) as [number];
+	return {
+		port,
+		async order(order) {
+			const answer = once(child, "message");
+			child.send(order);
+			return ((await answer) as [Measure])[0];
+		},
+		async stop() {
+			const gone = once(child, "exit");
+			child.disconnect();
+			await gone;
+		},
+	};
+}
+
+let compiled: string | undefined;
+
+/** The C client's path, or none when nothing here compiles it. */
+export function compileClient(): string | undefined {
+	if (compiled !== undefined) return compiled;
+	const out = join(mkdtempSync(join(tmpdir(), "mcp-fanout-bench-")), "client");
+	try {
+		execFileSync("cc", ["-O2", "-o", out, here("client.c")], { stdio: ["ignore", "ignore", "pipe"] });
+	} catch (error) {
+		console.log(`no C client (${(error as Error).message.split("\n")[0]}): the JavaScript client costs more`);
+		return undefined;
+	}
+	compiled = out;
+	return out;
+}
+
+export async function startClient(port: number, streams: number): Promise<ClientPeer> {
+	const native = compileClient();
+	const [command, args] = native === undefined ? [process.execPath, [here("client.ts")]] : [native, []];
+	const child = spawn(command, [...args, String(port), String(streams)], { stdio: ["pipe", "pipe", "inherit"] });
+	const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+	const next = async (word: string): Promise<string[]> => {
+		const { value, done } = await lines.next();
+		if (done === true || !value.startsWith(word)) throw new Error(`the client said ${value ?? "goodbye"}, not ${word}`);
+		return value.split(" ");
+	};
+	await next("open");
+	return {
+		async expect(messages) {
+			child.stdin.write(`expect ${messages}\n`);
+			await next("ready");
+			const received = next("done").then(([, , p50, p99, max]) => ({
+				p50: Number(p50),
+				p99: Number(p99),
+				max: Number(max),
+			}));
+			return { received };
+		},
+		stop: () => stopChild(child),
+	};
+}
