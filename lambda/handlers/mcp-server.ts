@@ -31,6 +31,13 @@ const NOTIFY = fromJsonSchema<Notify>({
 	required: ["to", "text"],
 });
 
+const text = { type: "string", minLength: 1, maxLength: 1_000 };
+const UPDATE = fromJsonSchema<{ uri: string; note: string }>({
+	type: "object",
+	properties: { uri: text, note: text },
+	required: ["uri", "note"],
+});
+
 const answer = (text: string) => ({ content: [{ type: "text" as const, text }] });
 
 function buildServer(fanout: Fanout): McpServer {
@@ -41,9 +48,12 @@ function buildServer(fanout: Fanout): McpServer {
 		const { id: envelope } = await fanout.to(to).send({ method: "notifications/message", params });
 		return answer(envelope);
 	});
-	server.registerTool("change_tools", { description: "Says that the list of tools has changed" }, async () => {
-		await fanout.notify.toolsChanged();
-		return answer("told");
+	const update = { description: "Says to everyone that a resource has changed", inputSchema: UPDATE };
+	server.registerTool("update", update, async ({ uri, note }) => {
+		// What is in `_meta` reaches MCP clients too.
+		const params = { uri, _meta: { "example/note": note } };
+		const { id: envelope } = await fanout.to({ all: true }).send({ method: "notifications/resources/updated", params });
+		return answer(envelope);
 	});
 	return server;
 }

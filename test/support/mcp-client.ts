@@ -10,6 +10,11 @@ export interface McpChange {
 	readonly meta: Readonly<Record<string, unknown>>;
 }
 
+interface Change {
+	readonly method: string;
+	readonly params?: { readonly _meta?: Readonly<Record<string, unknown>> | undefined } | undefined;
+}
+
 async function connect(url: string): Promise<Client> {
 	const client = new Client({ name: "mcp-fanout-test", version: "1.0.0" }, { versionNegotiation: { mode: "auto" } });
 	await client.connect(new StreamableHTTPClientTransport(new URL(url)));
@@ -23,7 +28,7 @@ export async function listenMcp(
 	onChange: (change: McpChange) => void,
 ): Promise<McpListener> {
 	const client = await connect(url);
-	const hear = ({ method, params }: { method: string; params?: { _meta?: Record<string, unknown> | undefined } }) =>
+	const hear = ({ method, params }: Change) =>
 		onChange({ method, meta: params?._meta ?? {} });
 	client.setNotificationHandler("notifications/resources/updated", hear);
 	client.setNotificationHandler("notifications/tools/list_changed", hear);
