@@ -258,7 +258,8 @@ export function decodeServerFrame(text: string): ServerFrame {
 		case "pong":
 			return { t: fields.t, ref: readRef(fields.ref) };
 		case "renewed":
-			return { t: "renewed", ref: readRef(fields.ref), expiresAt: Number(fields.expiresAt) };
+			if (!Number.isFinite(fields.expiresAt)) throw invalid("expiresAt is in seconds");
+			return { t: "renewed", ref: readRef(fields.ref), expiresAt: fields.expiresAt as number };
 		case "entries":
 			return { t: "entries", channel: channel(), entries: entries() };
 		case "page": {
