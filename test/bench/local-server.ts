@@ -6,8 +6,8 @@ import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 import { createChannel } from "../../lambda/layer/src/core/channel.ts";
-import type { Envelope } from "../../lambda/layer/src/core/envelope.ts";
 import type { Sink } from "../../lambda/layer/src/core/client-feed.ts";
+import type { Envelope } from "../../lambda/layer/src/core/envelope.ts";
 import { createHub } from "../../lambda/layer/src/stream/hub.ts";
 import { openSse, SSE_HEADERS } from "../../lambda/layer/src/stream/sse.ts";
 

@@ -9,7 +9,11 @@ import { fileURLToPath } from "node:url";
 import type { Measure, Order } from "./local-server.ts";
 
 const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));
-const NODE_FLAGS = ["--conditions=mcp-fanout-source", "--expose-gc", ...(process.env.PROF ? ["--cpu-prof", "--cpu-prof-dir=/tmp/prof"] : [])];
+const NODE_FLAGS = [
+	"--conditions=mcp-fanout-source",
+	"--expose-gc",
+	...(process.env.PROF ? ["--cpu-prof", "--cpu-prof-dir=/tmp/prof"] : []),
+];
 
 export interface ServerPeer {
 	readonly port: number;

@@ -1,14 +1,13 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { sseEncoding } from "../../../lambda/layer/src/stream/frames.ts";
 import type { StreamLimits, StreamOptions } from "../../../lambda/layer/src/stream/port.ts";
 import {
 	envelopeOf,
 	NEWS,
 	numbersIn,
 	OTHER,
+	openRecorded,
 	progress,
-	RecordingWire,
 	scriptFeeds,
 	testHub,
 	turn,
@@ -17,9 +16,7 @@ import {
 
 function opened(options: Partial<StreamOptions> = {}, limits: Partial<StreamLimits> = {}) {
 	const bench = testHub(limits);
-	const stream = bench.hub.open({ channels: [NEWS], ...options }, sseEncoding);
-	const wire = new RecordingWire(stream);
-	stream.attach(wire);
+	const { stream, wire } = openRecorded(bench.hub, { channels: [NEWS], ...options });
 	const [feed] = bench.feeds;
 	if (feed === undefined) throw new Error("no feed was opened");
 	return { ...bench, stream, wire, feed, sink: feed.sink };
@@ -195,9 +192,7 @@ test("a client that goes away closes the feed", async () => {
 test("a feed that cannot open ends the stream and tells the caller", async () => {
 	const failure = new Error("no lane");
 	const { hub } = testHub({}, scriptFeeds({ opened: () => Promise.reject(failure) }));
-	const stream = hub.open({ channels: [NEWS] }, sseEncoding);
-	const wire = new RecordingWire(stream);
-	stream.attach(wire);
+	const { stream, wire } = openRecorded(hub, { channels: [NEWS] });
 	await expect(stream.opened).rejects.toBe(failure);
 	expect(await stream.closed).toBe("gap");
 	expect(wire.text).toContain('data: {"reason":"gap"}');

@@ -30,7 +30,7 @@ test("text that is not ASCII, line separators and lone surrogates survive", () =
 	expect(JSON.parse(ascii)).toEqual({ text });
 });
 
-test("an envelope's JSON is made once, whoever asks in between", () => {
+test("an envelope's JSON is made once for all streams", () => {
 	let reads = 0;
 	const params = {
 		get n() {

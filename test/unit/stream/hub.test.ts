@@ -1,16 +1,12 @@
 import { expect, test } from "vitest";
 import { createChannel } from "../../../lambda/layer/src/core/channel.ts";
 import { FanoutError } from "../../../lambda/layer/src/core/errors.ts";
-import { sseEncoding } from "../../../lambda/layer/src/stream/frames.ts";
-import { NEWS, OTHER, progress, RecordingWire, scriptFeeds, testHub, turn } from "./support.ts";
+import { NEWS, OTHER, openRecorded, progress, scriptFeeds, testHub, turn } from "./support.ts";
 
 type Bench = ReturnType<typeof testHub>;
 
 function open({ hub }: Bench, channels = [NEWS]) {
-	const stream = hub.open({ channels }, sseEncoding);
-	const wire = new RecordingWire(stream);
-	stream.attach(wire);
-	return { stream, wire };
+	return openRecorded(hub, { channels });
 }
 
 test("one stream over the cap is refused before any work", () => {
@@ -38,14 +34,14 @@ test("a feed that refuses leaves nothing behind", () => {
 		}),
 	);
 	expect(() => open(bench, [createChannel("session", "s")])).toThrow(refusal);
-	expect(() => bench.hub.open({ channels: [NEWS], filter: { methods: [""] } }, sseEncoding)).toThrow("methods");
+	expect(() => openRecorded(bench.hub, { channels: [NEWS], filter: { methods: [""] } })).toThrow("methods");
 	expect([bench.hub.size, bench.hub.sessions, bench.clock.waiting]).toEqual([0, 0, 0]);
 });
 
 test("cursor, since and channels reach the feed; an empty cursor is none", () => {
 	const bench = testHub();
-	bench.hub.open({ channels: [NEWS], lastEventId: "1x", sinceMs: 5 }, sseEncoding);
-	bench.hub.open({ channels: [OTHER], lastEventId: "" }, sseEncoding);
+	openRecorded(bench.hub, { channels: [NEWS], lastEventId: "1x", sinceMs: 5 });
+	openRecorded(bench.hub, { channels: [OTHER], lastEventId: "" });
 	expect(bench.feeds.map(({ request }) => request)).toEqual([
 		{ channels: [NEWS], cursor: "1x", sinceMs: 5 },
 		{ channels: [OTHER] },

@@ -5,8 +5,9 @@ import type { Envelope } from "../../../lambda/layer/src/core/envelope.ts";
 import { createIds } from "../../../lambda/layer/src/core/ids.ts";
 import type { Message } from "../../../lambda/layer/src/core/message.ts";
 import type { HubStream, Wire } from "../../../lambda/layer/src/stream/client-stream.ts";
-import { createHub } from "../../../lambda/layer/src/stream/hub.ts";
-import type { StreamLimits } from "../../../lambda/layer/src/stream/port.ts";
+import { sseEncoding } from "../../../lambda/layer/src/stream/frames.ts";
+import { createHub, type Hub } from "../../../lambda/layer/src/stream/hub.ts";
+import type { StreamLimits, StreamOptions } from "../../../lambda/layer/src/stream/port.ts";
 import { createFakeClock } from "../../../lambda/layer/src/testing/fake-clock.ts";
 import { createFill } from "../../../lambda/layer/src/testing/seeded.ts";
 
@@ -87,6 +88,8 @@ export class RecordingWire implements Wire {
 		return this.writes.join("");
 	}
 
+	start(): void {}
+
 	append(frame: string): void {
 		this.#pending += frame;
 	}
@@ -109,6 +112,16 @@ export class RecordingWire implements Wire {
 	destroy(): void {
 		this.isDestroyed = true;
 	}
+}
+
+/** Opens a stream on a recording wire. */
+export function openRecorded(hub: Hub, options: StreamOptions) {
+	let wire: RecordingWire | undefined;
+	const stream = hub.open(options, sseEncoding, (opened) => {
+		wire = new RecordingWire(opened);
+		return wire;
+	});
+	return { stream, wire: wire as RecordingWire };
 }
 
 export const turn = () => new Promise<void>((resolve) => setImmediate(resolve));

@@ -16,6 +16,8 @@ import { FrameQueue, invalidationKey, type QueuedFrame } from "./queue.ts";
 
 /** What carries frames to one client. It calls `drained` after it pushed back, and `gone` once it is let go. */
 export interface Wire {
+	/** The stream was accepted: write the head. Nothing is flushed before. */
+	start(): void;
 	/** Characters appended and not flushed. */
 	readonly size: number;
 	append(frame: string): void;
@@ -40,7 +42,8 @@ export interface StreamHost {
 }
 
 export class HubStream implements ClientStream, Sink {
-	readonly id: string;
+	/** Counts the streams of this process. */
+	readonly number: number;
 	/** Set by the hub while the stream waits for the turn's flush. */
 	isDirty = false;
 	readonly #host: StreamHost;
@@ -49,6 +52,7 @@ export class HubStream implements ClientStream, Sink {
 	readonly #hasCursorFrames: boolean;
 	#channels: readonly Channel[];
 	#filter: Filter | undefined;
+	#isStarted = false;
 	#isEnded = false;
 	#isReleased = false;
 	#reason: Reason = "closed";
@@ -61,17 +65,19 @@ export class HubStream implements ClientStream, Sink {
 	#room: PromiseWithResolvers<void> | undefined;
 	#closed: PromiseWithResolvers<Reason> | undefined;
 
-	constructor(host: StreamHost, id: string, encoding: Encoding, options: StreamOptions) {
+	constructor(host: StreamHost, number: number, encoding: Encoding, options: StreamOptions) {
 		this.#filter = compileFilter(options.filter);
+		this.number = number;
 		this.#host = host;
-		this.id = id;
 		this.#encoding = encoding;
 		this.#isCoalescing = options.coalesce ?? false;
 		this.#hasCursorFrames = options.cursorFrames ?? true;
 		this.#channels = options.channels;
-		// What the feed shows before the wire is there waits in the queue.
-		this.#blockedAt = host.clock.monotonic();
 		host.follow(this.#channels);
+	}
+
+	get id(): string {
+		return String(this.number);
 	}
 
 	get opened(): Promise<void> {
@@ -84,19 +90,18 @@ export class HubStream implements ClientStream, Sink {
 		return this.#closed.promise;
 	}
 
-	/** The feed behind the stream; it may have called the sink already. */
-	feedBy(feed: Feed): void {
+	/** Opens the feed, then starts the wire; throws what the feed throws, with the wire untouched. */
+	open(wire: Wire, openFeed: (sink: Sink) => Feed): void {
+		this.#wire = wire;
+		const feed = openFeed(this);
 		this.#feed = feed;
 		// The caller reads the error from `opened`; the client is told that what follows is not promised.
 		feed.opened.catch(() => this.end("gap"));
 		if (this.#isEnded) feed.close();
-	}
-
-	attach(wire: Wire): void {
-		this.#wire = wire;
-		if (this.#isReleased) wire.destroy();
-		else if (this.#isEnded) this.#finish(wire);
-		else this.drained();
+		wire.start();
+		this.#isStarted = true;
+		if (this.#isEnded) this.#finish(wire);
+		else this.flush();
 	}
 
 	deliver(envelope: Envelope, cursor: string | undefined): void {
@@ -110,7 +115,7 @@ export class HubStream implements ClientStream, Sink {
 			this.end("gap");
 			return;
 		}
-		if (this.#blockedAt === undefined && this.#queue === undefined && !this.#isCoalescing) {
+		if (this.#isDirect) {
 			this.#append(this.#encoding.message(json, cursor));
 		} else {
 			this.#enqueue(json, cursor, true, this.#isCoalescing ? invalidationKey(envelope.message) : undefined);
@@ -129,7 +134,7 @@ export class HubStream implements ClientStream, Sink {
 		if (reason !== "slow-consumer") this.flush();
 		if (this.#isEnded) return;
 		this.#stop(reason);
-		if (this.#wire !== undefined) this.#finish(this.#wire);
+		if (this.#isStarted && this.#wire !== undefined) this.#finish(this.#wire);
 	}
 
 	async update(change: StreamChange): Promise<void> {
@@ -159,7 +164,7 @@ export class HubStream implements ClientStream, Sink {
 	/** The hub's turn is over: everything appended and queued goes out, as far as the wire takes it. */
 	flush(): void {
 		const wire = this.#wire;
-		if (this.#isEnded || wire === undefined || this.#blockedAt !== undefined) return;
+		if (this.#isEnded || !this.#isStarted || wire === undefined || this.#blockedAt !== undefined) return;
 		do {
 			this.#queue?.drain(({ text, cursor, isMessage }) => {
 				wire.append(isMessage ? this.#encoding.message(text, cursor) : text);
@@ -201,7 +206,7 @@ export class HubStream implements ClientStream, Sink {
 	}
 
 	beat(): void {
-		if (this.#isEnded || this.#wire === undefined) return;
+		if (this.#isEnded || !this.#isStarted || this.#wire === undefined) return;
 		if (this.#blockedAt === undefined) {
 			this.#wire.beat();
 			this.#host.soon(this);
@@ -238,8 +243,14 @@ export class HubStream implements ClientStream, Sink {
 
 	#show(frame: string): void {
 		if (this.#isEnded) return;
-		if (this.#blockedAt === undefined && this.#queue === undefined && !this.#isCoalescing) this.#append(frame);
+		if (this.#isDirect) this.#append(frame);
 		else this.#enqueue(frame, undefined, false, undefined);
+	}
+
+	/** Frames go straight to the wire's text: nothing waits before them, and it is not more than a turn may bring. */
+	get #isDirect(): boolean {
+		if (this.#blockedAt !== undefined || this.#queue !== undefined || this.#isCoalescing) return false;
+		return this.#isStarted || (this.#wire?.size ?? 0) < this.#host.limits.maxTurnBytes;
 	}
 
 	#append(frame: string): void {

@@ -4,12 +4,12 @@
  * at a jittered pace with `moved`, `close` at once with `shutdown`. After `close` no timer, socket or listener stays.
  */
 import type { Channel } from "../core/channel.ts";
-import type { OpenFeed, Reason } from "../core/client-feed.ts";
+import type { FeedRequest, OpenFeed, Reason } from "../core/client-feed.ts";
 import { type Clock, pause, systemClock, type Timer } from "../core/clock.ts";
 import type { Envelope } from "../core/envelope.ts";
 import { FanoutError } from "../core/errors.ts";
 import { createIds, type Ids } from "../core/ids.ts";
-import { HubStream, type StreamHost } from "./client-stream.ts";
+import { HubStream, type StreamHost, type Wire } from "./client-stream.ts";
 import { paceOut } from "./drain.ts";
 import type { Encoding } from "./frames.ts";
 import { DEFAULT_STREAM_LIMITS, type StreamLimits, type StreamOptions } from "./port.ts";
@@ -28,8 +28,8 @@ export interface Hub {
 	readonly sessions: number;
 	/** False from the first moment of a drain. */
 	readonly isReady: boolean;
-	/** A stream without a wire: the caller attaches one in the same turn. Throws before any work when refused. */
-	open(options: StreamOptions, encoding: Encoding): HubStream;
+	/** Throws before any work when refused; what the feed refuses is thrown before the wire is touched. */
+	open(options: StreamOptions, encoding: Encoding, wireOf: (stream: HubStream) => Wire): HubStream;
 	/** Offers an early copy to every stream that follows its channel; for fallbacks, it looks at every stream. */
 	early(envelope: Envelope): void;
 	/** Resolves when every stream is gone, `graceMs` at the latest. */
@@ -42,11 +42,19 @@ const SHIFTS = 15;
 /** The share of a drain's grace in which streams are told to go; the rest is for them to go. */
 const DRAIN_SPREAD = 0.8;
 
+function feedRequest({ channels, lastEventId, sinceMs }: StreamOptions): FeedRequest {
+	return {
+		channels,
+		...(lastEventId === undefined || lastEventId === "" ? {} : { cursor: lastEventId }),
+		...(sinceMs === undefined ? {} : { sinceMs }),
+	};
+}
+
 export function createHub(options: HubOptions): Hub {
 	const clock = options.clock ?? systemClock;
 	const ids = options.ids ?? createIds(clock);
 	const limits: StreamLimits = { ...DEFAULT_STREAM_LIMITS, ...options.limits };
-	const streams = new Map<HubStream, number>();
+	const streams = new Set<HubStream>();
 	const sessions = new Map<string, number>();
 	let dirty: HubStream[] = [];
 	let turn: NodeJS.Immediate | undefined;
@@ -69,7 +77,7 @@ export function createHub(options: HubOptions): Hub {
 	const beat = (): void => {
 		shift = (shift + 1) % SHIFTS;
 		heart = clock.after(limits.heartbeatMs / SHIFTS, beat);
-		for (const [stream, ownShift] of streams) if (ownShift === shift) stream.beat();
+		for (const stream of streams) if (stream.number % SHIFTS === shift) stream.beat();
 	};
 	const count = (channels: readonly Channel[], by: 1 | -1): void => {
 		for (const { kind, key } of channels) {
@@ -100,7 +108,7 @@ export function createHub(options: HubOptions): Hub {
 		unfollow: (channels) => count(channels, -1),
 	};
 	const endAll = (reason: Reason): void => {
-		for (const stream of [...streams.keys()]) stream.end(reason);
+		for (const stream of [...streams]) stream.end(reason);
 	};
 	/** Waits until every connection has let go; at the deadline they are destroyed. */
 	const empty = async (withinMs: number): Promise<void> => {
@@ -109,7 +117,7 @@ export function createHub(options: HubOptions): Hub {
 		const waiting = new AbortController();
 		await Promise.race([whenEmpty.promise, pause(clock, withinMs, waiting.signal)]);
 		waiting.abort();
-		for (const stream of [...streams.keys()]) stream.destroy();
+		for (const stream of [...streams]) stream.destroy();
 	};
 
 	return {
@@ -122,7 +130,7 @@ export function createHub(options: HubOptions): Hub {
 		get isReady() {
 			return refusal === undefined;
 		},
-		open(request, encoding) {
+		open(request, encoding, wireOf) {
 			if (refusal !== undefined) throw new FanoutError("Closed", refusal, { retryable: true });
 			if (streams.size >= limits.maxStreams) {
 				throw new FanoutError("TooManyStreams", `${limits.maxStreams} client streams are open, the most accepted`, {
@@ -130,15 +138,12 @@ export function createHub(options: HubOptions): Hub {
 					data: { maxStreams: limits.maxStreams },
 				});
 			}
-			const stream = new HubStream(host, ids.next(), encoding, request);
 			opened += 1;
-			streams.set(stream, opened % SHIFTS);
+			const stream = new HubStream(host, opened, encoding, request);
+			streams.add(stream);
 			heart ??= clock.after(limits.heartbeatMs / SHIFTS, beat);
-			const { channels, lastEventId, sinceMs } = request;
 			try {
-				const cursor = lastEventId === undefined || lastEventId === "" ? {} : { cursor: lastEventId };
-				const since = sinceMs === undefined ? {} : { sinceMs };
-				stream.feedBy(options.openFeed({ channels, ...cursor, ...since }, stream));
+				stream.open(wireOf(stream), (sink) => options.openFeed(feedRequest(request), sink));
 			} catch (error) {
 				stream.gone();
 				throw error;
@@ -146,12 +151,12 @@ export function createHub(options: HubOptions): Hub {
 			return stream;
 		},
 		early(envelope) {
-			for (const stream of streams.keys()) stream.early(envelope);
+			for (const stream of streams) stream.early(envelope);
 		},
 		async drain({ graceMs }) {
 			refusal ??= "this instance is draining";
 			const pace = { spreadMs: graceMs * DRAIN_SPREAD, clock, ids };
-			const stop = paceOut(streams.keys(), pace, (stream) => stream.end("moved"));
+			const stop = paceOut(streams, pace, (stream) => stream.end("moved"));
 			await empty(graceMs);
 			stop();
 		},

@@ -25,11 +25,12 @@ class BodyWire implements Wire {
 	#controller: ReadableStreamDefaultController<Uint8Array> | undefined;
 	readonly body: ReadableStream<Uint8Array>;
 	readonly #stream: HubStream;
-	readonly #signal: AbortSignal | undefined;
+	readonly #signal: AbortSignal;
 
-	constructor(stream: HubStream, signal: AbortSignal | undefined) {
+	constructor(stream: HubStream, signal: AbortSignal, retryMs: number | undefined) {
 		this.#stream = stream;
 		this.#signal = signal;
+		if (retryMs !== undefined) this.#pending = `retry: ${Math.max(0, Math.floor(retryMs))}\n\n`;
 		this.body = new ReadableStream<Uint8Array>(
 			{
 				start: (controller) => {
@@ -40,7 +41,11 @@ class BodyWire implements Wire {
 			},
 			new ByteLengthQueuingStrategy({ highWaterMark: HIGH_WATER_BYTES }),
 		);
-		signal?.addEventListener("abort", this.#aborted, { once: true });
+	}
+
+	start(): void {
+		this.#signal.addEventListener("abort", this.#aborted, { once: true });
+		if (this.#signal.aborted) this.destroy();
 	}
 
 	get size(): number {
@@ -86,26 +91,27 @@ class BodyWire implements Wire {
 
 	#release(): void {
 		this.#isOver = true;
-		this.#signal?.removeEventListener("abort", this.#aborted);
+		this.#signal.removeEventListener("abort", this.#aborted);
 		this.#stream.gone();
 	}
 }
 
 /** Answers the request with a client stream; one that is refused becomes a 503, 403 or 400. */
 export function openResponse(hub: Hub, request: Request, options: ResponseOptions): Response {
+	let body: ReadableStream<Uint8Array> | undefined;
 	let stream: HubStream;
 	try {
 		const lastEventId = options.lastEventId ?? request.headers.get("last-event-id") ?? undefined;
-		stream = hub.open(lastEventId === undefined ? options : { ...options, lastEventId }, sseEncoding);
+		stream = hub.open(lastEventId === undefined ? options : { ...options, lastEventId }, sseEncoding, (opened) => {
+			const wire = new BodyWire(opened, request.signal, options.retryMs);
+			body = wire.body;
+			return wire;
+		});
 	} catch (error) {
-		const { status, headers, body, stream: ended } = refusalOf(error);
+		const { status, headers, body: text, stream: ended } = refusalOf(error);
 		options.onStream?.(ended);
-		return new Response(body, { status, headers });
+		return new Response(text, { status, headers });
 	}
-	const wire = new BodyWire(stream, request.signal);
-	if (options.retryMs !== undefined) wire.append(`retry: ${Math.max(0, Math.floor(options.retryMs))}\n\n`);
-	stream.attach(wire);
-	if (request.signal.aborted) wire.destroy();
 	options.onStream?.(stream);
-	return new Response(wire.body, { headers: { ...SSE_HEADERS, ...options.headers } });
+	return new Response(body, { headers: { ...SSE_HEADERS, ...options.headers } });
 }

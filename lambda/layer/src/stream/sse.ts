@@ -33,16 +33,27 @@ class SseWire implements Wire {
 	#onDrain: (() => void) | undefined;
 	readonly #stream: HubStream;
 	readonly #res: ServerResponse;
-	readonly #socket: Socket | undefined;
+	#socket: Socket | undefined;
 
-	constructor(stream: HubStream, res: ServerResponse) {
+	constructor(stream: HubStream, res: ServerResponse, retryMs: number | undefined) {
 		this.#stream = stream;
 		this.#res = res;
-		this.#socket = directSocket(res);
-		res.once("close", () => {
+		if (retryMs !== undefined) this.#pending = `retry: ${Math.max(0, Math.floor(retryMs))}\n\n`;
+	}
+
+	start(): void {
+		const res = this.#res;
+		if (res.destroyed || res.writableEnded) {
+			this.#stream.gone();
+			return;
+		}
+		res.on("close", () => {
 			if (this.#onDrain !== undefined) this.#target.off("drain", this.#onDrain);
-			stream.gone();
+			this.#stream.gone();
 		});
+		res.writeHead(200, SSE_HEADERS);
+		res.flushHeaders();
+		this.#socket = directSocket(res);
 	}
 
 	get size(): number {
@@ -99,20 +110,12 @@ export function openSse(hub: Hub, req: IncomingMessage, res: ServerResponse, opt
 		if (req.method === "HEAD") throw new FanoutError("Unsupported", "a response to HEAD cannot carry a stream");
 		const header = req.headers["last-event-id"];
 		const lastEventId = options.lastEventId ?? (typeof header === "string" ? header : undefined);
-		stream = hub.open(lastEventId === undefined ? options : { ...options, lastEventId }, sseEncoding);
+		const request = lastEventId === undefined ? options : { ...options, lastEventId };
+		stream = hub.open(request, sseEncoding, (opened) => new SseWire(opened, res, options.retryMs));
 	} catch (error) {
 		const { status, headers, body, stream: ended } = refusalOf(error);
 		res.writeHead(status, headers).end(body);
 		return ended;
 	}
-	if (res.destroyed || res.writableEnded) {
-		stream.gone();
-		return stream;
-	}
-	res.writeHead(200, SSE_HEADERS);
-	res.flushHeaders();
-	const wire = new SseWire(stream, res);
-	if (options.retryMs !== undefined) wire.append(`retry: ${Math.max(0, Math.floor(options.retryMs))}\n\n`);
-	stream.attach(wire);
 	return stream;
 }

@@ -43,6 +43,14 @@ class SocketWire implements Wire {
 	constructor(stream: HubStream, ws: WebSocketLike) {
 		this.#stream = stream;
 		this.#ws = ws;
+	}
+
+	start(): void {
+		const ws = this.#ws;
+		if (ws.readyState !== OPEN) {
+			this.#stream.gone();
+			return;
+		}
 		ws.on("close", this.#release);
 		ws.on("pong", this.#pong);
 		// Without a listener an error would be thrown; `close` follows every one.
@@ -109,16 +117,11 @@ class SocketWire implements Wire {
 export function openWebSocket(hub: Hub, ws: WebSocketLike, options: StreamOptions): ClientStream {
 	let stream: HubStream;
 	try {
-		stream = hub.open(options, jsonEncoding);
+		stream = hub.open(options, jsonEncoding, (opened) => new SocketWire(opened, ws));
 	} catch (error) {
 		const refusal = refusalOf(error);
 		ws.close(refusal.status === 503 ? 1013 : 1008, refusal.error.code);
 		return refusal.stream;
 	}
-	if (ws.readyState !== OPEN) {
-		stream.gone();
-		return stream;
-	}
-	stream.attach(new SocketWire(stream, ws));
 	return stream;
 }
