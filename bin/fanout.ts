@@ -12,7 +12,7 @@ import { createEnvironmentStacks } from "../lib/stages/environment-stacks.ts";
 
 const app = new App();
 const { config, emulator } = readContext(app.node);
-const cells = createEnvironmentStacks(app, config, emulator);
+const cells = createEnvironmentStacks(app, config, emulator === undefined ? {} : { emulator });
 // An emulator's stacks are no deployment to judge: they lack what it cannot take.
 if (emulator === undefined) applyNag(app, cells);
 app.synth();

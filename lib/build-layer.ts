@@ -9,15 +9,9 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 
 export function buildLayer(packageDirectory: string): void {
-	const compiler = join(dirname(createRequire(import.meta.url).resolve("typescript/package.json")), "bin", "tsc");
 	const aside = mkdtempSync(join(packageDirectory, ".dist-"));
 	try {
-		const { status, stdout, stderr } = spawnSync(
-			process.execPath,
-			[compiler, "-p", join(packageDirectory, "tsconfig.json"), "--noCheck", "--outDir", aside],
-			{ encoding: "utf8" },
-		);
-		if (status !== 0) throw new Error(`the layer's package does not build:\n${stdout}${stderr}`);
+		compilePackage(packageDirectory, aside);
 		const dist = join(packageDirectory, "dist");
 		const old = `${aside}-old`;
 		if (existsSync(dist)) renameSync(dist, old);
@@ -26,6 +20,16 @@ export function buildLayer(packageDirectory: string): void {
 	} finally {
 		rmSync(aside, { recursive: true, force: true });
 	}
+}
+
+export function compilePackage(packageDirectory: string, outDirectory: string): void {
+	const compiler = join(dirname(createRequire(import.meta.url).resolve("typescript/package.json")), "bin", "tsc");
+	const { status, stdout, stderr } = spawnSync(
+		process.execPath,
+		[compiler, "-p", join(packageDirectory, "tsconfig.json"), "--noCheck", "--outDir", outDirectory],
+		{ encoding: "utf8" },
+	);
+	if (status !== 0) throw new Error(`${packageDirectory} does not build:\n${stdout}${stderr}`);
 }
 
 if (import.meta.main) buildLayer(join(import.meta.dirname, "..", "lambda", "layer"));

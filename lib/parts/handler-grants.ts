@@ -6,9 +6,11 @@ import type { Handlers } from "./handlers.ts";
 import type { Messaging } from "./messaging.ts";
 import type { Sockets } from "./sockets.ts";
 
-const READ = ["dynamodb:GetItem", "dynamodb:Query"] as const;
-const FORGET = ["dynamodb:DeleteItem", "dynamodb:BatchWriteItem"] as const;
-const CLAIM = ["dynamodb:PutItem", "dynamodb:UpdateItem"] as const;
+const GET = "dynamodb:GetItem";
+const QUERY = "dynamodb:Query";
+/** Rows of a connection are written and removed in batches. */
+const BATCH = "dynamodb:BatchWriteItem";
+const PUT = "dynamodb:PutItem";
 
 export interface HandlerGrantsProps {
 	readonly handlers: Handlers;
@@ -27,17 +29,17 @@ export function grantHandlers({ handlers, state, messaging, sockets, cell }: Han
 
 	grantTickets(cell, handlers.authorize);
 
-	connections.actions(handlers.connect, "dynamodb:PutItem");
-	connections.actions(handlers.disconnect, ...READ, ...FORGET);
+	connections.actions(handlers.connect, PUT);
+	connections.actions(handlers.disconnect, QUERY, BATCH);
 
-	connections.actions(handlers.subscribe, ...READ, ...FORGET, ...CLAIM);
-	log.actions(handlers.subscribe, ...READ);
-	sessions.actions(handlers.subscribe, ...READ, ...CLAIM);
+	connections.actions(handlers.subscribe, GET, QUERY, BATCH, PUT);
+	log.actions(handlers.subscribe, QUERY);
+	sessions.actions(handlers.subscribe, QUERY, PUT);
 	grantTickets(cell, handlers.subscribe);
 	sockets.grantManageConnections(handlers.subscribe);
 
-	log.actions(handlers.deliver, ...READ, "dynamodb:PutItem");
-	connections.actions(handlers.deliver, ...READ, ...FORGET);
+	log.actions(handlers.deliver, QUERY, PUT);
+	connections.actions(handlers.deliver, QUERY, BATCH);
 	errors.sendMessages(handlers.deliver);
 	sockets.grantManageConnections(handlers.deliver);
 
@@ -46,7 +48,7 @@ export function grantHandlers({ handlers, state, messaging, sockets, cell }: Han
 
 	grantPublish(cell, handlers.ingest);
 
-	connections.actions(handlers.sync, ...READ, ...FORGET);
-	sessions.actions(handlers.sync, ...READ);
+	connections.actions(handlers.sync, QUERY, BATCH);
+	sessions.actions(handlers.sync, QUERY);
 	sockets.grantManageConnections(handlers.sync);
 }

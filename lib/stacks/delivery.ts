@@ -16,6 +16,8 @@ import type { StateStack } from "./state.ts";
 
 export interface DeliveryStackProps extends Omit<FanoutStackProps, "description"> {
 	readonly state: StateStack;
+	/** Where the layer's built package lies. @default resolved as a dependency */
+	readonly layerPackage?: string;
 }
 
 /** One region's cell: queues, topic, functions, WebSocket APIs, bus, layer, parameters. Holds nothing that must outlive it. */
@@ -57,7 +59,10 @@ export class DeliveryStack extends FanoutStack {
 		grantHandlers({ ...this, state });
 		this.connectSources(state);
 
-		this.layer = new FanoutLayer(this, "Layer", { cell: this.cell });
+		this.layer = new FanoutLayer(this, "Layer", {
+			cell: this.cell,
+			...(props.layerPackage === undefined ? {} : { packageDirectory: props.layerPackage }),
+		});
 		const example = config.exampleServer
 			? new ExampleServer(this, "Example", { config, logRetention, layer: this.layer, emulator })
 			: undefined;

@@ -13,6 +13,13 @@ export interface CellStacks {
 	readonly observability: ObservabilityStack;
 }
 
+export interface EnvironmentOptions {
+	/** Set when the target is an emulator. */
+	readonly emulator?: EmulatorOptions;
+	/** Where the layer's built package lies. @default resolved as a dependency */
+	readonly layerPackage?: string;
+}
+
 /**
  * All stacks of one environment, in every region, with the order in which they must stand: the primary's state (it makes the
  * replicas), each region's state, each region's delivery, then the mesh, whose subscriptions need every region's queue.
@@ -20,11 +27,10 @@ export interface CellStacks {
 export function createEnvironmentStacks(
 	scope: Construct,
 	config: EnvironmentConfig,
-	emulator?: EmulatorOptions,
+	options: EnvironmentOptions = {},
 ): readonly CellStacks[] {
-	const common = emulator === undefined ? { config } : { config, emulator };
 	const cells = config.regions.map((region) => {
-		const props = { ...common, region };
+		const props = { config, region, ...options };
 		const state = new StateStack(scope, props);
 		const delivery = new DeliveryStack(scope, { ...props, state });
 		const mesh = new MeshStack(scope, { ...props, topic: delivery.messaging.topic });

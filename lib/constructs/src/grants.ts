@@ -9,18 +9,12 @@ export function grantPublish(cell: FanoutCell, grantee: IGrantable): void {
 	TopicGrants.fromTopic(cell.topic).publish(grantee);
 	for (const mailbox of cell.mailboxes) QueueGrants.fromQueue(mailbox).sendMessages(grantee);
 	// A publisher looks up the home of a session, and claims it for its own region when there is none.
-	TableGrants.fromTable(cell.sessionsTable).actions(
-		grantee,
-		"dynamodb:GetItem",
-		"dynamodb:Query",
-		"dynamodb:PutItem",
-		"dynamodb:UpdateItem",
-	);
+	TableGrants.fromTable(cell.sessionsTable).actions(grantee, "dynamodb:Query", "dynamodb:PutItem");
 }
 
 /** Connect as a back end, and read the log that it replays from. */
 export function grantListen(cell: FanoutCell, grantee: IGrantable): void {
-	TableGrants.fromTable(cell.logTable).actions(grantee, "dynamodb:GetItem", "dynamodb:Query");
+	TableGrants.fromTable(cell.logTable).actions(grantee, "dynamodb:Query");
 	Grant.addToPrincipal({ grantee, actions: ["execute-api:Invoke"], resourceArns: [cell.backendConnectArn] });
 }
 

@@ -1,0 +1,145 @@
+import { expect, test } from "vitest";
+import { at, type CfnResource, type Json, list, synthesise } from "./synth.ts";
+
+const dev = synthesise("dev");
+const queues = dev.resources("AWS::SQS::Queue");
+const sources = dev.resources("AWS::Lambda::EventSourceMapping");
+
+/** The resource of the same stack that a `Ref` or `Fn::GetAtt` names. */
+function target(resource: CfnResource, reference: Json | undefined, type: string): CfnResource {
+	const id = at(reference, "Ref") ?? at(reference, "Fn::GetAtt", 0);
+	const found = dev.resources(type).find((other) => other.stack === resource.stack && other.id === id);
+	if (found === undefined)
+		throw new Error(`${resource.stack}/${resource.id} names no ${type}: ${JSON.stringify(reference)}`);
+	return found;
+}
+
+const isFifo = (queue: CfnResource): boolean => queue.properties.FifoQueue === true;
+const queueSources = sources
+	.filter((source) => at(source.properties.EventSourceArn, "Fn::GetAtt", 0) !== undefined)
+	.filter((source) =>
+		queues.some(
+			(queue) => queue.stack === source.stack && queue.id === at(source.properties.EventSourceArn, "Fn::GetAtt", 0),
+		),
+	);
+
+test("every region has one mailbox, and it is a high-throughput FIFO queue with explicit identities", () => {
+	const mailboxes = queues.filter(isFifo);
+	expect(mailboxes).toHaveLength(2);
+	for (const { properties } of mailboxes) {
+		expect(properties).toMatchObject({
+			QueueName: "dev-fanout-mailbox.fifo",
+			ContentBasedDeduplication: false,
+			DeduplicationScope: "messageGroup",
+			FifoThroughputLimit: "perMessageGroupId",
+			MessageRetentionPeriod: 345_600,
+		});
+	}
+});
+
+test("no queue has a FIFO dead-letter queue, which would break order and identity", () => {
+	for (const queue of queues.filter(isFifo)) expect(queue.properties.RedrivePolicy).toBeUndefined();
+});
+
+test("every queue is encrypted by SQS itself: the key of alias/aws/sqs cannot admit SNS", () => {
+	for (const { properties } of queues) {
+		expect(properties.SqsManagedSseEnabled).toBe(true);
+		expect(properties.KmsMasterKeyId).toBeUndefined();
+	}
+});
+
+test("every queue refuses plain HTTP", () => {
+	const policies = dev.resources("AWS::SQS::QueuePolicy");
+	for (const queue of queues) {
+		const denied = policies
+			.filter(
+				(policy) =>
+					policy.stack === queue.stack && list(policy.properties.Queues).some((ref) => at(ref, "Ref") === queue.id),
+			)
+			.flatMap((policy) => list(at(policy.properties.PolicyDocument, "Statement")))
+			.some(
+				(statement) =>
+					at(statement, "Effect") === "Deny" && at(statement, "Condition", "Bool", "aws:SecureTransport") === "false",
+			);
+		expect(denied, `${queue.stack}/${queue.id}`).toBe(true);
+	}
+});
+
+test("a queue's messages stay hidden at least six times as long as its function may run", () => {
+	expect(queueSources).toHaveLength(4);
+	for (const source of queueSources) {
+		const queue = target(source, source.properties.EventSourceArn, "AWS::SQS::Queue");
+		const fn = target(source, source.properties.FunctionName, "AWS::Lambda::Function");
+		const timeout = fn.properties.Timeout as number;
+		expect(queue.properties.VisibilityTimeout, queue.id).toBeGreaterThanOrEqual(6 * timeout);
+	}
+});
+
+test("queue event sources take ten, name the failed ones, and the relay's concurrency is bounded", () => {
+	for (const { properties } of queueSources) {
+		expect(properties).toMatchObject({ BatchSize: 10, FunctionResponseTypes: ["ReportBatchItemFailures"] });
+		expect(properties.MaximumBatchingWindowInSeconds, "not allowed on FIFO").toBeUndefined();
+	}
+	const bounded = queueSources.filter(({ properties }) => at(properties.ScalingConfig, "MaximumConcurrency") === 10);
+	expect(bounded).toHaveLength(2);
+});
+
+test("every standard queue with a consumer sets messages aside after ten receives, for two weeks", () => {
+	const consumed = queueSources
+		.map((source) => target(source, source.properties.EventSourceArn, "AWS::SQS::Queue"))
+		.filter((queue) => !isFifo(queue));
+	expect(consumed).toHaveLength(2);
+	for (const queue of consumed) {
+		expect(at(queue.properties.RedrivePolicy, "maxReceiveCount")).toBe(10);
+		const aside = target(queue, at(queue.properties.RedrivePolicy, "deadLetterTargetArn"), "AWS::SQS::Queue");
+		expect(aside.properties.MessageRetentionPeriod).toBe(14 * 24 * 3600);
+	}
+});
+
+test("every subscription has a dead-letter queue in the topic's region that admits that topic", () => {
+	const subscriptions = dev.resources("AWS::SNS::Subscription");
+	expect(subscriptions).toHaveLength(4);
+	const policies = dev.resources("AWS::SQS::QueuePolicy");
+	for (const subscription of subscriptions) {
+		const aside = target(
+			subscription,
+			at(subscription.properties.RedrivePolicy, "deadLetterTargetArn"),
+			"AWS::SQS::Queue",
+		);
+		const admitted = policies
+			.filter(
+				(policy) =>
+					policy.stack === aside.stack && list(policy.properties.Queues).some((ref) => at(ref, "Ref") === aside.id),
+			)
+			.flatMap((policy) => list(at(policy.properties.PolicyDocument, "Statement")))
+			.filter((statement) => at(statement, "Effect") === "Allow");
+		expect(admitted).toHaveLength(1);
+		expect(at(admitted[0], "Principal", "Service")).toBe("sns.amazonaws.com");
+		expect(at(admitted[0], "Condition", "ArnEquals", "aws:SourceArn")).toEqual(subscription.properties.TopicArn);
+	}
+});
+
+test("what EventBridge, Lambda's own queue or a stream cannot hand over goes to a queue", () => {
+	for (const rule of dev.resources("AWS::Events::Rule")) {
+		for (const to of list(rule.properties.Targets)) {
+			target(rule, at(to, "DeadLetterConfig", "Arn"), "AWS::SQS::Queue");
+			expect(at(to, "RetryPolicy")).toEqual({ MaximumEventAgeInSeconds: 21_600, MaximumRetryAttempts: 185 });
+		}
+	}
+	const asynchronous = dev.resources("AWS::Lambda::EventInvokeConfig");
+	expect(asynchronous).toHaveLength(2);
+	for (const config of asynchronous) {
+		target(config, at(config.properties.DestinationConfig, "OnFailure", "Destination"), "AWS::SQS::Queue");
+	}
+	const streams = sources.filter((source) => source.properties.StartingPosition !== undefined);
+	expect(streams).toHaveLength(2);
+	for (const source of streams) {
+		target(source, at(source.properties.DestinationConfig, "OnFailure", "Destination"), "AWS::SQS::Queue");
+		expect(source.properties).toMatchObject({
+			BisectBatchOnFunctionError: true,
+			FunctionResponseTypes: ["ReportBatchItemFailures"],
+			MaximumRetryAttempts: 5,
+			StartingPosition: "LATEST",
+		});
+	}
+});
