@@ -79,7 +79,7 @@ async function main() {
 	const version = readFileSync(join(MODULES, "node", "package.json"), "utf8");
 	if (!JSON.parse(version).version.startsWith(`${NEEDED_NODE_MAJOR}.`))
 		fail(`node ${NEEDED_NODE_MAJOR} is not installed`);
-	await step("build the package", NODE, [join("lib", "build-layer.ts")], { env });
+	await step("build the package", NODE, [join("lambda", "layer", "build.ts")], { env });
 	process.exitCode = await run(NODE, [program, ...args], { env });
 }
 

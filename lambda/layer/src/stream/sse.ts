@@ -3,7 +3,7 @@
  * chunk is framed here and written straight to the socket (node:http's own write holds every chunk back until the
  * next tick and costs more CPU); on anything else (HTTP/1.0, HTTP/2, a pipelined or wrapped response) by `res.write`.
  */
-import { type IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { FanoutError } from "../core/errors.ts";
 import type { HubStream, Wire } from "./client-stream.ts";
@@ -22,7 +22,9 @@ export const SSE_HEADERS = {
 /** The socket to write to, when nothing but plain HTTP/1.1 chunks stands between the response and it. */
 function directSocket(res: ServerResponse): Socket | undefined {
 	const { socket } = res;
-	const isPlain = res.write === ServerResponse.prototype.write && res.end === ServerResponse.prototype.end;
+	// Not imported: who has a response has node:http loaded, and who has none does not pay for it.
+	const { prototype } = process.getBuiltinModule("node:http").ServerResponse;
+	const isPlain = res.write === prototype.write && res.end === prototype.end;
 	if (!isPlain || !res.chunkedEncoding || res.hasHeader("Content-Encoding")) return undefined;
 	// A pipelined response has no socket yet; one whose head still waits inside it must not be overtaken.
 	return socket !== null && res.writableLength === socket.writableLength ? socket : undefined;

@@ -1,0 +1,59 @@
+/**
+ * Builds `dist`: one bundle per entry point with shared chunks, since every file that a process has to load costs more
+ * than its parsing; declarations stay one file per source file. It is built aside and then takes the old one's place,
+ * so that a reader never sees half of it. Types are judged by the type check, not here. `cdk` runs this before a synth.
+ */
+import { spawnSync } from "node:child_process";
+import { existsSync, globSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { build } from "esbuild";
+
+const here = import.meta.dirname;
+
+/** The entry points' sources, as the export map names them. */
+function entryPoints(): string[] {
+	const { exports } = JSON.parse(readFileSync(join(here, "package.json"), "utf8")) as {
+		exports: Record<string, string | { readonly "mcp-fanout-source"?: string }>;
+	};
+	return Object.values(exports).flatMap((target) => {
+		const source = typeof target === "string" ? undefined : target["mcp-fanout-source"];
+		const pattern = source?.replace("/*/", "/**/");
+		return pattern === undefined ? [] : globSync(pattern, { cwd: here }).map((path) => join(here, path));
+	});
+}
+
+function declare(outDirectory: string): void {
+	const compiler = join(dirname(createRequire(import.meta.url).resolve("typescript/package.json")), "bin", "tsc");
+	const args = [compiler, "-p", "tsconfig.json", "--noCheck", "--emitDeclarationOnly", "--outDir", outDirectory];
+	const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: here, encoding: "utf8" });
+	if (status !== 0) throw new Error(`declarations could not be made:\n${stdout}${stderr}`);
+}
+
+const aside = mkdtempSync(join(here, ".dist-"));
+try {
+	await build({
+		entryPoints: entryPoints(),
+		outdir: aside,
+		outbase: join(here, "src"),
+		bundle: true,
+		splitting: true,
+		format: "esm",
+		platform: "neutral",
+		target: "es2024",
+		// What is not ours is found where the process runs: Node's own, peers, the Lambda runtime's clients.
+		packages: "external",
+		external: ["node:*"],
+		chunkNames: "chunks/[name]-[hash]",
+		legalComments: "none",
+		logLevel: "warning",
+	});
+	declare(aside);
+	const dist = join(here, "dist");
+	const old = `${aside}-old`;
+	if (existsSync(dist)) renameSync(dist, old);
+	renameSync(aside, dist);
+	rmSync(old, { recursive: true, force: true });
+} finally {
+	rmSync(aside, { recursive: true, force: true });
+}
