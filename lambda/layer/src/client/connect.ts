@@ -1,0 +1,194 @@
+/**
+ * A client of the ticket API, in browsers and Node: follows channels over one WebSocket and yields their messages in
+ * order, once, gapless or told. It reconnects by itself, with a new ticket each time, and resumes from its cursor;
+ * what the consumer does not take is bounded and read again later.
+ */
+import { fullJitter } from "../core/backoff.ts";
+import type { Timer } from "../core/clock.ts";
+import { withDeadline } from "../core/deadline.ts";
+import { asFanoutError, FanoutError } from "../core/errors.ts";
+import { formatPosition } from "../core/position.ts";
+import { call } from "./call.ts";
+import { clientClock } from "./clock.ts";
+import { encodeCursor, readCursor } from "./cursor.ts";
+import type { Frame } from "./frames.ts";
+import { createLane, type Lane, type Missing } from "./lane.ts";
+import type { ClientEvent, Connection, ConnectOptions, Delivery } from "./options.ts";
+import * as defaults from "./options.ts";
+import { createQueue } from "./queue.ts";
+import { openSocket, type Socket, type WebSocketLike } from "./socket.ts";
+import { renewalMs } from "./ticket.ts";
+
+/** Pages that are asked for at once, and entries in one. */
+const MAX_READS = 4;
+const PAGE_ENTRIES = 100;
+/** Keeps a subscribe frame under what API Gateway takes (32 KB) with the longest keys. */
+const MAX_FRAME_CHANNELS = 12;
+
+export function connect(url: string, options: ConnectOptions): Connection {
+	const { clock = clientClock, random = Math.random, backoff = defaults.DEFAULT_BACKOFF } = options;
+	const WebSocket = options.WebSocket ?? (globalThis.WebSocket as unknown as WebSocketLike | undefined);
+	if (WebSocket === undefined) throw new FanoutError("DependencyMissing", "there is no WebSocket here: pass one");
+	const requestTimeoutMs = options.requestTimeoutMs ?? defaults.DEFAULT_REQUEST_TIMEOUT_MS;
+	const settings = { clock, random, WebSocket, requestTimeoutMs, pingMs: options.pingMs ?? defaults.DEFAULT_PING_MS };
+	const taken = readCursor(options.cursor);
+	const lanes = new Map<string, Lane>();
+	const wantRead = new Set<string>();
+	let reads = 0;
+	let socket: Socket | undefined;
+	let nextDial: Timer | undefined;
+	let renewal: Timer | undefined;
+	let failures = 0;
+	let openedAt = 0;
+	let closed = false;
+
+	const tell = (event: ClientEvent) => call(options.onEvent, event);
+	const queue = createQueue<Delivery>(options.maxQueued ?? defaults.DEFAULT_MAX_QUEUED, options.onMessage, () => {
+		for (const lane of lanes.values()) lane.room();
+	});
+	for (const channel of options.channels) lanes.set(channel, follow(channel));
+
+	function follow(channel: string): Lane {
+		let told: Missing | undefined;
+		const missing = (reason: Missing) => {
+			told = reason;
+			tell({ type: "missing", channel, reason });
+		};
+		return createLane(taken.get(channel), {
+			missing,
+			deliver({ position, message, id }) {
+				if (!queue.hasRoom) return false;
+				const commit = () => void taken.set(channel, position);
+				if (message === undefined || id === undefined) {
+					missing("gap");
+					queue.push({ commit });
+					return true;
+				}
+				const value = { channel, message, position: formatPosition(position), id };
+				queue.push({ value: told === undefined ? value : { ...value, missing: told }, commit });
+				told = undefined;
+				return true;
+			},
+			read() {
+				wantRead.add(channel);
+				readMore();
+			},
+		});
+	}
+
+	function readMore(): void {
+		const on = socket;
+		for (const channel of wantRead) {
+			if (on === undefined || reads >= MAX_READS) return;
+			wantRead.delete(channel);
+			const from = lanes.get(channel)?.seen;
+			if (from === undefined) continue;
+			reads += 1;
+			on.request({ action: "read", channel, from: formatPosition(from), limit: PAGE_ENTRIES }).then(
+				(frame) => {
+					if (on !== socket) return;
+					reads -= 1;
+					if (frame.t === "page") lanes.get(channel)?.page(frame);
+					readMore();
+				},
+				() => undefined, // a lost socket is told to onLost, which starts over
+			);
+		}
+	}
+
+	function endLane(channel: string, reason: string): void {
+		if (!lanes.delete(channel)) return;
+		tell({ type: "ended", channel, reason });
+		if (lanes.size === 0) close();
+	}
+
+	function onFrame(frame: Frame): void {
+		if (frame.t === "entries") lanes.get(frame.channel)?.entries(frame.entries);
+		else if (frame.t === "moved") endLane(frame.channel, "moved");
+	}
+
+	async function subscribe(on: Socket): Promise<void> {
+		const all = [...lanes.keys()];
+		for (let at = 0; at < all.length; at += MAX_FRAME_CHANNELS) {
+			const frame = await on.request({ action: "subscribe", channels: all.slice(at, at + MAX_FRAME_CHANNELS) });
+			if (frame.t !== "subscribed") continue;
+			for (const [channel, end] of frame.ends) {
+				if (!taken.has(channel)) taken.set(channel, end);
+				lanes.get(channel)?.subscribed(end);
+			}
+			for (const [channel, code] of frame.refused) endLane(channel, code);
+		}
+		if (on === socket) tell({ type: "open" });
+	}
+
+	function onLost(error: FanoutError): void {
+		socket = undefined;
+		reads = 0;
+		wantRead.clear();
+		renewal?.cancel();
+		for (const lane of lanes.values()) lane.lost();
+		if (clock.monotonic() - openedAt > backoff.capMs) failures = 0;
+		nextDial = clock.after(fullJitter(failures, backoff, random), dial);
+		failures += 1;
+		tell({ type: "lost", error });
+	}
+
+	const freshTicket = (): Promise<string> =>
+		withDeadline(clock, requestTimeoutMs, "a ticket", async () =>
+			typeof options.ticket === "string" ? options.ticket : options.ticket(),
+		);
+
+	async function dial(): Promise<void> {
+		try {
+			const ticket = await freshTicket();
+			if (closed) return;
+			const opened: Socket = openSocket(url, ticket, settings, {
+				opened: () => {
+					openedAt = clock.monotonic();
+					renewLater(ticket);
+					subscribe(opened).catch(() => undefined); // as with reads
+				},
+				frame: onFrame,
+				lost: onLost,
+			});
+			socket = opened;
+		} catch (error) {
+			if (!closed) onLost(asFanoutError(error, "TransportUnavailable", "could not connect", true));
+		}
+	}
+
+	function renewLater(ticket: string): void {
+		const ms = renewalMs(ticket, clock.now());
+		if (ms === undefined || typeof options.ticket === "string") return;
+		renewal?.cancel();
+		// One that fails leaves it to the server to end the connection, and to the next one to ask for a ticket again.
+		renewal = clock.after(ms, () => void renew().catch(() => undefined));
+	}
+
+	async function renew(): Promise<void> {
+		const on = socket;
+		const ticket = await freshTicket();
+		if (on === undefined || on !== socket) throw new FanoutError("Closed", "not connected");
+		await on.request({ action: "renew", ticket });
+		renewLater(ticket);
+	}
+
+	function close(): void {
+		closed = true;
+		nextDial?.cancel();
+		renewal?.cancel();
+		socket?.close();
+		socket = undefined;
+		queue.end();
+	}
+
+	dial();
+	return {
+		get cursor() {
+			return encodeCursor(taken);
+		},
+		renew,
+		close,
+		[Symbol.asyncIterator]: () => queue[Symbol.asyncIterator](),
+	};
+}
