@@ -3,12 +3,12 @@
  * environment is what `FanoutLayer.attach` sets (SSM parameter `/<prefix>/environment`), plus AWS_REGION and PORT.
  *   POST /mcp      the MCP endpoint: tools `update` and `notify` reach clients of every process, in every region
  *   GET  /events   server-sent events for the caller's session; resumes by Last-Event-ID
- *   POST /ticket   { url, ticket } for the cell's WebSocket API
+ *   POST /ticket   { url, ticket, channels } for the cell's WebSocket API
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { toNodeHandler } from "@modelcontextprotocol/node";
 import { createMcpHandler } from "@modelcontextprotocol/server";
-import { createFanout } from "mcp-fanout";
+import { createChannel, createFanout } from "mcp-fanout";
 import { ENV } from "mcp-fanout/env-names";
 import { type Identity, identify } from "./identity.ts";
 import { buildServer } from "./mcp.ts";
@@ -30,9 +30,17 @@ async function start(): Promise<void> {
 		if (identity === undefined) return json(res, 401, { error: "a bearer token is needed" });
 		if (pathname === "/events" && method === "GET") return openEvents(req, res, identity);
 		if (pathname === "/ticket" && method === "POST") {
-			return json(res, 200, { url: process.env[ENV.clientApi], ticket: await fanout.issueTicket(identity) });
+			const ticket = await fanout.issueTicket(identity);
+			return json(res, 200, { url: process.env[ENV.clientApi], ticket, channels: channelsOf(identity) });
 		}
 		return json(res, 404, { error: "there are /mcp, /events, /ticket and /health" });
+	}
+
+	/** What the ticket covers, by the keys that its holder names to the WebSocket API. */
+	function channelsOf({ session, principal }: Identity): string[] {
+		const scope = { namespace: fanout.namespace };
+		const channels = [createChannel("session", session, scope), createChannel("principal", principal, scope)];
+		return [...channels, createChannel("all", "", scope)].map(({ key }) => key);
 	}
 
 	function openEvents(req: IncomingMessage, res: ServerResponse, identity: Identity): void {

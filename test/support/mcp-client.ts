@@ -28,8 +28,7 @@ export async function listenMcp(
 	onChange: (change: McpChange) => void,
 ): Promise<McpListener> {
 	const client = await connect(url);
-	const hear = ({ method, params }: Change) =>
-		onChange({ method, meta: params?._meta ?? {} });
+	const hear = ({ method, params }: Change) => onChange({ method, meta: params?._meta ?? {} });
 	client.setNotificationHandler("notifications/resources/updated", hear);
 	client.setNotificationHandler("notifications/tools/list_changed", hear);
 	const subscription = await client.listen({ resourceSubscriptions: [...resources], toolsListChanged: true });
