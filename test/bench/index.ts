@@ -1,5 +1,6 @@
 /** `npm run bench -- <name>`: each bench prints its own table and fails when a target is missed. */
 const BENCHES: Readonly<Record<string, () => Promise<{ run(args: readonly string[]): Promise<boolean> }>>> = {
+	import: () => import("./import.ts"),
 	local: () => import("./local.ts"),
 };
 
