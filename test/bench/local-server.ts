@@ -1,6 +1,7 @@
 /**
  * One server under measurement, driven by its parent over IPC: `bare` writes each frame by node:http's `res.write`,
- * `ours` serves the same bytes by client streams. Both serialise a message once and make an id line per stream.
+ * `hub` serves the same bytes by client streams alone, `fanout` by everything from publish to stream. All serialise a
+ * message once and make an id line per stream.
  */
 import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -8,6 +9,7 @@ import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promi
 import { createChannel } from "../../lambda/layer/src/core/channel.ts";
 import type { Sink } from "../../lambda/layer/src/core/client-feed.ts";
 import type { Envelope } from "../../lambda/layer/src/core/envelope.ts";
+import { createFanout } from "../../lambda/layer/src/fanout.ts";
 import { createHub } from "../../lambda/layer/src/stream/hub.ts";
 import { openSse, SSE_HEADERS } from "../../lambda/layer/src/stream/sse.ts";
 
@@ -25,8 +27,8 @@ export interface Measure {
 }
 
 interface Served {
-	broadcast(message: Message): void;
-	send(stream: number, message: Message): void;
+	broadcast(message: Message): unknown;
+	send(stream: number, message: Message): unknown;
 }
 
 type Message = { readonly jsonrpc: "2.0"; readonly method: string; readonly params: Record<string, unknown> };
@@ -70,7 +72,7 @@ function serveBare(): [ReturnType<typeof createServer>, Served] {
 	];
 }
 
-function serveOurs(): [ReturnType<typeof createServer>, Served] {
+function serveHub(): [ReturnType<typeof createServer>, Served] {
 	const sinks = new Map<string, Sink>();
 	const hub = createHub({
 		openFeed({ channels }, sink) {
@@ -116,6 +118,21 @@ function serveOurs(): [ReturnType<typeof createServer>, Served] {
 	];
 }
 
+async function serveFanout(): Promise<[ReturnType<typeof createServer>, Served]> {
+	const fanout = await createFanout({ local: {}, streams: { maxStreams: 100_000 } });
+	const server = createServer((req, res) => {
+		fanout.sse(req, res, { session: req.url?.slice(1) ?? "" });
+	});
+	const all = fanout.to({ all: true });
+	return [
+		server,
+		{
+			broadcast: (message) => all.send(message),
+			send: (stream, message) => fanout.to({ session: String(stream) }).send(message),
+		},
+	];
+}
+
 async function targeted(served: Served, streams: number, messages: number, perSecond: number): Promise<void> {
 	const startedAt = performance.now();
 	for (let sent = 0; sent < messages; ) {
@@ -143,7 +160,7 @@ function measure(): Measure {
 
 const [kind, streamCount] = process.argv.slice(2);
 const streams = Number(streamCount);
-const [server, served] = kind === "bare" ? serveBare() : serveOurs();
+const [server, served] = kind === "bare" ? serveBare() : kind === "hub" ? serveHub() : await serveFanout();
 
 process.on("message", async (order: Order) => {
 	if (order.do === "measure") (globalThis as { gc?: () => void }).gc?.();

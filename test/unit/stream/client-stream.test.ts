@@ -102,6 +102,32 @@ test("a pushed-back stream queues, and goes on in order when the wire takes agai
 	expect(numbersIn(wire.text)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
 });
 
+test("a replay waits for room while the wire pushes back, and no longer than the stream lives", async () => {
+	const { wire, sink, stream } = opened();
+	expect(sink.room?.()).toBeUndefined();
+	wire.isBlocked = true;
+	sink.deliver(progress(1), "c1");
+	await turn();
+	let rooms = 0;
+	sink.room?.()?.then(() => {
+		rooms += 1;
+	});
+	await turn();
+	expect(rooms).toBe(0);
+	wire.isBlocked = false;
+	stream.drained();
+	await turn();
+	expect(rooms).toBe(1);
+
+	wire.isBlocked = true;
+	sink.deliver(progress(2), "c2");
+	await turn();
+	const room = sink.room?.();
+	stream.close();
+	await room;
+	expect(sink.room?.()).toBeUndefined();
+});
+
 test.each([
 	["frames", { maxQueuedFrames: 10 }],
 	["bytes", { maxQueuedBytes: 2000 }],
