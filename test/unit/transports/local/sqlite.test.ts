@@ -67,10 +67,27 @@ describe("a restart", () => {
 		await two.transport.close();
 	});
 
-	test("the place is not known before the start: asking is an error, not a wrong answer", async () => {
-		const { transport } = createBench({ file: newFile() });
-		expect(() => transport.place).toThrow(/after start/);
-		await transport.close();
+	test("the place is the path's: known before the start, and another for another file", async () => {
+		const [file, other] = [newFile(), newFile()];
+		const place = (path: string, seed = 1) => createBench({ file: path }, seed).transport.place;
+		expect(place(file, 1)).toBe(place(file, 2));
+		expect(place(file)).not.toBe(place(other));
+	});
+
+	test("[P3] the same path with another file has another epoch", async () => {
+		const file = newFile();
+		const one = await started({ file }, 1);
+		await one.send(a, 1, 2);
+		const [bounds] = await one.transport.ends([a], never);
+		await one.transport.close();
+		rmSync(file);
+		const two = await started({ file }, 2);
+		await two.send(a, 3, 4);
+		expect(await readPage(two.transport, a, bounds?.end as Position)).toMatchObject({
+			verdict: "epoch",
+			entries: { length: 2 },
+		});
+		await two.transport.close();
 	});
 });
 
@@ -186,9 +203,8 @@ describe("a file that was tampered with", () => {
 
 test("a write that fails changes nothing, and what was noted is written with the next one", () => {
 	const file = newFile();
-	const fresh = { epoch: "00000001", instance: "x" };
 	const store = createSqliteStore(file);
-	store.open(fresh);
+	store.open("00000001");
 	const event = (offset: number) => ({ offset, id: `id-${offset}`, at: 1, text: "{}" });
 	store.append("k", 0, 0, [event(1), event(2)]);
 	store.append("gone", 0, 0, [event(1)]);
@@ -199,8 +215,8 @@ test("a write that fails changes nothing, and what was noted is written with the
 	store.close();
 	expect(() => store.append("k", 1, 5, [event(4)])).toThrow(/is closed/);
 	const again = createSqliteStore(file);
-	expect(again.open({ epoch: "00000002", instance: "y" })).toEqual({
-		...fresh,
+	expect(again.open("00000002")).toEqual({
+		epoch: "00000001",
 		floor: 7,
 		floorAt: 9,
 		logs: [{ key: "k", base: 1, baseAt: 5, events: [event(2), event(3)] }],

@@ -74,9 +74,9 @@ function openError(file: string, cause: unknown): FanoutError {
 }
 
 /** What is in the file; a log with a hole is trusted only after the hole. */
-function load(db: DatabaseSync, fresh: { epoch: string; instance: string }): Snapshot {
+function load(db: DatabaseSync, freshEpoch: string): Snapshot {
 	const insert = db.prepare("INSERT OR IGNORE INTO meta (name, value) VALUES (?, ?)");
-	const values: Record<string, string> = { epoch: fresh.epoch, instance: fresh.instance, floor: "0", floorAt: "0" };
+	const values: Record<string, string> = { epoch: freshEpoch, floor: "0", floorAt: "0" };
 	for (const [name, value] of Object.entries(values)) insert.run(name, value);
 	for (const row of db.prepare("SELECT name, value FROM meta").all()) values[String(row.name)] = String(row.value);
 
@@ -99,7 +99,6 @@ function load(db: DatabaseSync, fresh: { epoch: string; instance: string }): Sna
 	const usedAt = (log: StoredLog) => log.events.at(-1)?.at ?? log.baseAt;
 	return {
 		epoch: values.epoch as string,
-		instance: values.instance as string,
 		floor: Number(values.floor),
 		floorAt: Number(values.floorAt),
 		logs: [...logs.values()].sort((a, b) => usedAt(a) - usedAt(b)),
@@ -164,11 +163,11 @@ export function createSqliteStore(file: string): Store {
 
 	return {
 		durability: "disk",
-		open(fresh) {
+		open(freshEpoch) {
 			try {
 				db = openFile(file);
 				prepareFile(db, file);
-				const snapshot = load(db, fresh);
+				const snapshot = load(db, freshEpoch);
 				statements = prepareStatements(db);
 				return snapshot;
 			} catch (cause) {

@@ -24,8 +24,6 @@ export interface StoredLog {
 
 export interface Snapshot {
 	readonly epoch: string;
-	/** Stable for the life of the store: the instance in `local/<instance>`. */
-	readonly instance: string;
 	/** Highest offset that was ever evicted, and the time of the newest event evicted. */
 	readonly floor: number;
 	readonly floorAt: number;
@@ -35,8 +33,8 @@ export interface Snapshot {
 
 export interface Store {
 	readonly durability: Durability;
-	/** Throws a FanoutError when the store cannot be used. `fresh` names a store that has no past. */
-	open(fresh: { readonly epoch: string; readonly instance: string }): Snapshot;
+	/** Throws a FanoutError when the store cannot be used. A store that has no past begins with this epoch. */
+	open(freshEpoch: string): Snapshot;
 	/** All or nothing, together with everything noted so far. */
 	append(key: string, base: number, baseAt: number, events: readonly StoredEvent[]): void;
 	noteDrop(key: string, base: number, baseAt: number): void;
@@ -48,7 +46,7 @@ export interface Store {
 export function createMemoryStore(): Store {
 	return {
 		durability: "memory",
-		open: (fresh) => ({ ...fresh, floor: 0, floorAt: 0, logs: [] }),
+		open: (epoch) => ({ epoch, floor: 0, floorAt: 0, logs: [] }),
 		append() {},
 		noteDrop() {},
 		noteEviction() {},

@@ -3,6 +3,8 @@
  * the hand-over: when `publish` returns its promise, the channel's subscriber has the entries. It loses nothing, so it
  * never calls `suspect`, and it always knows its epoch: the end of a channel that it has no log of is its floor.
  */
+import { createHash } from "node:crypto";
+import { resolve } from "node:path";
 import type { Channel } from "../../core/channel.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { Envelope } from "../../core/envelope.ts";
@@ -28,6 +30,14 @@ export interface LocalParts {
 /** Nothing that is handed over can get lost here: the engine makes no end checks. */
 const END_CHECK_MS = 0;
 
+/**
+ * A file's place is its path, so that it is the same after a restart and known before the start. The same path on
+ * another machine is the same place, but its file has another epoch: a cursor from there is told `epoch`.
+ */
+function nameOf(file: string): string {
+	return createHash("sha256").update(resolve(file)).digest("hex").slice(0, 16);
+}
+
 export function createLocalTransport(options: LocalOptions, { clock, ids, instanceId }: LocalParts): Transport {
 	const limits = resolveLimits(options);
 	const store = options.file === undefined ? createMemoryStore() : createSqliteStore(options.file);
@@ -36,7 +46,6 @@ export function createLocalTransport(options: LocalOptions, { clock, ids, instan
 	let shelf = createShelf(limits, store);
 	let state: "new" | "started" | "closed" = "new";
 	let epoch = "";
-	let place = options.file === undefined ? `local/${instanceId}` : undefined;
 
 	const unusable = (signal?: AbortSignal): FanoutError | undefined => {
 		if (state === "new") return new FanoutError("TransportUnavailable", "the local transport is not started");
@@ -93,15 +102,7 @@ export function createLocalTransport(options: LocalOptions, { clock, ids, instan
 
 	return {
 		name: "local",
-		get place() {
-			if (place === undefined) {
-				throw new FanoutError(
-					"TransportUnavailable",
-					"the place of a local transport with a file is known after start",
-				);
-			}
-			return place;
-		},
+		place: `local/${options.file === undefined ? instanceId : nameOf(options.file)}`,
 		capabilities: {
 			reach: "process",
 			replay: true,
@@ -115,12 +116,9 @@ export function createLocalTransport(options: LocalOptions, { clock, ids, instan
 		async start(to, signal) {
 			if (state !== "new") throw new FanoutError("Closed", "a local transport starts once");
 			if (signal.aborted) throw new FanoutError("Aborted", "the start was aborted", { cause: signal.reason });
-			const name = () => ids.random32().toString(16).padStart(8, "0");
-			const instance = options.file === undefined ? instanceId : name() + name();
-			const snapshot = store.open({ epoch: epochOf(ids.random32()), instance });
+			const snapshot = store.open(epochOf(ids.random32()));
 			host = to;
 			epoch = snapshot.epoch;
-			place = `local/${snapshot.instance}`;
 			shelf = createShelf(limits, store, snapshot.floor, snapshot.floorAt);
 			restore(shelf, snapshot, (error) => to.report({ kind: "error", error }));
 			state = "started";
