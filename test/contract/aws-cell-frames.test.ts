@@ -189,7 +189,7 @@ describe("frames", () => {
 describe("home regions", () => {
 	const session = () => createChannel("session", randomUUID());
 
-	it("are claimed by a subscribe, written once, and move to the region that claims last", async () => {
+	it("[P8] are claimed by a subscribe, written once, and move to the region that claims last", async () => {
 		const { key: channel } = session();
 		const [us, eu] = [world.home(REGION), world.home("eu-west-1")];
 		expect(await us.look(channel)).toBeUndefined();
