@@ -33,6 +33,17 @@ async function readEvents(response: Response, count: number) {
 	return { events: events as { params?: { n?: number } }[], lastId, text, cancel: () => reader.cancel() };
 }
 
+async function open(fanout: Fanout, lastEventId?: string): Promise<Response> {
+	const headers: Record<string, string> = lastEventId === undefined ? {} : { "last-event-id": lastEventId };
+	const opened = Promise.withResolvers<void>();
+	const response = fanout.response(new Request("http://localhost/events", { headers }), {
+		topics: ["news"],
+		onStream: (stream) => stream.opened.then(opened.resolve, opened.reject),
+	});
+	await opened.promise;
+	return response;
+}
+
 const say = (fanout: Fanout, n: number) =>
 	fanout.to({ topic: "news" }).send({ method: "notifications/message", params: { n } });
 
