@@ -30,7 +30,13 @@ export function connect(url: string, options: ConnectOptions): Connection {
 	const WebSocket = options.WebSocket ?? (globalThis.WebSocket as unknown as WebSocketLike | undefined);
 	if (WebSocket === undefined) throw new FanoutError("DependencyMissing", "there is no WebSocket here: pass one");
 	const requestTimeoutMs = options.requestTimeoutMs ?? defaults.DEFAULT_REQUEST_TIMEOUT_MS;
-	const settings = { clock, random, WebSocket, requestTimeoutMs, pingMs: options.pingMs ?? defaults.DEFAULT_PING_MS };
+	const settings = {
+		clock,
+		random,
+		WebSocket,
+		requestTimeoutMs,
+		checkMs: options.checkMs ?? defaults.DEFAULT_CHECK_MS,
+	};
 	const taken = readCursor(options.cursor);
 	const lanes = new Map<string, Lane>();
 	const wantRead = new Set<string>();
@@ -118,7 +124,6 @@ export function connect(url: string, options: ConnectOptions): Connection {
 			}
 			for (const [channel, code] of frame.refused) endLane(channel, code);
 		}
-		if (on === socket) tell({ type: "open" });
 	}
 
 	function onLost(error: FanoutError): void {
@@ -146,8 +151,10 @@ export function connect(url: string, options: ConnectOptions): Connection {
 				opened: () => {
 					openedAt = clock.monotonic();
 					renewLater(ticket);
-					subscribe(opened).catch(() => undefined); // as with reads
+					const stands = () => tell({ type: "open" });
+					subscribe(opened).then(stands, () => undefined); // as with reads
 				},
+				keepAlive: () => subscribe(opened),
 				frame: onFrame,
 				lost: onLost,
 			});

@@ -28,6 +28,7 @@ export interface LaneHost {
 export interface Lane {
 	/** After the last entry that was handed to the consumer's queue; undefined before the first subscription stood. */
 	readonly seen: Position | undefined;
+	/** The end as of now: after a new connection stood, or asked for again on one that stands. */
 	subscribed(end: Position): void;
 	entries(entries: readonly WireEntry[]): void;
 	page(page: { entries: readonly WireEntry[]; more: boolean; verdict: Verdict }): void;
@@ -95,6 +96,8 @@ export function createLane(from: Position | undefined, host: LaneHost): Lane {
 		subscribed(now) {
 			end = now;
 			seen ??= now;
+			if (state === "reading" || state === "full") return; // the last page is held against this end
+			if (state === "live" && isAtOrBefore(now, seen)) return; // what was posted meanwhile is newer
 			if (samePosition(now, seen)) return settle();
 			if (!samePosition(now, BEGINNING)) return read();
 			jump("epoch", now); // there was a log, and there is none

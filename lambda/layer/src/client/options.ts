@@ -5,7 +5,8 @@ import type { Missing } from "./lane.ts";
 import type { WebSocketLike } from "./socket.ts";
 
 export const DEFAULT_MAX_QUEUED = 1_000;
-export const DEFAULT_PING_MS = 5 * 60_000;
+/** Under API Gateway's ten idle minutes. */
+export const DEFAULT_CHECK_MS = 5 * 60_000;
 export const DEFAULT_REQUEST_TIMEOUT_MS = 10_000;
 export const DEFAULT_BACKOFF = { baseMs: 200, capMs: 20_000 } as const;
 
@@ -42,7 +43,8 @@ export interface ConnectOptions {
 	readonly WebSocket?: WebSocketLike | undefined;
 	/** Most messages that wait for the consumer; what comes on top is read from the log later. */
 	readonly maxQueued?: number | undefined;
-	readonly pingMs?: number | undefined;
+	/** How often the ends of the logs are asked for, which also keeps the connection: a lost last message is found by it. */
+	readonly checkMs?: number | undefined;
 	readonly requestTimeoutMs?: number | undefined;
 	readonly backoff?: { readonly baseMs: number; readonly capMs: number } | undefined;
 	readonly clock?: Clock | undefined;

@@ -24,11 +24,13 @@ export interface SocketOptions {
 	readonly random: () => number;
 	readonly WebSocket: WebSocketLike;
 	readonly requestTimeoutMs: number;
-	readonly pingMs: number;
+	readonly checkMs: number;
 }
 
 export interface SocketHost {
 	opened(): void;
+	/** Asks the server something: called inside every ten idle minutes, so that API Gateway keeps the connection. */
+	keepAlive(): Promise<void>;
 	frame(frame: Frame): void;
 	lost(error: FanoutError): void;
 }
@@ -90,8 +92,8 @@ export function openSocket(url: string, ticket: string, options: SocketOptions, 
 			socket.send(JSON.stringify({ ...frame, ref: refs }));
 		});
 	const keepAlive = () => {
-		pinger = clock.after(options.pingMs * (1 - options.random() / 10), () => {
-			request({ action: "ping" }).then(keepAlive, () => undefined);
+		pinger = clock.after(options.checkMs * (1 - options.random() / 10), () => {
+			host.keepAlive().then(keepAlive, () => undefined); // a lost socket is told by `lost`
 		});
 	};
 
