@@ -6,18 +6,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import type { Measure, Order } from "./local-server.ts";
 
 const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));
-const NODE_FLAGS = [
-	"--conditions=mcp-fanout-source",
-	"--expose-gc",
-	...(process.env.PROF ? ["--cpu-prof", "--cpu-prof-dir=/tmp/prof"] : []),
-];
+const NODE_FLAGS = ["--conditions=mcp-fanout-source", "--expose-gc"];
 
-export interface ServerPeer {
+export interface ServerPeer<O, A> {
 	readonly port: number;
-	order(order: Order): Promise<Measure>;
+	/** One at a time. */
+	order(order: O): Promise<A>;
 	stop(): Promise<void>;
 }
 
@@ -41,7 +37,11 @@ async function stopChild(child: ChildProcess): Promise<void> {
 	await gone;
 }
 
-export async function startServer(file: string, args: readonly string[]): Promise<ServerPeer> {
+/** Starts a server of orders of type O and answers of type A; it says its port first. */
+export async function startServer<O extends object, A>(
+	file: string,
+	args: readonly string[],
+): Promise<ServerPeer<O, A>> {
 	const child = fork(here(file), args, { execArgv: NODE_FLAGS, stdio: ["ignore", "inherit", "inherit", "ipc"] });
 	const [port] = (await once(child, "message")) as [number];
 	return {
@@ -49,7 +49,7 @@ export async function startServer(file: string, args: readonly string[]): Promis
 		async order(order) {
 			const answer = once(child, "message");
 			child.send(order);
-			return ((await answer) as [Measure])[0];
+			return ((await answer) as [A])[0];
 		},
 		async stop() {
 			const gone = once(child, "exit");
