@@ -5,7 +5,11 @@ import type { Way } from "./publishers.ts";
 import type { Note, Tally } from "./tally.ts";
 
 const NOTES_PER_WAY = 20;
-const ARRIVAL_DEADLINE_MS = 20_000;
+/** Of the fixed round, so many turns are shown note by note. */
+const SHOWN_TURNS = 2;
+/** How long the next note waits for this one; a late one may still come until the end. */
+const NOTE_DEADLINE_MS = 2_000;
+const ARRIVAL_DEADLINE_MS = 60_000;
 /** After the last arrival: what comes twice comes by then. */
 const SETTLE_MS = 1_500;
 const LIVE_EVERY_MS = 1_000;
@@ -28,18 +32,17 @@ async function settle(tally: Tally, deadlineMs: number): Promise<void> {
 	while (tally.missing() > 0 && performance.now() < end) await sleep(20);
 }
 
-/** All ways at once, each one message after another. */
+/** Every way in turn, one message at a time: what the table then shows is the way's own latency, not a queue's. */
 export async function runOnce(ways: readonly Way[], tally: Tally, view: LiveView): Promise<void> {
-	const notes = await Promise.all(
-		ways.map(async (way) => {
-			const sent: Note[] = [];
-			for (let n = 0; n < NOTES_PER_WAY; n += 1) sent.push(await publish(way, tally, view));
-			return sent;
-		}),
-	);
+	for (let turn = 0; turn < NOTES_PER_WAY; turn += 1) {
+		for (const way of ways) {
+			const note = await publish(way, tally, view);
+			await settle(tally, NOTE_DEADLINE_MS);
+			if (turn < SHOWN_TURNS) view.show(note);
+		}
+	}
 	await settle(tally, ARRIVAL_DEADLINE_MS);
 	await sleep(SETTLE_MS);
-	for (const sent of notes) for (const note of sent.slice(-1)) view.show(note);
 }
 
 export async function runForever(
@@ -50,7 +53,7 @@ export async function runForever(
 ): Promise<void> {
 	for (let turn = 0; !signal.aborted; turn += 1) {
 		const note = await publish(ways[turn % ways.length] as Way, tally, view);
-		await settle(tally, LIVE_EVERY_MS);
+		await settle(tally, NOTE_DEADLINE_MS);
 		view.show(note);
 		await sleep(LIVE_EVERY_MS, undefined, { signal }).catch(() => undefined);
 	}

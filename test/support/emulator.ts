@@ -3,13 +3,13 @@
  * own when AWS_ENDPOINT_URL is set, and then nothing is started. Everything it writes is in a private directory that
  * goes away with it. `env` is what a child process (cdk, a server) needs to talk to it.
  */
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePort } from "./ports.ts";
 import { type Proc, startProc, waitFor } from "./proc.ts";
 import { type Progress, silent } from "./progress.ts";
-import { CHILD_PATH, ROOT } from "./root.ts";
+import { CHILD_PATH, ROOT, STATE_DIR } from "./root.ts";
 import { ministackCommand } from "./servers.ts";
 import { startSocketFront } from "./socket-front.ts";
 
@@ -52,6 +52,7 @@ export async function startEmulator(progress: Progress = silent): Promise<Emulat
 			async stop() {
 				await front.close();
 				await running?.stop();
+				if (running !== undefined) await keepLog(dir);
 				await rm(dir, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
 			},
 		};
@@ -60,6 +61,12 @@ export async function startEmulator(progress: Progress = silent): Promise<Emulat
 		await rm(dir, { recursive: true, force: true });
 		throw error;
 	}
+}
+
+/** The last run's output stays, for a look at what went wrong. */
+async function keepLog(dir: string): Promise<void> {
+	await mkdir(STATE_DIR, { recursive: true });
+	await copyFile(join(dir, "emulator.log"), join(STATE_DIR, "emulator.log"));
 }
 
 /** The process is named by its endpoint. */
