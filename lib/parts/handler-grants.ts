@@ -42,6 +42,9 @@ export function grantHandlers({ handlers, state, messaging, sockets, cell }: Han
 	connections.actions(handlers.deliver, QUERY, BATCH);
 	errors.sendMessages(handlers.deliver);
 	sockets.grantManageConnections(handlers.deliver);
+	// A session that moved takes what was on its way to its new home.
+	sessions.actions(handlers.deliver, QUERY);
+	for (const mailbox of cell.mailboxes) QueueGrants.fromQueue(mailbox).sendMessages(handlers.deliver);
 
 	QueueGrants.fromQueue(messaging.mailbox.queue).sendMessages(handlers.relay);
 	errors.sendMessages(handlers.relay);
@@ -50,5 +53,7 @@ export function grantHandlers({ handlers, state, messaging, sockets, cell }: Han
 
 	connections.actions(handlers.sync, QUERY, BATCH);
 	sessions.actions(handlers.sync, QUERY);
+	log.actions(handlers.sync, QUERY);
+	for (const mailbox of cell.mailboxes) QueueGrants.fromQueue(mailbox).sendMessages(handlers.sync);
 	sockets.grantManageConnections(handlers.sync);
 }

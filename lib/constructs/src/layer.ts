@@ -2,6 +2,7 @@ import { Stack } from "aws-cdk-lib";
 import type { CfnFunction, Function as LambdaFunction } from "aws-cdk-lib/aws-lambda";
 import { Architecture, Code, type ILayerVersion, LayerVersion, Runtime } from "aws-cdk-lib/aws-lambda";
 import { Construct } from "constructs";
+import type { EnvName } from "mcp-fanout/env-names";
 import type { FanoutCell } from "./cell.ts";
 import { grantListen, grantPublish, grantTickets } from "./grants.ts";
 import { layLayerContent } from "./layer-content.ts";
@@ -56,8 +57,9 @@ export class FanoutLayer extends Construct {
 	attach(fn: LambdaFunction, options: AttachOptions = {}): void {
 		fn.addLayers(this.layer);
 		const own = variablesOf(fn);
-		for (const [name, value] of Object.entries(this.cell.environment)) {
-			if (!(name in own)) fn.addEnvironment(name, value);
+		const { environment } = this.cell;
+		for (const name of Object.keys(environment) as EnvName[]) {
+			if (!(name in own)) fn.addEnvironment(name, environment[name]);
 		}
 		if (options.publish ?? true) grantPublish(this.cell, fn);
 		if (options.listen ?? false) grantListen(this.cell, fn);

@@ -1,5 +1,5 @@
 import { ArnFormat, Stack } from "aws-cdk-lib";
-import { TableV2 } from "aws-cdk-lib/aws-dynamodb";
+import { type ITableRef, TableV2 } from "aws-cdk-lib/aws-dynamodb";
 import { type ILayerVersion, LayerVersion } from "aws-cdk-lib/aws-lambda";
 import { Secret } from "aws-cdk-lib/aws-secretsmanager";
 import { Topic } from "aws-cdk-lib/aws-sns";
@@ -23,8 +23,15 @@ export function cellFromParameters(scope: Construct, options: ParameterOptions):
 	const stack = Stack.of(scope);
 	const names = cellNames(prefix);
 	const read = (name: string) => StringParameter.valueForStringParameter(scope, name);
-	const environment = Object.fromEntries(
-		Object.values(ENV).map((name: EnvName) => [name, read(environmentParameterName(prefix, name))]),
+	// Read when asked for: a template parameter that nothing refers to is a warning in the caller's stack.
+	const environment = Object.defineProperties(
+		{},
+		Object.fromEntries(
+			Object.values(ENV).map((name: EnvName) => [
+				name,
+				{ enumerable: true, get: () => read(environmentParameterName(prefix, name)) },
+			]),
+		),
 	) as CellEnvironment;
 	const mailboxes = (options.regions ?? ["*"]).map((region) =>
 		Queue.fromQueueArn(
@@ -33,9 +40,13 @@ export function cellFromParameters(scope: Construct, options: ParameterOptions):
 			stack.formatArn({ service: "sqs", region, resource: names.mailbox }),
 		),
 	);
+	let log: ITableRef | undefined;
 	return {
 		environment,
-		logTable: TableV2.fromTableName(scope, "Log", environment[ENV.logTable]),
+		get logTable() {
+			log ??= TableV2.fromTableName(scope, "Log", environment[ENV.logTable]);
+			return log;
+		},
 		sessionsTable: TableV2.fromTableName(scope, "Sessions", names.sessions),
 		topic: Topic.fromTopicArn(
 			scope,
@@ -43,7 +54,9 @@ export function cellFromParameters(scope: Construct, options: ParameterOptions):
 			stack.formatArn({ service: "sns", resource: names.topic, arnFormat: ArnFormat.NO_RESOURCE_NAME }),
 		),
 		mailboxes,
-		backendConnectArn: read(parameterName(prefix, "backend-connect-arn")),
+		get backendConnectArn() {
+			return read(parameterName(prefix, "backend-connect-arn"));
+		},
 		ticketSecret: Secret.fromSecretNameV2(scope, "TicketSecret", names.ticketSecret),
 	};
 }
