@@ -78,8 +78,16 @@ export function createShelf(limits: LocalLimits, store: Store, floor = 0, floorA
 			evict(log);
 		}
 		if (!over(moreEvents, moreBytes)) return;
+		// A sixteenth is freed beyond the need, so that the walk over everything followed is rare.
+		const eventsToo = moreEvents + Math.floor(limits.maxEvents / 16);
+		const bytesToo = moreBytes + Math.floor(limits.maxBytes / 16);
+		for (const log of followed.values()) {
+			if (!over(eventsToo, bytesToo)) return;
+			drop(log, Math.ceil(countOf(log) / 2));
+		}
 		for (const log of [...followed.values(), spared]) {
-			while (countOf(log) > 0 && over(moreEvents, moreBytes)) drop(log, Math.ceil(countOf(log) / 2));
+			if (!over(moreEvents, moreBytes)) return;
+			drop(log, countOf(log));
 		}
 	};
 
