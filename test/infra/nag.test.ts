@@ -14,7 +14,6 @@ function create(name: string, account: string | undefined) {
 }
 
 test.each([
-	["dev", ACCOUNT],
 	["dev", undefined],
 	["prod", ACCOUNT],
 ])("every finding in %s, account %s, is one that has its reason", (name, account) => {

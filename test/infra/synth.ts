@@ -45,14 +45,23 @@ export function layerPackage(): string {
 	return directory;
 }
 
+const synthesised = new Map<string, Synthesised>();
+
 export function synthesise(name: string, emulator?: EmulatorOptions): Synthesised {
+	const key = JSON.stringify([name, emulator]);
+	const found = synthesised.get(key) ?? createSynthesised(name, emulator);
+	synthesised.set(key, found);
+	return found;
+}
+
+function createSynthesised(name: string, emulator: EmulatorOptions | undefined): Synthesised {
 	const app = createTestApp();
 	const config = { ...environmentConfig(name), account: ACCOUNT };
 	const options = { layerPackage: layerPackage(), ...(emulator === undefined ? {} : { emulator }) };
 	return readApp(app, createEnvironmentStacks(app, config, options));
 }
 
-export function readApp(app: App, cells: readonly CellStacks[]): Synthesised {
+function readApp(app: App, cells: readonly CellStacks[]): Synthesised {
 	const stacks: readonly Stack[] = cells.flatMap(({ state, delivery, mesh, observability }) => [
 		state,
 		delivery,

@@ -3,8 +3,8 @@ import { App, Duration, Stack } from "aws-cdk-lib";
 import { Template } from "aws-cdk-lib/assertions";
 import { cellNames } from "mcp-fanout-cdk";
 import { expect, test } from "vitest";
-import { Messaging } from "../../lib/parts/messaging.ts";
-import { ACCOUNT, at, type Fields, type Json, list, synthesise } from "./synth.ts";
+import { Messaging } from "../../../lib/parts/messaging.ts";
+import { ACCOUNT, at, type Fields, type Json, list, synthesise } from "../synth.ts";
 
 const dev = synthesise("dev");
 

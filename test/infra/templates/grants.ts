@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { at, type Json, list, synthesise } from "./synth.ts";
+import { at, type Json, list, synthesise } from "../synth.ts";
 
 const dev = synthesise("dev");
 
@@ -169,7 +169,7 @@ const ACTION_OF: Readonly<Record<string, string>> = {
 };
 
 test("every call that the package makes to AWS is one that somebody is granted", () => {
-	const directory = join(import.meta.dirname, "../../lambda/layer/src/transports/aws");
+	const directory = join(import.meta.dirname, "../../../lambda/layer/src/transports/aws");
 	const commands = new Set(
 		readdirSync(directory, { recursive: true, encoding: "utf8" })
 			.filter((path) => path.endsWith(".ts"))

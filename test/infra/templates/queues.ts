@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { at, type CfnResource, type Json, list, synthesise } from "./synth.ts";
+import { at, type CfnResource, type Json, list, synthesise } from "../synth.ts";
 
 const dev = synthesise("dev");
 const queues = dev.resources("AWS::SQS::Queue");

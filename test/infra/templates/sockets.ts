@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { at, type CfnResource, list, type Synthesised, synthesise } from "./synth.ts";
+import { at, type CfnResource, list, type Synthesised, synthesise } from "../synth.ts";
 
 const prod = synthesise("prod");
 const emulated = synthesise("dev", {

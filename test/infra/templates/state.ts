@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { at, type CfnResource, list, type Synthesised, synthesise } from "./synth.ts";
+import { at, type CfnResource, list, type Synthesised, synthesise } from "../synth.ts";
 
 const dev = synthesise("dev");
 const prod = synthesise("prod");

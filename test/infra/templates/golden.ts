@@ -1,9 +1,9 @@
 /**
  * One golden per environment: what a change of the code changes in the templates is seen in review.
- * Rewrite it with `npx vitest run test/infra/golden -u` when the change is meant.
+ * Rewrite it with `npx vitest run test/infra/templates -u` when the change is meant.
  */
 import { expect, test } from "vitest";
-import { type Fields, type Json, synthesise } from "./synth.ts";
+import { type Fields, type Json, synthesise } from "../synth.ts";
 
 /** Asset hashes follow the bundles, and dashboards are one long line; neither says anything about the stacks. */
 function mask(value: Json, key = ""): Json {

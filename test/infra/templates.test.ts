@@ -1,0 +1,9 @@
+/** What the templates say. One file, so that each environment is synthesised once for all of it. */
+import { describe } from "vitest";
+
+describe("queues", async () => void (await import("./templates/queues.ts")));
+describe("state", async () => void (await import("./templates/state.ts")));
+describe("AWS's rules", async () => void (await import("./templates/aws-rules.ts")));
+describe("grants", async () => void (await import("./templates/grants.ts")));
+describe("sockets", async () => void (await import("./templates/sockets.ts")));
+describe("goldens", async () => void (await import("./templates/golden.ts")));
