@@ -106,6 +106,7 @@ export function createLocalTransport(options: LocalOptions, { clock, ids, instan
 		capabilities: {
 			reach: "process",
 			replay: true,
+			// Both hold unless a count or byte bound drops the event first: an id is known while its event is kept.
 			dedupMs: limits.retentionMs,
 			endCheckMs: END_CHECK_MS,
 			retentionMs: limits.retentionMs,
