@@ -10,18 +10,20 @@ const mailOf = (record: SQSRecord): MailRecord => ({
 	body: record.body,
 	group: record.attributes.MessageGroupId ?? "",
 	channel: record.messageAttributes.channel?.stringValue,
+	via: record.messageAttributes.via?.stringValue?.split(",") ?? [],
 	receipt: record.receiptHandle,
 	receives: Number(record.attributes.ApproximateReceiveCount) || 1,
 });
 
 export const handler = handle(async (event: SQSEvent): Promise<SQSBatchResponse> => {
-	const { log, connections, poster, clock, queues } = cell;
+	const { log, connections, poster, clock, queues, region, home, sendTo } = cell;
 	const { keepError, postpone } = queues;
-	const ports = { log, connections, poster, clock, report, keepError, postpone };
+	const ports = { log, connections, poster, clock, report, keepError, postpone, forward: { region, home, sendTo } };
 	const { failed, ...tally } = await deliver(ports, event.Records.map(mailOf));
 	count("Appended", tally.appended);
 	count("Repeated", tally.repeated);
 	count("Undecodable", tally.undecodable);
+	count("Forwarded", tally.forwarded);
 	count("Posts", tally.posts);
 	count("ConnectionsEnded", tally.ended);
 	count("PutBack", failed.length);

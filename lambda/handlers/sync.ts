@@ -9,12 +9,13 @@ const recordOf = ({ dynamodb }: DynamoDBRecord): SyncRecord => ({
 	sequence: dynamodb?.SequenceNumber ?? "",
 	session: dynamodb?.NewImage?.session?.S,
 	region: dynamodb?.NewImage?.region?.S,
+	at: Number(dynamodb?.NewImage?.at?.N ?? Number.NaN),
 });
 
 export const handler = handle(async (event: DynamoDBStreamEvent): Promise<DynamoDBBatchResponse> => {
-	const { region, home, connections, poster, clock } = cell;
+	const { region, home, log, connections, poster, clock, sendTo } = cell;
 	const { failed, evicted } = await sync(
-		{ region, home, connections, poster, clock, report },
+		{ region, home, log, connections, poster, clock, sendTo, report },
 		event.Records.map(recordOf),
 	);
 	count("Evicted", evicted);

@@ -11,7 +11,6 @@ import { createPoster, type Poster, postFrames } from "../../lambda/layer/src/tr
 import { relay } from "../../lambda/layer/src/transports/aws/cell/relay.ts";
 import { sync } from "../../lambda/layer/src/transports/aws/cell/sync.ts";
 import { DEFAULT_HOME_SECONDS, homeOf } from "../../lambda/layer/src/transports/aws/home.ts";
-import { aws } from "../../lambda/layer/src/transports/aws/sdk.ts";
 import {
 	type Claims,
 	createTicketKey,
@@ -232,23 +231,19 @@ describe("home regions", () => {
 			post: async ({ id }: Connection, frame) => void posted.push([id, frame]),
 			close: async () => {},
 		};
-		const home = world.home(REGION);
-		const ports = {
-			region: REGION,
-			home,
-			connections: world.connections(),
-			poster,
-			clock: world.clock,
-			report: () => {},
-		};
-		const stale = { sequence: "1", session: channel, region: "eu-west-1" };
+		const { clock } = world;
+		const connections = world.connections();
+		const ports = { ...world.forward(), log: world.log(), connections, poster, clock, report: () => {} };
+		const at = clock.now();
+		const stale = { sequence: "1", session: channel, region: "eu-west-1", at };
 		expect(await sync(ports, [stale])).toEqual({ failed: undefined, evicted: 0 }); // the home is still here
 		await world.home("eu-west-1").claim(channel);
 		const records = [
-			{ sequence: "2", session: undefined, region: "eu-west-1" },
-			{ sequence: "3", session: channel, region: REGION },
-			{ sequence: "4", session: channel, region: "eu-west-1" },
-			{ sequence: "5", session: channel, region: "eu-west-1" },
+			{ sequence: "2", session: undefined, region: "eu-west-1", at },
+			{ sequence: "2b", session: "nonsense", region: "eu-west-1", at: Number.NaN },
+			{ sequence: "3", session: channel, region: REGION, at },
+			{ sequence: "4", session: channel, region: "eu-west-1", at },
+			{ sequence: "5", session: channel, region: "eu-west-1", at },
 		];
 		expect(await sync(ports, records)).toEqual({ failed: undefined, evicted: 1 });
 		expect(posted.map(([id, frame]) => [id, decodeServerFrame(frame)])).toEqual([[meta.id, { t: "moved", channel }]]);
@@ -259,28 +254,30 @@ describe("home regions", () => {
 	});
 });
 
-describe("relay", () => {
-	async function received(count: number) {
-		const bodies: { body: string; group: string | undefined; channel: string | undefined; receipt: string }[] = [];
-		for (let round = 0; round < 20 && bodies.length < count; round += 1) {
-			const command = new aws.sqs.ReceiveMessageCommand({
-				QueueUrl: world.urls.mailbox,
-				MaxNumberOfMessages: 10,
-				WaitTimeSeconds: 1,
-				MessageSystemAttributeNames: ["All"],
-				MessageAttributeNames: ["All"],
-			});
-			for (const message of (await world.clients.sqs().send(command)).Messages ?? []) {
-				const channel = message.MessageAttributes?.channel?.StringValue;
-				const [body = "", receipt = ""] = [message.Body, message.ReceiptHandle];
-				bodies.push({ body, group: message.Attributes?.MessageGroupId, channel, receipt });
-				const gone = new aws.sqs.DeleteMessageCommand({ QueueUrl: world.urls.mailbox, ReceiptHandle: receipt });
-				await world.clients.sqs().send(gone);
-			}
-		}
-		return bodies;
-	}
+describe("a session that moved", () => {
+	it("takes along what entered the log of its old home after it had moved, and nothing from before", async () => {
+		const session = createChannel("session", randomUUID());
+		const [before, after, later] = [1, 2, 3].map((n) => envelopeOf(session, n));
+		if (!before || !after || !later) throw new Error("three envelopes");
+		await world.log().append(session.key, [itemOf(before)]);
+		world.clock.advance(1_000);
+		await world.home("eu-west-1").claim(session.key);
+		const at = world.clock.now();
+		world.clock.advance(100);
+		await world.log().append(session.key, [itemOf(after), itemOf(later)]);
+		const { clock } = world;
+		const poster: Poster = { post: async () => {}, close: async () => {} };
+		const parts = { log: world.log(), connections: world.connections(), poster, clock, report: () => {} };
+		const record = { sequence: "1", session: session.key, region: "eu-west-1", at };
+		for (const _ of [1, 2]) await sync({ ...world.forward(), ...parts }, [record]);
+		const mail = await world.takeMail("eu-west-1", 3);
+		expect(mail.map(({ body, via }) => [body, via])).toEqual(
+			[after, later].map((one) => [encodeEnvelope(one), REGION]),
+		);
+	});
+});
 
+describe("relay", () => {
 	it("takes copies of several regions into the mailbox once each, with group and channel", async () => {
 		const channels = [freshChannel(), freshChannel()];
 		const bodies = channels.flatMap((channel) =>
@@ -297,8 +294,9 @@ describe("relay", () => {
 			report: () => {},
 		};
 		expect(await relay(ports, records)).toEqual([]);
-		const mail = await received(5);
-		expect(mail.map(({ body }) => body).sort()).toEqual([...bodies, newer].sort());
+		const mail = await world.takeMail(REGION, 5);
+		const idOf = (body: string) => (JSON.parse(body) as { id: string }).id;
+		expect(mail.map(({ body }) => idOf(body)).sort()).toEqual([...bodies, newer].map(idOf).sort());
 		for (const { group, channel = "" } of mail) expect(group).toBe(groupOf(channel));
 		expect(errors).toEqual(["InvalidEnvelope"]);
 	});

@@ -5,6 +5,7 @@ import { type Clock, systemClock } from "../../lambda/layer/src/core/clock.ts";
 import { type Envelope, encodeEnvelope } from "../../lambda/layer/src/core/envelope.ts";
 import { createIds } from "../../lambda/layer/src/core/ids.ts";
 import { type Connections, createConnections } from "../../lambda/layer/src/transports/aws/cell/connections.ts";
+import type { ForwardPorts } from "../../lambda/layer/src/transports/aws/cell/forward.ts";
 import { createQueues, type Queues } from "../../lambda/layer/src/transports/aws/cell/queues.ts";
 import { createHome, type Home } from "../../lambda/layer/src/transports/aws/home.ts";
 import { createLog, type Log } from "../../lambda/layer/src/transports/aws/log.ts";
@@ -35,6 +36,13 @@ export function createTestClock(): TestClock {
 	};
 }
 
+export interface Mail {
+	readonly body: string;
+	readonly group: string | undefined;
+	readonly channel: string | undefined;
+	readonly via: string | undefined;
+}
+
 export interface World {
 	readonly clock: TestClock;
 	readonly clients: AwsClients;
@@ -42,6 +50,10 @@ export interface World {
 	readonly endpoint: string;
 	readonly queues: Queues;
 	readonly urls: { readonly mailbox: string; readonly errors: string };
+	/** What forwarding from a region needs; the other region has a mailbox too. */
+	forward(region?: string): ForwardPorts;
+	/** Takes `count` messages or more out of a region's mailbox; fewer when no more come. */
+	takeMail(region: string, count: number): Promise<Mail[]>;
 	log(dynamo?: DynamoClient): Log;
 	connections(dynamo?: DynamoClient): Connections;
 	home(region: string): Home;
@@ -70,20 +82,22 @@ export async function startWorld(): Promise<World> {
 	await make(tables.log, key(["channel", "S"], ["n", "N"]));
 	await make(tables.connections, key(["pk", "S"], ["sk", "S"]));
 	await make(tables.sessions, key(["session", "S"], ["region", "S"]));
-	const queue = async (QueueName: string, Attributes = {}) => {
-		const { QueueUrl } = await clients.sqs().send(new aws.sqs.CreateQueueCommand({ QueueName, Attributes }));
+	const queue = async (QueueName: string, Attributes = {}, region = "us-east-1") => {
+		const { QueueUrl } = await clients.sqs(region).send(new aws.sqs.CreateQueueCommand({ QueueName, Attributes }));
 		return QueueUrl as string;
 	};
 	const mailboxName = `mailbox-${run}.fifo`;
-	const urls = {
-		mailbox: await queue(mailboxName, {
-			FifoQueue: "true",
-			DeduplicationScope: "messageGroup",
-			FifoThroughputLimit: "perMessageGroupId",
-			VisibilityTimeout: "120",
-		}),
-		errors: await queue(`errors-${run}`),
+	const fifo = {
+		FifoQueue: "true",
+		DeduplicationScope: "messageGroup",
+		FifoThroughputLimit: "perMessageGroupId",
+		VisibilityTimeout: "120",
 	};
+	const mailboxes: Record<string, string> = {};
+	for (const region of ["us-east-1", "eu-west-1"]) mailboxes[region] = await queue(mailboxName, fifo, region);
+	const urls = { mailbox: mailboxes["us-east-1"] as string, errors: await queue(`errors-${run}`) };
+	const queuesIn = (region: string) =>
+		createQueues({ sqs: clients.sqs(region), mailboxName: () => mailboxName, errorQueueUrl: () => urls.errors });
 	const dynamo = clients.dynamo();
 	return {
 		clock,
@@ -91,7 +105,38 @@ export async function startWorld(): Promise<World> {
 		tables,
 		urls,
 		endpoint: emulator.endpoint,
-		queues: createQueues({ sqs: clients.sqs(), mailboxName: () => mailboxName, errorQueueUrl: () => urls.errors }),
+		queues: queuesIn("us-east-1"),
+		forward: (region = "us-east-1") => ({
+			region,
+			home: createHome({ table: tables.sessions, dynamo, region, clock }),
+			sendTo: (target, messages) => queuesIn(target).sendMail(messages),
+		}),
+		async takeMail(region, count) {
+			const sqs = clients.sqs(region);
+			const QueueUrl = mailboxes[region] as string;
+			const taken: Mail[] = [];
+			for (let empty = 0; empty < 2 && taken.length < count; ) {
+				const command = new aws.sqs.ReceiveMessageCommand({
+					QueueUrl,
+					MaxNumberOfMessages: 10,
+					WaitTimeSeconds: 1,
+					MessageSystemAttributeNames: ["All"],
+					MessageAttributeNames: ["All"],
+				});
+				const { Messages = [] } = await sqs.send(command);
+				empty = Messages.length === 0 ? empty + 1 : 0;
+				for (const { Body = "", ReceiptHandle = "", Attributes, MessageAttributes } of Messages) {
+					taken.push({
+						body: Body,
+						group: Attributes?.MessageGroupId,
+						channel: MessageAttributes?.channel?.StringValue,
+						via: MessageAttributes?.via?.StringValue,
+					});
+					await sqs.send(new aws.sqs.DeleteMessageCommand({ QueueUrl, ReceiptHandle }));
+				}
+			}
+			return taken;
+		},
 		log: (client = dynamo) =>
 			createLog({
 				table: tables.log,

@@ -4,12 +4,13 @@ import { describe, expect, it } from "vitest";
 import { createChannel } from "../../../../../lambda/layer/src/core/channel.ts";
 import { systemClock } from "../../../../../lambda/layer/src/core/clock.ts";
 import { createIds, deriveId } from "../../../../../lambda/layer/src/core/ids.ts";
-import { groupOf, mailboxMessage } from "../../../../../lambda/layer/src/transports/aws/cell/mailbox.ts";
 import {
 	chunkMail,
+	groupOf,
 	MAX_SEND_BYTES,
 	MAX_SEND_COUNT,
-} from "../../../../../lambda/layer/src/transports/aws/cell/relay.ts";
+	mailboxMessage,
+} from "../../../../../lambda/layer/src/transports/aws/cell/mailbox.ts";
 
 const RULE = /^[A-Za-z0-9!"#$%&'()*+,\-./:;<=>?@[\\\]^_`{|}~]{1,128}$/;
 const options = { seed: Number(process.env.FANOUT_SEED) || 20_261_124, numRuns: 500 };

@@ -14,6 +14,7 @@ import { type AwsClients, createAwsClients } from "../sdk.ts";
 import { loadTicketKey, type TicketKey } from "../ticket.ts";
 import { createAwsTransport } from "../transport.ts";
 import { type Connections, createConnections } from "./connections.ts";
+import type { MailboxMessage } from "./mailbox.ts";
 import { createPoster, type Poster } from "./poster.ts";
 import { createQueues, type Queues } from "./queues.ts";
 
@@ -29,6 +30,8 @@ export interface Cell {
 	readonly connections: Connections;
 	readonly poster: Poster;
 	readonly queues: Queues;
+	/** At most ten messages to a region's mailbox; returns the indexes that were not taken. */
+	sendTo(region: string, messages: readonly MailboxMessage[]): Promise<readonly number[]>;
 	/** Publishes only: no invocation holds a connection. */
 	readonly transport: Pick<Transport, "publish">;
 	/** Whether an API id is the client API's, which only valid tickets enter. */
@@ -47,6 +50,14 @@ export function createCell(env: Environment = process.env, clock: Clock = system
 		if (!made.has(name)) made.set(name, make());
 		return made.get(name) as Part;
 	};
+	const queuesIn = (region: string): Queues =>
+		once(`queues ${region}`, () =>
+			createQueues({
+				sqs: cell.clients.sqs(region),
+				mailboxName: () => need(ENV.mailboxName),
+				errorQueueUrl: () => need(ENV.errorQueueUrl),
+			}),
+		);
 	const cell: Cell = {
 		clock,
 		get region() {
@@ -84,14 +95,9 @@ export function createCell(env: Environment = process.env, clock: Clock = system
 			return once("poster", () => createPoster((api) => cell.clients.management(need(endpointOf[api]))));
 		},
 		get queues() {
-			return once("queues", () =>
-				createQueues({
-					sqs: cell.clients.sqs(),
-					mailboxName: () => need(ENV.mailboxName),
-					errorQueueUrl: () => need(ENV.errorQueueUrl),
-				}),
-			);
+			return queuesIn(cell.region);
 		},
+		sendTo: (region, messages) => queuesIn(region).sendMail(messages),
 		get transport() {
 			return once("transport", () => {
 				const options = { environment: env, follow: false, clients: cell.clients };

@@ -11,7 +11,8 @@ import { deriveId } from "../../../core/ids.ts";
 import type { Log, LogItem } from "../log.ts";
 import { encodeEntries } from "../wire.ts";
 import type { Connections } from "./connections.ts";
-import { groupOf } from "./mailbox.ts";
+import { type ForwardPorts, forward, homeElsewhere } from "./forward.ts";
+import { groupOf, mailboxMessage } from "./mailbox.ts";
 import { endConnection, forEachBounded, POST_CONCURRENCY, type PostPorts, postFrames } from "./poster.ts";
 
 /** Largest envelope that enters a log; publishers are held to it, so that one always fits a frame. */
@@ -24,6 +25,8 @@ export interface MailRecord {
 	readonly group: string;
 	/** The `channel` attribute. */
 	readonly channel: string | undefined;
+	/** Regions whose mailboxes it has been in. */
+	readonly via: readonly string[];
 	readonly receipt: string;
 	readonly receives: number;
 }
@@ -31,6 +34,7 @@ export interface MailRecord {
 export interface DeliverPorts extends PostPorts {
 	readonly log: Pick<Log, "append">;
 	readonly connections: Pick<Connections, "of" | "remove">;
+	readonly forward: ForwardPorts;
 	/** Keeps a copy of a message that cannot be decoded. */
 	keepError(record: MailRecord, code: string): Promise<void>;
 	/** Shows the messages again after so many seconds. */
@@ -42,6 +46,7 @@ export interface Delivered {
 	readonly appended: number;
 	readonly repeated: number;
 	readonly undecodable: number;
+	readonly forwarded: number;
 	readonly posts: number;
 	readonly ended: number;
 }
@@ -51,9 +56,10 @@ export function backoffSeconds(receives: number): number {
 	return Math.min(MAX_BACKOFF_SECONDS, 2 ** Math.min(Math.max(receives - 1, 0), 10));
 }
 
+const bytesOf = ({ body }: MailRecord): number => Buffer.byteLength(body);
+
 function readRecord(record: MailRecord): { key: string; item: LogItem } | { code: string } {
-	const bytes = Buffer.byteLength(record.body);
-	if (bytes > MAX_ENVELOPE_BYTES) return { code: "PayloadTooLarge" };
+	if (bytesOf(record) > MAX_ENVELOPE_BYTES) return { code: "PayloadTooLarge" };
 	try {
 		const { channel, id } = decodeEnvelope(record.body);
 		// A group carries one channel: what claims another would enter that channel's log out of its order.
@@ -64,13 +70,13 @@ function readRecord(record: MailRecord): { key: string; item: LogItem } | { code
 	}
 }
 
-/** The channel of a message whose envelope cannot be read, if its attribute names the group's. */
+/** The channel that the attribute names, if it is the group's: for a message whose envelope cannot be read, too. */
 function channelOfAttribute(record: MailRecord): string | undefined {
 	try {
 		const { key } = parseChannel(record.channel);
 		return groupOf(key) === record.group ? key : undefined;
 	} catch {
-		return undefined; // no channel to leave a gap in: the copy in the error queue is all that remains
+		return undefined; // no channel to leave a gap in, nor a session to follow: a copy in the error queue remains
 	}
 }
 
@@ -78,11 +84,31 @@ interface Tally {
 	appended: number;
 	repeated: number;
 	undecodable: number;
+	forwarded: number;
 	posts: number;
 	ended: number;
 }
 
-async function deliverGroup(ports: DeliverPorts, records: readonly MailRecord[], tally: Tally): Promise<void> {
+/** Sends on what belongs to another region; returns what stays. */
+async function forwardGroup(ports: DeliverPorts, records: readonly MailRecord[], tally: Tally) {
+	const key = records.map(channelOfAttribute).find((channel) => channel !== undefined);
+	const target = key === undefined ? undefined : await homeElsewhere(ports.forward, key);
+	if (key === undefined || target === undefined) return records;
+	const { region } = ports.forward;
+	// What is too large to be an envelope is dealt with here: no mailbox might take it again.
+	const moving = records.filter((record) => !record.via.includes(target) && bytesOf(record) <= MAX_ENVELOPE_BYTES);
+	const messages = moving.map((record) => {
+		const read = readRecord(record);
+		const id = "item" in read ? read.item.id : deriveId("undecodable", record.messageId);
+		return mailboxMessage(key, id, record.body, [...record.via, region]);
+	});
+	await forward(ports.forward, target, messages);
+	tally.forwarded += moving.length;
+	return records.filter((record) => !moving.includes(record));
+}
+
+async function deliverGroup(ports: DeliverPorts, group: readonly MailRecord[], tally: Tally): Promise<void> {
+	const records = await forwardGroup(ports, group, tally);
 	const items: LogItem[] = [];
 	let key: string | undefined;
 	for (const record of records) {
@@ -100,8 +126,10 @@ async function deliverGroup(ports: DeliverPorts, records: readonly MailRecord[],
 		key = channel;
 		items.push({ id: deriveId("undecodable", record.messageId) });
 	}
-	if (key === undefined) return;
-	const channelKey = key;
+	if (key !== undefined) await deliverItems(ports, key, items, tally);
+}
+
+async function deliverItems(ports: DeliverPorts, channelKey: string, items: readonly LogItem[], tally: Tally) {
 	const rows = await ports.log.append(channelKey, items);
 	for (const row of rows) tally[row.appended ? "appended" : "repeated"] += 1;
 	const followers = await ports.connections.of(channelKey);
@@ -119,7 +147,7 @@ async function deliverGroup(ports: DeliverPorts, records: readonly MailRecord[],
 
 /** Groups run in parallel and fail apart from each other. */
 export async function deliver(ports: DeliverPorts, records: readonly MailRecord[]): Promise<Delivered> {
-	const tally: Tally = { appended: 0, repeated: 0, undecodable: 0, posts: 0, ended: 0 };
+	const tally: Tally = { appended: 0, repeated: 0, undecodable: 0, forwarded: 0, posts: 0, ended: 0 };
 	const failed: string[] = [];
 	const work = [...Map.groupBy(records, ({ group }) => group).values()].map(async (group) => {
 		try {

@@ -7,12 +7,8 @@ import { parseChannel } from "../../../core/channel.ts";
 import { decodeEnvelope, type Envelope } from "../../../core/envelope.ts";
 import { isFanoutError } from "../../../core/errors.ts";
 import { deriveId } from "../../../core/ids.ts";
-import { type MailboxMessage, mailboxMessage } from "./mailbox.ts";
+import { chunkMail, type MailboxMessage, mailBytes, mailboxMessage } from "./mailbox.ts";
 import type { Reports } from "./poster.ts";
-
-/** SQS: entries and bytes of one SendMessageBatch, attributes included (256 KiB holds everywhere). */
-export const MAX_SEND_COUNT = 10;
-export const MAX_SEND_BYTES = 250 * 1024;
 
 export interface RelayRecord {
 	readonly messageId: string;
@@ -46,32 +42,6 @@ function messageOf(record: RelayRecord): MailboxMessage | { readonly code: strin
 	}
 }
 
-function sizeOf(message: MailboxMessage): number {
-	return (
-		Buffer.byteLength(message.MessageBody) +
-		Buffer.byteLength(message.MessageAttributes.channel?.StringValue ?? "") +
-		64
-	);
-}
-
-/** Batches under both limits, in order. */
-export function chunkMail<T>(items: readonly T[], size: (item: T) => number): T[][] {
-	const chunks: T[][] = [];
-	let room = 0;
-	for (const item of items) {
-		const bytes = size(item);
-		const last = chunks.at(-1);
-		if (last === undefined || last.length === MAX_SEND_COUNT || bytes > room) {
-			chunks.push([item]);
-			room = MAX_SEND_BYTES - bytes;
-		} else {
-			last.push(item);
-			room -= bytes;
-		}
-	}
-	return chunks;
-}
-
 /** The message ids that must come again. */
 export async function relay(ports: RelayPorts, records: readonly RelayRecord[]): Promise<string[]> {
 	const failed: string[] = [];
@@ -90,7 +60,7 @@ export async function relay(ports: RelayPorts, records: readonly RelayRecord[]):
 			failed.push(record.messageId);
 		}
 	}
-	for (const chunk of chunkMail(mail, ({ message }) => sizeOf(message))) {
+	for (const chunk of chunkMail(mail, ({ message }) => mailBytes(message))) {
 		let refused: readonly number[];
 		try {
 			refused = await ports.send(chunk.map(({ message }) => message));

@@ -1,30 +1,52 @@
 /**
  * Sync: the sessions table's stream in this region. When another region became a session's home, whoever follows
- * the session here is told `moved` and loses its rows. A record that makes no sense is reported and passed over: one
+ * the session here is told `moved` and loses its rows, and what came here meanwhile is sent on. A record that makes no sense is reported and passed over: one
  * that was thrown on would hold up its shard for a day.
  */
-import type { Home } from "../home.ts";
+import { parseChannel } from "../../../core/channel.ts";
+import { decodeEnvelope } from "../../../core/envelope.ts";
+import { deriveId } from "../../../core/ids.ts";
+import type { Ask } from "../../../core/transport.ts";
+import type { Log, RowPage } from "../log.ts";
 import { encodeServerFrame } from "../wire.ts";
 import type { Connections } from "./connections.ts";
+import { type ForwardPorts, forward, homeElsewhere } from "./forward.ts";
+import { mailboxMessage } from "./mailbox.ts";
 import { forEachBounded, POST_CONCURRENCY, type PostPorts, postFrames } from "./poster.ts";
+
+const PAGE = 100;
 
 export interface SyncRecord {
 	readonly sequence: string;
 	/** The new item's fields; undefined for a removed or unreadable one. */
 	readonly session: string | undefined;
 	readonly region: string | undefined;
+	/** When that region claimed the session, in milliseconds. */
+	readonly at: number;
 }
 
-export interface SyncPorts extends PostPorts {
-	/** The own region. */
-	readonly region: string;
-	readonly home: Pick<Home, "look">;
+export interface SyncPorts extends PostPorts, ForwardPorts {
+	readonly log: Pick<Log, "rows">;
 	readonly connections: Pick<Connections, "of" | "unfollow" | "remove">;
 }
 
-async function evict(ports: SyncPorts, session: string): Promise<number> {
-	const home = await ports.home.look(session);
-	if (home === undefined || home.region === ports.region) return 0;
+/** Sends on what entered the log here after the session had moved, while that was not yet known here. */
+async function forwardSince(ports: SyncPorts, session: string, target: string, at: number): Promise<void> {
+	let from: Ask["from"] = { sinceMs: at };
+	for (let more = true; more; ) {
+		const page: RowPage = await ports.log.rows(session, from, PAGE);
+		const kept = page.entries.flatMap(({ text }) => (text === undefined ? [] : [text]));
+		const messages = kept.map((text) => mailboxMessage(session, idOf(text), text, [ports.region]));
+		await forward(ports, target, messages);
+		more = page.more;
+		from = page.entries.at(-1)?.position ?? from;
+	}
+}
+
+async function evict(ports: SyncPorts, session: string, at: number): Promise<number> {
+	const target = await homeElsewhere(ports, session);
+	if (target === undefined) return 0;
+	if (Number.isFinite(at)) await forwardSince(ports, session, target, at);
 	const followers = await ports.connections.of(session);
 	const frames = [encodeServerFrame({ t: "moved", channel: session })];
 	await forEachBounded(followers, POST_CONCURRENCY, async (follower) => {
@@ -35,20 +57,36 @@ async function evict(ports: SyncPorts, session: string): Promise<number> {
 	return followers.length;
 }
 
+function idOf(text: string): string {
+	try {
+		return decodeEnvelope(text).id;
+	} catch {
+		return deriveId("forward", text); // written by a newer release: its new home tells a gap, once
+	}
+}
+
+function isSession(key: string): boolean {
+	try {
+		return parseChannel(key).kind === "session";
+	} catch {
+		return false; // its record is passed over and reported
+	}
+}
+
 /** Evictions in the stream's order; the sequence of the first record that must come again, if one must. */
 export async function sync(
 	ports: SyncPorts,
 	records: readonly SyncRecord[],
 ): Promise<{ readonly failed: string | undefined; readonly evicted: number }> {
 	let evicted = 0;
-	for (const { sequence, session, region } of records) {
-		if (session === undefined || region === undefined) {
+	for (const { sequence, session, region, at } of records) {
+		if (session === undefined || region === undefined || !isSession(session)) {
 			ports.report("stream record was passed over", { sequence });
 			continue;
 		}
 		if (region === ports.region) continue;
 		try {
-			evicted += await evict(ports, session);
+			evicted += await evict(ports, session, at);
 		} catch (error) {
 			ports.report("eviction failed", { sequence, error: error instanceof Error ? error.name : "unknown" });
 			return { failed: sequence, evicted };

@@ -1,0 +1,45 @@
+/**
+ * Forward: a session's messages that reached a region which is not, or no longer, its home go on to the home's
+ * mailbox, where its followers are. A message carries the regions that it has been in and never returns to one: that
+ * mailbox knows its id, and would drop it silently.
+ */
+import { createChannel, parseChannel } from "../../../core/channel.ts";
+import { FanoutError } from "../../../core/errors.ts";
+import type { Home } from "../home.ts";
+import { chunkMail, type MailboxMessage, mailBytes } from "./mailbox.ts";
+
+export interface ForwardPorts {
+	/** The own region. */
+	readonly region: string;
+	readonly home: Pick<Home, "look">;
+	/** At most ten messages to a region's mailbox; returns the indexes that were not taken. */
+	sendTo(region: string, messages: readonly MailboxMessage[]): Promise<readonly number[]>;
+}
+
+/** The session that a channel lives with: itself, or a POST stream's. */
+export function sessionKeyOf(channelKey: string): string | undefined {
+	const channel = parseChannel(channelKey);
+	if (channel.kind === "session") return channel.key;
+	if (channel.kind !== "post") return undefined;
+	return createChannel("session", channel.id.slice(0, channel.id.lastIndexOf("/")), channel).key;
+}
+
+/** The other region that is the home of the channel's session, if there is one. */
+export async function homeElsewhere(ports: ForwardPorts, channelKey: string): Promise<string | undefined> {
+	const session = sessionKeyOf(channelKey);
+	if (session === undefined) return undefined;
+	const home = await ports.home.look(session);
+	return home === undefined || home.region === ports.region ? undefined : home.region;
+}
+
+/** Resolves once the region's mailbox has taken all of them, in order. */
+export async function forward(ports: ForwardPorts, region: string, messages: readonly MailboxMessage[]): Promise<void> {
+	for (const chunk of chunkMail(messages, mailBytes)) {
+		const refused = await ports.sendTo(region, chunk);
+		if (refused.length > 0) {
+			throw new FanoutError("TransportRefused", `the mailbox of ${region} refused ${refused.length} messages`, {
+				retryable: true,
+			});
+		}
+	}
+}
