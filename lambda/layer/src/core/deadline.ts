@@ -14,6 +14,16 @@ export async function withDeadline<T>(
 	outer?: AbortSignal,
 ): Promise<T> {
 	const controller = new AbortController();
+	if (outer?.aborted) throw new FanoutError("Aborted", `${what} was aborted`, { cause: outer.reason });
+	const work = task(controller.signal);
+	let settled = false;
+	const settle = () => {
+		settled = true;
+	};
+	work.then(settle, settle);
+	await undefined;
+	// What answered within its own turn needs no timer and no listeners: they would cost more than the work.
+	if (settled) return work;
 	let fail: (error: FanoutError) => void = () => {};
 	const failed = new Promise<never>((_resolve, reject) => {
 		fail = (error) => {
@@ -33,7 +43,7 @@ export async function withDeadline<T>(
 		),
 	);
 	try {
-		return await Promise.race([controller.signal.aborted ? failed : task(controller.signal), failed]);
+		return await Promise.race([work, failed]);
 	} finally {
 		timer.cancel();
 		outer?.removeEventListener("abort", onOuter);
