@@ -5,7 +5,7 @@
  */
 import type { Channel } from "../core/channel.ts";
 import type { Clock, Timer } from "../core/clock.ts";
-import { emptySince, encodeLane, laneTag, placeCode } from "../core/cursor.ts";
+import { emptySince, encodeLane, placeCode } from "../core/cursor.ts";
 import { withDeadline } from "../core/deadline.ts";
 import { asFanoutError, FanoutError } from "../core/errors.ts";
 import { NO_EPOCH, type Position } from "../core/position.ts";
@@ -86,9 +86,9 @@ export function createEngine(transport: Transport, deps: EngineDeps): Engine {
 			if (bounds === undefined) throw new FanoutError("TransportRefused", `${transport.place} gave no end`);
 			return bounds;
 		},
-		part(channel, position) {
+		part(tag, position) {
 			const shown = position.epoch === NO_EPOCH ? emptySince(clock.now()) : position;
-			return encodeLane(laneTag(channel), place, shown);
+			return encodeLane(tag, place, shown);
 		},
 		report: (error) => {
 			if (!stop.signal.aborted) deps.report(error);

@@ -7,7 +7,7 @@
 import type { Channel } from "../core/channel.ts";
 import type { Feed, FeedRequest, Reason, Sink } from "../core/client-feed.ts";
 import type { Clock, Timer } from "../core/clock.ts";
-import { type Cursor, decodeCursor, joinLanes, laneTag, MAX_LANES, placeCode } from "../core/cursor.ts";
+import { type Cursor, decodeCursor, joinLanes, MAX_LANES, placeCode } from "../core/cursor.ts";
 import type { Envelope } from "../core/envelope.ts";
 import { asFanoutError, FanoutError } from "../core/errors.ts";
 import { BEGINNING, NO_EPOCH } from "../core/position.ts";
@@ -194,7 +194,7 @@ class StreamFeed implements Feed, TrackHost {
 		let used = 0;
 		for (const track of this.#tracks) {
 			const { transport } = track.engine;
-			const found = cursor.get(laneTag(track.lane.channel));
+			const found = cursor.get(track.lane.tag);
 			if (found === undefined || found.place !== placeCode(transport.place)) {
 				told = "gap";
 				if (!late.has(track)) track.position = track.lane.seen;

@@ -10,6 +10,7 @@
 import { type BackoffLimits, fullJitter } from "../core/backoff.ts";
 import type { Channel } from "../core/channel.ts";
 import { type Clock, pause } from "../core/clock.ts";
+import { laneTag } from "../core/cursor.ts";
 import { asFanoutError, FanoutError } from "../core/errors.ts";
 import { BEGINNING, isAtOrBefore, NO_EPOCH, type Position, samePosition } from "../core/position.ts";
 import { type Bounds, type Entry, type Page, prevOffset, type Subscription } from "../core/transport.ts";
@@ -24,8 +25,8 @@ export interface LaneHost {
 	subscribe(channel: Channel, lane: Lane): Subscription;
 	read(channel: Channel, from: Position): Promise<Page>;
 	ends(channel: Channel): Promise<Bounds>;
-	/** This lane's characters of a cursor. */
-	part(channel: Channel, position: Position): string;
+	/** The characters of a cursor of the lane with this tag. */
+	part(tag: string, position: Position): string;
 	report(error: FanoutError): void;
 }
 
@@ -52,6 +53,7 @@ export const DEFAULT_LANE: LaneLimits = {
 
 export class Lane {
 	readonly channel: Channel;
+	readonly tag: string;
 	/** Resolves when the lane is live for the first time; rejects only when the lane is closed before. */
 	readonly opened: Promise<void>;
 	readonly #host: LaneHost;
@@ -69,6 +71,7 @@ export class Lane {
 
 	constructor(channel: Channel, host: LaneHost, limits: LaneLimits = DEFAULT_LANE) {
 		this.channel = channel;
+		this.tag = laneTag(channel);
 		this.#host = host;
 		this.#limits = limits;
 		this.#recent = new Recent(BEGINNING, limits.recent);
@@ -137,7 +140,7 @@ export class Lane {
 
 	/** The lane's part of a cursor at a position: made once for all streams that an entry reaches. */
 	part(position: Position): string {
-		if (this.#part?.position !== position) this.#part = { position, text: this.#host.part(this.channel, position) };
+		if (this.#part?.position !== position) this.#part = { position, text: this.#host.part(this.tag, position) };
 		return this.#part.text;
 	}
 
