@@ -5,7 +5,6 @@
 import { Logger } from "@aws-lambda-powertools/logger";
 import { injectLambdaContext } from "@aws-lambda-powertools/logger/middleware";
 import { Metrics, MetricUnit } from "@aws-lambda-powertools/metrics";
-import { logMetrics } from "@aws-lambda-powertools/metrics/middleware";
 import middy from "@middy/core";
 import type { Context } from "aws-lambda";
 import { traced } from "./tracer.ts";
@@ -21,10 +20,15 @@ export function count(name: string, value: number): void {
 	if (value > 0) metrics.addMetric(name, MetricUnit.Count, value);
 }
 
+// Powertools' own middleware warns at every invocation that counted nothing, such as a ping.
+function publish(): void {
+	if (metrics.hasStoredMetrics()) metrics.publishStoredMetrics();
+}
+
 export function handle<Event, Result>(serve: (event: Event, context: Context) => Promise<Result>) {
 	return middy<Event, Result>()
 		.use(injectLambdaContext(logger))
-		.use(logMetrics(metrics))
+		.use({ after: publish, onError: publish })
 		.use(traced())
 		.handler((event, context) => serve(event, context));
 }

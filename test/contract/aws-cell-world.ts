@@ -48,6 +48,8 @@ export interface World {
 	readonly clients: AwsClients;
 	readonly tables: { readonly log: string; readonly connections: string; readonly sessions: string };
 	readonly endpoint: string;
+	/** What a process needs to talk to the emulator. */
+	readonly env: Readonly<Record<string, string>>;
 	readonly queues: Queues;
 	readonly urls: { readonly mailbox: string; readonly errors: string };
 	/** What forwarding from a region needs; the other region has a mailbox too. */
@@ -105,6 +107,11 @@ export async function startWorld(): Promise<World> {
 		tables,
 		urls,
 		endpoint: emulator.endpoint,
+		env: {
+			AWS_ENDPOINT_URL: emulator.endpoint,
+			AWS_ACCESS_KEY_ID: accessKeyId,
+			AWS_SECRET_ACCESS_KEY: secretAccessKey,
+		},
 		queues: queuesIn("us-east-1"),
 		forward: (region = "us-east-1") => ({
 			region,
