@@ -112,7 +112,8 @@ function childEnv(dir: string, endpoint: string, own: boolean): Record<string, s
 	return {
 		PATH: CHILD_PATH,
 		HOME: process.env.HOME ?? dir,
-		TMPDIR: process.env.TMPDIR ?? tmpdir(),
+		// What children leave there goes away with the directory.
+		TMPDIR: dir,
 		LANG: "C.UTF-8",
 		AWS_ENDPOINT_URL: endpoint,
 		// CDK caches the account by access key: a key of its own per emulator.

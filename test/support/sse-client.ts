@@ -27,6 +27,8 @@ const OPEN_DEADLINE_MS = 15_000;
 
 export function createSseClient(options: SseClientOptions): SseClient {
 	let lastEventId = "";
+	/** What an `id` line said; it counts when its event is dispatched, not before: a cut may come in between. */
+	let idBuffer = "";
 	let current: { readonly abort: AbortController; readonly done: Promise<void> } | undefined;
 
 	async function read(body: ReadableStream<Uint8Array>, first: () => void): Promise<void> {
@@ -42,7 +44,8 @@ export function createSseClient(options: SseClientOptions): SseClient {
 					takeField(line, fields);
 					continue;
 				}
-				// As the standard has it: without a data line nothing is dispatched.
+				// As the standard has it: the id counts now, and without a data line nothing is dispatched.
+				lastEventId = idBuffer;
 				if (fields.data.length > 0) {
 					options.onEvent({ type: fields.type || "message", data: fields.data.join("\n"), id: lastEventId });
 					first();
@@ -56,7 +59,7 @@ export function createSseClient(options: SseClientOptions): SseClient {
 		const [name, value] = splitField(line);
 		if (name === "data") fields.data.push(value);
 		else if (name === "event") fields.type = value;
-		else if (name === "id" && !value.includes("\0")) lastEventId = value;
+		else if (name === "id" && !value.includes("\0")) idBuffer = value;
 	}
 
 	return {
@@ -65,6 +68,7 @@ export function createSseClient(options: SseClientOptions): SseClient {
 		},
 		async open(url = options.url) {
 			if (current !== undefined) throw new Error("the client is connected already");
+			idBuffer = lastEventId;
 			const abort = new AbortController();
 			const timer = setTimeout(() => abort.abort(new Error("the stream did not open")), OPEN_DEADLINE_MS);
 			const headers = { ...options.headers, Accept: "text/event-stream" };
