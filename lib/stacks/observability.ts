@@ -1,6 +1,7 @@
 import type { Metric } from "aws-cdk-lib/aws-cloudwatch";
 import { SnsAction } from "aws-cdk-lib/aws-cloudwatch-actions";
 import { type ITable, Table, type TableV2 } from "aws-cdk-lib/aws-dynamodb";
+import { PolicyStatement, ServicePrincipal } from "aws-cdk-lib/aws-iam";
 import { Topic } from "aws-cdk-lib/aws-sns";
 import { EmailSubscription } from "aws-cdk-lib/aws-sns-subscriptions";
 import { MonitoringFacade } from "cdk-monitoring-constructs";
@@ -33,6 +34,16 @@ export class ObservabilityStack extends FanoutStack {
 		if (this.config.alarmEmail === undefined) return [];
 		const topic = new Topic(this, "AlarmTopic", { enforceSSL: true });
 		topic.addSubscription(new EmailSubscription(this.config.alarmEmail));
+		// A policy of our own (it refuses plain HTTP) takes the place of the default one, which admits CloudWatch.
+		topic.addToResourcePolicy(
+			new PolicyStatement({
+				sid: "AdmitAlarms",
+				principals: [new ServicePrincipal("cloudwatch.amazonaws.com")],
+				actions: ["sns:Publish"],
+				resources: [topic.topicArn],
+				conditions: { StringEquals: { "aws:SourceAccount": this.account } },
+			}),
+		);
 		return [new SnsAction(topic)];
 	}
 

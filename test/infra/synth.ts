@@ -1,10 +1,10 @@
 /** Synthesises an environment once per test file, without bundling and with a stand-in for the layer's built package. */
-import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { App, type Stack } from "aws-cdk-lib";
 import { Template } from "aws-cdk-lib/assertions";
-import type { EmulatorOptions } from "../../lib/config/environment.ts";
+import type { EmulatorOptions, EnvironmentConfig } from "../../lib/config/environment.ts";
 import { environmentConfig } from "../../lib/config/environments.ts";
 import { type CellStacks, createEnvironmentStacks } from "../../lib/stages/environment-stacks.ts";
 
@@ -31,7 +31,13 @@ export interface Synthesised {
 }
 
 /** No esbuild: what the templates say does not depend on what is in the bundles. */
-const CONTEXT = { "aws:cdk:bundling-stacks": [] };
+const CONTEXT = { ...cdkContext(), "aws:cdk:bundling-stacks": [] };
+
+/** What `cdk` itself would hand to the app. */
+function cdkContext(): Readonly<Record<string, unknown>> {
+	const text = readFileSync(join(import.meta.dirname, "../../cdk.json"), "utf8");
+	return (JSON.parse(text) as { readonly context: Readonly<Record<string, unknown>> }).context;
+}
 
 export function createTestApp(): App {
 	return new App({ outdir: mkdtempSync(join(tmpdir(), "fanout-synth-")), context: CONTEXT });
@@ -59,6 +65,12 @@ function createSynthesised(name: string, emulator: EmulatorOptions | undefined):
 	const config = { ...environmentConfig(name), account: ACCOUNT };
 	const options = { layerPackage: layerPackage(), ...(emulator === undefined ? {} : { emulator }) };
 	return readApp(app, createEnvironmentStacks(app, config, options));
+}
+
+/** An environment of the caller's own making. */
+export function synthesiseConfig(config: EnvironmentConfig): Synthesised {
+	const app = createTestApp();
+	return readApp(app, createEnvironmentStacks(app, config, { layerPackage: layerPackage() }));
 }
 
 function readApp(app: App, cells: readonly CellStacks[]): Synthesised {

@@ -122,13 +122,3 @@ test("sync is woken by other regions' writes only, and by the replica's own stre
 	expect(lookups.map(({ stack }) => stack)).toEqual(["dev-fanout-eu-west-1-delivery"]);
 	expect(text(lookups[0]?.properties.Create)).toContain('"region":"eu-west-1"');
 });
-
-test("alarms need no metric math, which not every target takes", () => {
-	const alarms = dev.resources("AWS::CloudWatch::Alarm");
-	expect(alarms.length).toBeGreaterThan(20);
-	for (const { id, properties } of alarms) {
-		expect(properties.Metrics, id).toBeUndefined();
-		expect(properties.AlarmDescription, id).toBeTruthy();
-		expect(properties.TreatMissingData, id).toBe("notBreaching");
-	}
-});
