@@ -105,12 +105,22 @@ describe("following", () => {
 		expect(c.methods()).toEqual(["one", "two", "three"]);
 	});
 
+	it("drops what a page repeats", async () => {
+		for (let n = 1; n <= 4; n += 1) cell.append("a", `m${n}`);
+		cell.answer = (frame, connection) =>
+			cell.usual(frame.action === "read" ? { ...frame, from: "0000aaaa.1" } : frame, connection);
+		const c = client({ cursor: '{"a":"0000aaaa.2"}' });
+		await until("the rest", () => c.got.length >= 2);
+		expect(c.methods()).toEqual(["m3", "m4"]);
+	});
+
 	it("holds live entries back while it reads, and bounds what it holds", async () => {
 		cell.append("a", "old");
 		let release: (() => void) | undefined;
 		cell.answer = (frame, connection) => {
-			if (frame.action !== "read" || release !== undefined) return cell.usual(frame, connection);
-			release = () => connection.send(cell.usual(frame, connection));
+			const page = cell.usual(frame, connection);
+			if (frame.action !== "read" || release !== undefined) return page;
+			release = () => connection.send(page);
 			return undefined;
 		};
 		const c = client({ cursor: '{"a":"00000000.0"}' });
@@ -132,6 +142,7 @@ describe("following", () => {
 		}
 		expect(methods).toEqual(Array.from({ length: 100 }, (_, n) => `m${n}`));
 		expect(c.missing()).toEqual([]);
+		expect(cell.last.frames.some(({ action }) => action === "read")).toBe(true);
 	});
 
 	it("has a cursor of what was taken, not of what came", async () => {

@@ -149,6 +149,7 @@ describe("rotation", () => {
 		await until("the end is told", () => a?.suspects.length === 1);
 		expect(a?.suspects).toEqual([`${EPOCH}.4`]);
 		expect(h.api.connections).toHaveLength(2);
+		expect(h.link.state).toBe("open");
 	});
 
 	it("follows what is subscribed meanwhile on both", async () => {

@@ -59,8 +59,10 @@ describe("subscribing", () => {
 		};
 		await h.start();
 		for (let round = 0; round < 10; round += 1) {
-			h.follow("a").subscription.close();
+			const { subscription } = h.follow("a");
 			await new Promise((resolve) => setTimeout(resolve, round % 4));
+			subscription.close();
+			await new Promise((resolve) => setTimeout(resolve, round % 3));
 		}
 		const last = h.follow("a");
 		await last.subscription.ready;
@@ -181,13 +183,17 @@ describe("closing", () => {
 		expect(h.link.state).toBe("idle");
 	});
 
-	it("does not wait for a peer that answers no goodbye", async () => {
+	it("does not wait for a peer that answers no goodbye, and lets go of its socket", async () => {
+		const sockets = () => process.getActiveResourcesInfo().filter((name) => name === "TCPSocketWrap").length;
+		const before = sockets();
 		await h.start();
 		h.api.last.freeze();
 		const closing = h.link.close();
 		await h.clock.advance(1_000);
 		await closing;
 		expect(h.clock.waiting).toBe(0);
+		// The API's own side of it stays: it no longer reads.
+		await until("the socket is gone", () => sockets() <= before + 1);
 	});
 
 	it("stops an attempt that is under way", async () => {
