@@ -7,10 +7,12 @@ import { BEGINNING } from "../../lambda/layer/src/core/position.ts";
 import type { Entry } from "../../lambda/layer/src/core/transport.ts";
 import { CONNECTION_SECONDS, type Connection } from "../../lambda/layer/src/transports/aws/cell/connections.ts";
 import { type DeliverPorts, deliver, type MailRecord } from "../../lambda/layer/src/transports/aws/cell/deliver.ts";
+import { answerFrame } from "../../lambda/layer/src/transports/aws/cell/frames.ts";
 import { groupOf, mailboxMessage } from "../../lambda/layer/src/transports/aws/cell/mailbox.ts";
 import type { Poster } from "../../lambda/layer/src/transports/aws/cell/poster.ts";
 import { aws, type DynamoClient } from "../../lambda/layer/src/transports/aws/sdk.ts";
-import { decodeServerFrame, type ServerFrame } from "../../lambda/layer/src/transports/aws/wire.ts";
+import { decodeServerFrame, encodeClientFrame, type ServerFrame } from "../../lambda/layer/src/transports/aws/wire.ts";
+import { createRandom, seedFromEnv } from "../support/random.ts";
 import { envelopeOf, freshChannel, startWorld, type World } from "./aws-cell-world.ts";
 
 let world: World;
@@ -256,6 +258,37 @@ describe("deliver", () => {
 		expect(await deliver({ ...ports, connections }, [record])).toMatchObject({ failed: [record.messageId] });
 		const again = await receive(10); // the queue's own visibility timeout is 120 s
 		expect(again?.Body).toBe(message?.Body);
+	});
+});
+
+describe("a subscribe that races deliver", () => {
+	it("misses nothing: what is not at or under the told end is posted", async () => {
+		const random = createRandom(seedFromEnv());
+		for (let round = 0; round < 12; round += 1) {
+			const channel = freshChannel();
+			const id = randomUUID();
+			await world.connections().open({ id, api: "backend" });
+			const meta = await world.connections().meta(id);
+			if (meta === undefined) throw new Error("connected");
+			const inboxes = new Inboxes();
+			const envelopes = Array.from({ length: 6 }, (_, n) => envelopeOf(channel, n));
+			const publishing = (async () => {
+				for (const envelope of envelopes) await deliver(portsOf(inboxes), mail(channel, [envelope]));
+			})();
+			await new Promise((resolve) => setTimeout(resolve, random.below(60)));
+			const ports = { namespace: "default", clock: world.clock, connections: world.connections(), log: world.log() };
+			const more = { home: world.home("us-east-1"), report: () => {}, key: () => Promise.reject(new Error("no key")) };
+			const frame = encodeClientFrame({ action: "subscribe", ref: 1, channels: [channel.key] });
+			const answer = decodeServerFrame(await answerFrame({ ...ports, ...more }, meta, frame));
+			await publishing;
+			if (answer.t !== "subscribed") throw new Error(answer.t);
+			const end = answer.ends[0]?.[1].offset ?? 0n;
+			const posted = inboxes.of(id).flatMap((one) => (one.t === "entries" ? one.entries : []));
+			const offsets = new Set(posted.map(({ position }) => position.offset));
+			for (let offset = end + 1n; offset <= 6n; offset += 1n) {
+				expect(offsets.has(offset), `seed ${random.seed}, round ${round}, offset ${offset} after ${end}`).toBe(true);
+			}
+		}
 	});
 });
 
