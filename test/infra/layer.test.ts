@@ -1,6 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { deflateRawSync } from "node:zlib";
@@ -10,7 +9,7 @@ import { Code, Function as LambdaFunction, Runtime } from "aws-cdk-lib/aws-lambd
 import { ENV } from "mcp-fanout/env-names";
 import { FanoutLayer, layLayerContent } from "mcp-fanout-cdk";
 import { beforeAll, expect, test } from "vitest";
-import { ACCOUNT, at, type Fields, list } from "./synth.ts";
+import { ACCOUNT, at, type Fields, list, scratch } from "./synth.ts";
 
 const SOURCE = join(import.meta.dirname, "../../lambda/layer");
 const MIB = 1024 * 1024;
@@ -35,7 +34,7 @@ function zipBytes(directory: string): number {
 }
 
 function run(code: string, extension: "cjs" | "mjs"): string {
-	const file = join(mkdtempSync(join(tmpdir(), "fanout-function-")), `index.${extension}`);
+	const file = join(scratch("fanout-function-"), `index.${extension}`);
 	writeFileSync(file, code);
 	const { stdout, stderr } = spawnSync(process.execPath, [file], {
 		encoding: "utf8",
@@ -63,7 +62,7 @@ test("a function imports it from an ES module", () => {
 });
 
 test("a package that was not built is refused, with the way out", () => {
-	const empty = mkdtempSync(join(tmpdir(), "fanout-unbuilt-"));
+	const empty = scratch("fanout-unbuilt-");
 	expect(() => layLayerContent(empty)).toThrow(/no build of mcp-fanout; run its "build" script/);
 });
 

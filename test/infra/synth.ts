@@ -1,9 +1,10 @@
 /** Synthesises an environment once per test file, without bundling and with a stand-in for the layer's built package. */
-import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { App, type Stack } from "aws-cdk-lib";
 import { Template } from "aws-cdk-lib/assertions";
+import { afterAll } from "vitest";
 import type { EmulatorOptions, EnvironmentConfig } from "../../lib/config/environment.ts";
 import { environmentConfig } from "../../lib/config/environments.ts";
 import { type CellStacks, createEnvironmentStacks } from "../../lib/stages/environment-stacks.ts";
@@ -33,6 +34,19 @@ export interface Synthesised {
 /** No esbuild: what the templates say does not depend on what is in the bundles. */
 const CONTEXT = { ...cdkContext(), "aws:cdk:bundling-stacks": [] };
 
+const made: string[] = [];
+
+afterAll(() => {
+	for (const directory of made) rmSync(directory, { recursive: true, force: true });
+});
+
+/** A directory that is gone after the test file. */
+export function scratch(prefix: string): string {
+	const directory = mkdtempSync(join(tmpdir(), prefix));
+	made.push(directory);
+	return directory;
+}
+
 /** What `cdk` itself would hand to the app. */
 function cdkContext(): Readonly<Record<string, unknown>> {
 	const text = readFileSync(join(import.meta.dirname, "../../cdk.json"), "utf8");
@@ -40,11 +54,11 @@ function cdkContext(): Readonly<Record<string, unknown>> {
 }
 
 export function createTestApp(): App {
-	return new App({ outdir: mkdtempSync(join(tmpdir(), "fanout-synth-")), context: CONTEXT });
+	return new App({ outdir: scratch("fanout-synth-"), context: CONTEXT });
 }
 
 export function layerPackage(): string {
-	const directory = mkdtempSync(join(tmpdir(), "fanout-package-"));
+	const directory = scratch("fanout-package-");
 	mkdirSync(join(directory, "dist"));
 	writeFileSync(join(directory, "package.json"), '{"name":"mcp-fanout","version":"0.0.0"}');
 	writeFileSync(join(directory, "dist", "index.js"), "export {};\n");
