@@ -1,5 +1,7 @@
 /** What the templates say. One file, so that each environment is synthesised once for all of it. */
 import { describe } from "vitest";
+// First, so that its clean-up waits for the last suite and not only for the one that loads it.
+import "./synth.ts";
 
 describe("queues", async () => void (await import("./templates/queues.ts")));
 describe("state", async () => void (await import("./templates/state.ts")));
