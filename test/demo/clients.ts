@@ -53,8 +53,8 @@ async function openSse(site: Site, tally: Tally): Promise<OpenClient> {
 		},
 		onLost: (error) => tally.told(listener, `lost: ${error?.message ?? "ended"}`),
 	});
-	await client.open();
 	tally.listener(listener);
+	await client.openAnew();
 	return { listener, close: () => client.cut() };
 }
 

@@ -19,6 +19,8 @@ const IN_OTHER_NAMESPACE = 200;
 const PUBLISHERS_PER_REGION = 2;
 /** So many sends of one publisher are under way at once. */
 const IN_FLIGHT = 16;
+/** Publishers wait while so many have not arrived: the emulator carries one batch at a time. */
+const MAX_BACKLOG = 200;
 const ARRIVAL_DEADLINE_MS = 120_000;
 const SETTLE_MS = 2_000;
 const seed = seedFromEnv();
@@ -85,7 +87,7 @@ async function openClients(sites: readonly Site[], history: History): Promise<Cl
 				onLost: (error) => history.told(session, `lost: ${error?.message ?? "ended"}`),
 			});
 			history.opened({ id: session, namespace: "dev", channels: [session], place: site.cell.region });
-			await sse.open();
+			await sse.openAnew();
 			return { session, sse };
 		}),
 	);
@@ -124,6 +126,7 @@ async function publishAll(
 			const under = new Set<Promise<unknown>>();
 			for (let n = 0; n < count; n += 1) {
 				if (under.size >= IN_FLIGHT) await Promise.race(under);
+				while (n % IN_FLIGHT === 0 && history.missing() > MAX_BACKLOG) await sleep(50);
 				const { session } = own.pick(clients);
 				const id = `${name}/${n}`;
 				history.sent({ id, namespace: fanout.namespace, channel: session, publisher: name });

@@ -12,6 +12,8 @@ export interface SseClient {
 	readonly lastEventId: string;
 	/** Resolves when a connection stands: its first event was read. Never while one stands. */
 	open(url?: string): Promise<void>;
+	/** The same without a past, and only when the server says at once that it lacks nothing: loaded machines are slow. */
+	openAnew(): Promise<void>;
 	cut(): Promise<void>;
 }
 
@@ -24,12 +26,23 @@ export interface SseClientOptions {
 }
 
 const OPEN_DEADLINE_MS = 15_000;
+const OPEN_ATTEMPTS = 5;
+/** A mark that belongs to the opening comes right behind the first event. */
+const MARK_WAIT_MS = 100;
 
 export function createSseClient(options: SseClientOptions): SseClient {
 	let lastEventId = "";
 	/** What an `id` line said; it counts when its event is dispatched, not before: a cut may come in between. */
 	let idBuffer = "";
 	let current: { readonly abort: AbortController; readonly done: Promise<void> } | undefined;
+
+	let opening: { marked: boolean } | undefined;
+
+	function tell(event: SseEvent): void {
+		if (opening === undefined) options.onEvent(event);
+		else if (event.type === "mark") opening.marked = true;
+		else if (event.type !== "cursor") options.onEvent(event);
+	}
 
 	async function read(body: ReadableStream<Uint8Array>, first: () => void): Promise<void> {
 		let text = "";
@@ -47,7 +60,7 @@ export function createSseClient(options: SseClientOptions): SseClient {
 				// As the standard has it: the id counts now, and without a data line nothing is dispatched.
 				lastEventId = idBuffer;
 				if (fields.data.length > 0) {
-					options.onEvent({ type: fields.type || "message", data: fields.data.join("\n"), id: lastEventId });
+					tell({ type: fields.type || "message", data: fields.data.join("\n"), id: lastEventId });
 					first();
 				}
 				fields = { type: "", data: [] };
@@ -62,7 +75,7 @@ export function createSseClient(options: SseClientOptions): SseClient {
 		else if (name === "id" && !value.includes("\0")) idBuffer = value;
 	}
 
-	return {
+	const client: SseClient = {
 		get lastEventId() {
 			return lastEventId;
 		},
@@ -95,6 +108,19 @@ export function createSseClient(options: SseClientOptions): SseClient {
 				clearTimeout(timer);
 			}
 		},
+		async openAnew() {
+			for (let attempt = 0; attempt < OPEN_ATTEMPTS; attempt += 1) {
+				lastEventId = "";
+				opening = { marked: false };
+				await client.open();
+				await new Promise((resolve) => setTimeout(resolve, MARK_WAIT_MS));
+				const { marked } = opening;
+				opening = undefined;
+				if (!marked) return;
+				await client.cut();
+			}
+			throw new Error(`GET ${options.url} did not open whole in ${OPEN_ATTEMPTS} attempts`);
+		},
 		async cut() {
 			const { abort, done } = current ?? {};
 			current = undefined;
@@ -102,6 +128,7 @@ export function createSseClient(options: SseClientOptions): SseClient {
 			await done;
 		},
 	};
+	return client;
 }
 
 function splitField(line: string): [name: string, value: string] {
