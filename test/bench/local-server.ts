@@ -12,13 +12,15 @@ import type { Envelope } from "../../lambda/layer/src/core/envelope.ts";
 import { createFanout } from "../../lambda/layer/src/fanout.ts";
 import { createHub } from "../../lambda/layer/src/stream/hub.ts";
 import { openSse, SSE_HEADERS } from "../../lambda/layer/src/stream/sse.ts";
+import { collected } from "./memory.ts";
 
 export type Order =
-	| { readonly do: "measure" }
+	| { readonly do: "measure" | "nothing" }
 	| { readonly do: "broadcast" }
 	| { readonly do: "targeted"; readonly messages: number; readonly perSecond: number }
 	| { readonly do: "flood"; readonly messages: number; readonly perTurn: number };
 
+/** Memory only where `measure` was ordered: it collects garbage first, and that is no server's work. */
 export interface Measure {
 	readonly rss: number;
 	readonly heap: number;
@@ -152,22 +154,17 @@ async function flood(served: Served, streams: number, messages: number, perTurn:
 	}
 }
 
-function measure(): Measure {
-	const { user, system } = process.cpuUsage();
-	const { rss, heapUsed } = process.memoryUsage();
-	return { rss, heap: heapUsed, cpu: user + system };
-}
-
 const [kind, streamCount] = process.argv.slice(2);
 const streams = Number(streamCount);
 const [server, served] = kind === "bare" ? serveBare() : kind === "hub" ? serveHub() : await serveFanout();
 
 process.on("message", async (order: Order) => {
-	if (order.do === "measure") (globalThis as { gc?: () => void }).gc?.();
 	if (order.do === "broadcast") served.broadcast(messageNow());
 	if (order.do === "targeted") await targeted(served, streams, order.messages, order.perSecond);
 	if (order.do === "flood") await flood(served, streams, order.messages, order.perTurn);
-	process.send?.(measure());
+	const memory = order.do === "measure" ? await collected() : { rss: 0, heap: 0 };
+	const { user, system } = process.cpuUsage();
+	process.send?.({ ...memory, cpu: user + system });
 });
 process.on("disconnect", () => process.exit(0));
 server.listen(0, "127.0.0.1", 4096, () => process.send?.((server.address() as AddressInfo).port));

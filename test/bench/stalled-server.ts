@@ -3,6 +3,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { createFanout } from "../../lambda/layer/src/fanout.ts";
+import { collected } from "./memory.ts";
 
 const TURN = 100;
 const TEXT = "x".repeat(100);
@@ -35,8 +36,7 @@ process.on("message", async ({ events }: { events: number }) => {
 		await Promise.all(batch);
 		await nextTurn();
 	}
-	(globalThis as { gc?: () => void }).gc?.();
-	process.send?.({ rss: process.memoryUsage().rss, reasons });
+	process.send?.({ ...(await collected()), reasons });
 });
 process.on("disconnect", () => process.exit(0));
 server.listen(0, "127.0.0.1", () => process.send?.((server.address() as AddressInfo).port));

@@ -9,6 +9,7 @@ const READERS = ["stalled", "coalescing"] as const;
 
 interface Told {
 	readonly rss: number;
+	readonly heap: number;
 	readonly reasons: Readonly<Record<string, string>>;
 }
 
@@ -27,7 +28,7 @@ export async function runStalled(events: number): Promise<boolean> {
 		const grown = after.rss - before.rss;
 		const isFlat = Math.abs(grown) <= FLAT_BYTES;
 		console.log(
-			`stalled readers through ${events} events: RSS ${megabytes(before.rss)} before, ${megabytes(after.rss)} after, ${megabytes(grown)} grown (at most ±${megabytes(FLAT_BYTES)})${isFlat ? "" : " missed"}`,
+			`stalled readers through ${events} events: RSS ${megabytes(before.rss)} before, ${megabytes(after.rss)} after, ${megabytes(grown)} grown, heap ${megabytes(after.heap - before.heap)} (at most ±${megabytes(FLAT_BYTES)})${isFlat ? "" : " missed"}`,
 		);
 		for (const [name, reason] of Object.entries(after.reasons)) console.log(`  ${name}: ${reason}`);
 		return isFlat;
