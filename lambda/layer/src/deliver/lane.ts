@@ -92,13 +92,10 @@ export class Lane {
 	// What the transport says.
 
 	entry(entry: Entry): void {
-		if (this.#state === "closed") return;
-		if (this.#state !== "live" || this.#appending) {
-			this.#stash.keep(entry);
-			return;
-		}
-		this.#judge(entry);
-		this.#settle();
+		if (this.#state === "live" && !this.#appending) {
+			this.#judge(entry);
+			this.#settle();
+		} else if (this.#state !== "closed") this.#stash.keep(entry);
 	}
 
 	suspect(end?: Position): void {
@@ -174,7 +171,7 @@ export class Lane {
 	// How it goes on.
 
 	async #open(): Promise<void> {
-		for (let attempt = 0; ; attempt += 1) {
+		for (let attempt = 0; !this.#stop.signal.aborted; attempt += 1) {
 			try {
 				this.#subscription = this.#host.subscribe(this.channel, this);
 				this.#seen = await this.#subscription.ready;
@@ -188,7 +185,6 @@ export class Lane {
 				this.#host.report(asFanoutError(error, "TransportUnavailable", "a lane could not be subscribed", true));
 			}
 			await this.#backOff(attempt);
-			if (this.#stop.signal.aborted) break;
 		}
 		throw new FanoutError("Closed", "the lane was closed before it opened");
 	}
