@@ -75,10 +75,10 @@ function serveBare(): [ReturnType<typeof createServer>, Served] {
 }
 
 function serveHub(): [ReturnType<typeof createServer>, Served] {
-	const sinks = new Map<string, Sink>();
+	const sinks = new Map<number, Sink>();
 	const hub = createHub({
 		openFeed({ channels }, sink) {
-			const key = channels[0]?.id ?? "";
+			const key = Number(channels[0]?.id);
 			sinks.set(key, sink);
 			sink.cursor(cursorOf());
 			const cursor = "";
@@ -114,7 +114,7 @@ function serveHub(): [ReturnType<typeof createServer>, Served] {
 				for (const sink of sinks.values()) sink.deliver(envelope, cursorOf());
 			},
 			send(stream, message) {
-				sinks.get(String(stream))?.deliver(envelopeOf(message), cursorOf());
+				sinks.get(stream)?.deliver(envelopeOf(message), cursorOf());
 			},
 		},
 	];
