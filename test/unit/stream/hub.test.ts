@@ -76,6 +76,20 @@ test("every stream's heart beats once in 15 s, from one timer; a stalled one's d
 	expect(stalled.wire.finished).toBe("slow-consumer");
 });
 
+test("a wire that throws loses its stream and starves nobody", async () => {
+	const bench = testHub();
+	const broken = open(bench);
+	const healthy = open(bench);
+	broken.wire.flush = () => {
+		throw new Error("broken");
+	};
+	for (const { sink } of bench.feeds) sink.deliver(progress(1), "c1");
+	await turn();
+	expect(healthy.wire.text).toContain('"n":1');
+	expect(await broken.stream.closed).toBe("closed");
+	expect([broken.wire.isDestroyed, bench.hub.size]).toEqual([true, 1]);
+});
+
 test("early copies are offered to the streams that follow the channel", () => {
 	const bench = testHub();
 	open(bench, [NEWS]);

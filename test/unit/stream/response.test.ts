@@ -71,7 +71,9 @@ test("an aborted request and a cancelled body let the stream go", async () => {
 	expect(await cancelled.stream.closed).toBe("closed");
 	expect([aborted.hub.size, cancelled.hub.size]).toEqual([0, 0]);
 
-	expect(await open({}, {}, { signal: AbortSignal.abort() }).stream.closed).toBe("closed");
+	const early = open({}, {}, { signal: AbortSignal.abort() });
+	expect(await early.stream.closed).toBe("closed");
+	expect([early.feeds[0]?.closes, early.hub.size, early.clock.waiting]).toEqual([1, 0, 0]);
 });
 
 test("refusals become responses", async () => {

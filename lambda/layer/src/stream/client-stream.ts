@@ -100,6 +100,8 @@ export class HubStream implements ClientStream, Sink {
 		if (this.#isEnded) feed.close();
 		wire.start();
 		this.#isStarted = true;
+		// The client may have left before its head was written.
+		if (this.#isReleased) return;
 		if (this.#isEnded) this.#finish(wire);
 		else this.flush();
 	}

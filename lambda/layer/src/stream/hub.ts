@@ -71,7 +71,12 @@ export function createHub(options: HubOptions): Hub {
 		turn = undefined;
 		for (const stream of batch) {
 			stream.isDirty = false;
-			stream.flush();
+			try {
+				stream.flush();
+			} catch {
+				// A connection that throws is a lost one, and must not starve those behind it.
+				stream.destroy();
+			}
 		}
 	};
 	const beat = (): void => {
