@@ -1,24 +1,12 @@
-/** Frames, connections, home regions, sync and relay on real tables and queues. */
-import { randomUUID } from "node:crypto";
+/** Frames, connections and tickets on real tables. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createChannel } from "../../lambda/layer/src/core/channel.ts";
-import { encodeEnvelope } from "../../lambda/layer/src/core/envelope.ts";
 import { BEGINNING } from "../../lambda/layer/src/core/position.ts";
-import type { Api, Connection, ConnectionMeta } from "../../lambda/layer/src/transports/aws/cell/connections.ts";
-import { answerFrame, type FramePorts } from "../../lambda/layer/src/transports/aws/cell/frames.ts";
-import { groupOf } from "../../lambda/layer/src/transports/aws/cell/mailbox.ts";
-import { createPoster, type Poster, postFrames } from "../../lambda/layer/src/transports/aws/cell/poster.ts";
-import { relay } from "../../lambda/layer/src/transports/aws/cell/relay.ts";
-import { sync } from "../../lambda/layer/src/transports/aws/cell/sync.ts";
-import { DEFAULT_HOME_SECONDS, homeOf } from "../../lambda/layer/src/transports/aws/home.ts";
-import {
-	type Claims,
-	createTicketKey,
-	issueTicket,
-	verifyTicket,
-} from "../../lambda/layer/src/transports/aws/ticket.ts";
-import { decodeServerFrame, encodeClientFrame, type ServerFrame } from "../../lambda/layer/src/transports/aws/wire.ts";
-import { envelopeOf, freshChannel, ids, itemOf, startWorld, type World } from "./aws-cell-world.ts";
+import type { ConnectionMeta } from "../../lambda/layer/src/transports/aws/cell/connections.ts";
+import { createPoster, postFrames } from "../../lambda/layer/src/transports/aws/cell/poster.ts";
+import { issueTicket } from "../../lambda/layer/src/transports/aws/ticket.ts";
+import { createCaller, key, namespace } from "./aws-cell-caller.ts";
+import { envelopeOf, freshChannel, itemOf, startWorld, type World } from "./aws-cell-world.ts";
 
 let world: World;
 beforeAll(async () => {
@@ -26,47 +14,7 @@ beforeAll(async () => {
 });
 afterAll(() => world?.stop());
 
-const REGION = "us-east-1";
-const key = createTicketKey("secret");
-const namespace = "default";
-
-function framePorts(): FramePorts {
-	const { clock } = world;
-	const connections = world.connections();
-	return {
-		namespace,
-		clock,
-		connections,
-		log: world.log(),
-		home: world.home(REGION),
-		report: () => {},
-		key: async () => key,
-	};
-}
-
-async function connect(api: Api, claims?: Claims): Promise<ConnectionMeta> {
-	const id = randomUUID();
-	await world.connections().open({ id, api }, claims);
-	return (await world.connections().meta(id)) as ConnectionMeta;
-}
-
-const ask = async (
-	meta: ConnectionMeta,
-	frame: Parameters<typeof encodeClientFrame>[0] | string,
-): Promise<ServerFrame> =>
-	decodeServerFrame(
-		await answerFrame(framePorts(), meta, typeof frame === "string" ? frame : encodeClientFrame(frame)),
-	);
-
-const claimsFor = async (channels: string[], ttlSeconds = 600, principal = "u1") =>
-	verifyTicket(
-		key,
-		await issueTicket(key, { namespace, tenant: "default", principal, channels, ttlSeconds }, world.clock),
-		{
-			namespace,
-			clock: world.clock,
-		},
-	);
+const { connect, ask, claimsFor } = createCaller(() => world);
 
 describe("frames", () => {
 	it("subscribes, with the end of each log, and refuses what is not a channel of ours, each by its code", async () => {
@@ -182,135 +130,5 @@ describe("frames", () => {
 		};
 		expect(await postFrames(ports, meta, ["{}"])).toBe("gone");
 		expect(await world.connections().meta(meta.id)).toBeUndefined();
-	});
-});
-
-describe("home regions", () => {
-	const session = () => createChannel("session", randomUUID());
-
-	it("[P8] are claimed by a subscribe, written once, and move to the region that claims last", async () => {
-		const { key: channel } = session();
-		const [us, eu] = [world.home(REGION), world.home("eu-west-1")];
-		expect(await us.look(channel)).toBeUndefined();
-		await ask(await connect("backend"), { action: "subscribe", ref: 1, channels: [channel] });
-		expect(await eu.look(channel)).toMatchObject({ region: REGION, counter: 1 });
-		expect(await us.claim(channel)).toMatchObject({ counter: 1 });
-		expect(await eu.claim(channel)).toMatchObject({ region: "eu-west-1", counter: 2 });
-		expect(await us.claim(channel)).toMatchObject({ region: REGION, counter: 3 });
-		expect(await eu.resolve(channel)).toBe("eu-west-1"); // cached: it claimed a moment ago
-		world.clock.advance(6_000);
-		expect(await eu.resolve(channel)).toBe(REGION);
-	});
-
-	it("are renewed at half their life, and gone after it", async () => {
-		const { key: channel } = session();
-		const us = world.home(REGION);
-		const first = await us.claim(channel);
-		world.clock.advance((DEFAULT_HOME_SECONDS / 2 + 60) * 1000);
-		const renewed = await us.claim(channel);
-		expect([renewed.counter, renewed.expiresAt > first.expiresAt]).toEqual([1, true]);
-		world.clock.advance((DEFAULT_HOME_SECONDS + 60) * 1000);
-		expect(await us.resolve(channel)).toBeUndefined();
-		expect(await world.home("eu-west-1").resolveOrClaim(channel)).toBe("eu-west-1");
-	});
-
-	it("agree on equal counters by the greater region, and skip what has expired", () => {
-		const item = (region: string, counter: number, expiresAt = 10) => ({ region, counter, expiresAt });
-		expect(homeOf([item("a", 2), item("b", 2), item("c", 1)], 0)?.region).toBe("b");
-		expect(homeOf([item("b", 2), item("a", 2)], 0)?.region).toBe("b");
-		expect(homeOf([item("b", 3, 1), item("a", 2)], 2_000)?.region).toBe("a");
-	});
-
-	it("evict: followers in the region that lost a session are told `moved` once and lose that channel only", async () => {
-		const { key: channel } = session();
-		const other = freshChannel();
-		const meta = await connect("backend");
-		await ask(meta, { action: "subscribe", ref: 1, channels: [channel, other.key] });
-		const posted: [string, string][] = [];
-		const poster: Poster = {
-			post: async ({ id }: Connection, frame) => void posted.push([id, frame]),
-			close: async () => {},
-		};
-		const { clock } = world;
-		const connections = world.connections();
-		const ports = { ...world.forward(), log: world.log(), connections, poster, clock, report: () => {} };
-		const at = clock.now();
-		const stale = { sequence: "1", session: channel, region: "eu-west-1", at };
-		expect(await sync(ports, [stale])).toEqual({ failed: undefined, evicted: 0 }); // the home is still here
-		await world.home("eu-west-1").claim(channel);
-		const records = [
-			{ sequence: "2", session: undefined, region: "eu-west-1", at },
-			{ sequence: "2b", session: "nonsense", region: "eu-west-1", at: Number.NaN },
-			{ sequence: "3", session: channel, region: REGION, at },
-			{ sequence: "4", session: channel, region: "eu-west-1", at },
-			{ sequence: "5", session: channel, region: "eu-west-1", at },
-		];
-		expect(await sync(ports, records)).toEqual({ failed: undefined, evicted: 1 });
-		expect(posted.map(([id, frame]) => [id, decodeServerFrame(frame)])).toEqual([[meta.id, { t: "moved", channel }]]);
-		expect(await world.connections().of(channel)).toEqual([]);
-		expect(await world.connections().of(other.key)).toHaveLength(1);
-		const broken = { ...ports, home: { look: () => Promise.reject(new Error("down")) } };
-		expect(await sync(broken, records)).toEqual({ failed: "4", evicted: 0 });
-	});
-});
-
-describe("a session that moved", () => {
-	it("takes along what entered the log of its old home after it had moved, and nothing from before", async () => {
-		const session = createChannel("session", randomUUID());
-		const [before, after, later] = [1, 2, 3].map((n) => envelopeOf(session, n));
-		if (!before || !after || !later) throw new Error("three envelopes");
-		await world.log().append(session.key, [itemOf(before)]);
-		world.clock.advance(1_000);
-		await world.home("eu-west-1").claim(session.key);
-		const at = world.clock.now();
-		world.clock.advance(100);
-		await world.log().append(session.key, [itemOf(after), itemOf(later)]);
-		const { clock } = world;
-		const poster: Poster = { post: async () => {}, close: async () => {} };
-		const parts = { log: world.log(), connections: world.connections(), poster, clock, report: () => {} };
-		const record = { sequence: "1", session: session.key, region: "eu-west-1", at };
-		for (const _ of [1, 2]) await sync({ ...world.forward(), ...parts }, [record]);
-		const mail = await world.takeMail("eu-west-1", 3);
-		expect(mail.map(({ body, via }) => [body, via])).toEqual(
-			[after, later].map((one) => [encodeEnvelope(one), REGION]),
-		);
-	});
-});
-
-describe("relay", () => {
-	it("takes copies of several regions into the mailbox once each, with group and channel", async () => {
-		const channels = [freshChannel(), freshChannel()];
-		const bodies = channels.flatMap((channel) =>
-			[1, 2].map(() => encodeEnvelope(envelopeOf(channel, "w".repeat(90_000)))),
-		);
-		const newer = JSON.stringify({ v: 99, id: ids.next(), channel: channels[0]?.key, later: true });
-		const record = (body: string, channel?: string) => ({ messageId: randomUUID(), body, channel });
-		const records = [...bodies, ...bodies].map((body) => record(body));
-		records.push(record(newer, channels[0]?.key), record(newer, channels[0]?.key), record("garbage"));
-		const errors: string[] = [];
-		const ports = {
-			send: world.queues.sendMail,
-			keepError: async (_: unknown, code: string) => void errors.push(code),
-			report: () => {},
-		};
-		expect(await relay(ports, records)).toEqual([]);
-		const mail = await world.takeMail(REGION, 5);
-		const idOf = (body: string) => (JSON.parse(body) as { id: string }).id;
-		expect(mail.map(({ body }) => idOf(body)).sort()).toEqual([...bodies, newer].map(idOf).sort());
-		for (const { group, channel = "" } of mail) expect(group).toBe(groupOf(channel));
-		expect(errors).toEqual(["InvalidEnvelope"]);
-	});
-
-	it("asks again for what the mailbox refused, and for no more", async () => {
-		const channel = freshChannel();
-		const records = [1, 2, 3].map((n) => ({
-			messageId: String(n),
-			body: encodeEnvelope(envelopeOf(channel, n)),
-			channel: undefined,
-		}));
-		const ports = { keepError: async () => {}, report: () => {} };
-		expect(await relay({ ...ports, send: async () => [1] }, records)).toEqual(["2"]);
-		const send = () => Promise.reject(new Error("down"));
-		expect(await relay({ ...ports, send }, records)).toEqual(["1", "2", "3"]);
 	});
 });

@@ -1,0 +1,65 @@
+/** Deliver of sessions whose home is another region: real tables, and a real FIFO queue in each region. */
+import { randomUUID } from "node:crypto";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createChannel } from "../../lambda/layer/src/core/channel.ts";
+import { encodeEnvelope } from "../../lambda/layer/src/core/envelope.ts";
+import { deliver } from "../../lambda/layer/src/transports/aws/cell/deliver.ts";
+import { groupOf } from "../../lambda/layer/src/transports/aws/cell/mailbox.ts";
+import { createMailroom, Inboxes, mail, recordOf } from "./aws-cell-mailroom.ts";
+import { envelopeOf, startWorld, type World } from "./aws-cell-world.ts";
+
+let world: World;
+beforeAll(async () => {
+	world = await startWorld();
+});
+afterAll(() => world?.stop());
+
+const { portsOf, rowsOf } = createMailroom(() => world);
+
+describe("deliver, of a session whose home is elsewhere", () => {
+	const eu = "eu-west-1";
+
+	it("sends messages on to the home's mailbox, once each and in order, and keeps no row", async () => {
+		const channel = createChannel("session", randomUUID());
+		await world.home(eu).claim(channel.key);
+		const envelopes = [1, 2, 3].map((n) => envelopeOf(channel, n));
+		const records = [...mail(channel, envelopes), recordOf(channel, "{")];
+		const inboxes = new Inboxes();
+		for (const _ of [1, 2]) {
+			expect(await deliver(portsOf(inboxes), records)).toMatchObject({ failed: [], forwarded: 4, appended: 0 });
+		}
+		const taken = await world.takeMail(eu, 5);
+		expect(taken.map(({ body }) => body)).toEqual([...envelopes.map(encodeEnvelope), "{"]);
+		for (const one of taken) {
+			expect(one).toMatchObject({ group: groupOf(channel.key), channel: channel.key, via: "us-east-1" });
+		}
+		expect(await rowsOf(channel)).toEqual([]);
+	});
+
+	it("keeps what has been in the home's mailbox before: it would be dropped there", async () => {
+		const channel = createChannel("session", randomUUID());
+		await world.home(eu).claim(channel.key);
+		const [record] = mail(channel, [envelopeOf(channel)]);
+		if (record === undefined) throw new Error("one record");
+		const tally = await deliver(portsOf(new Inboxes()), [{ ...record, via: [eu] }]);
+		expect(tally).toMatchObject({ failed: [], forwarded: 0, appended: 1 });
+	});
+
+	it("puts the group back while the home's mailbox cannot be reached", async () => {
+		const channel = createChannel("session", randomUUID());
+		await world.home(eu).claim(channel.key);
+		const records = mail(channel, [envelopeOf(channel), envelopeOf(channel)]);
+		const ports = portsOf(new Inboxes());
+		const forward = { ...ports.forward, sendTo: async () => [1] };
+		const { failed } = await deliver({ ...ports, forward, postpone: async () => {} }, records);
+		expect(failed).toEqual(records.map(({ messageId }) => messageId));
+		expect(await rowsOf(channel)).toEqual([]);
+	});
+
+	it("is at home where its home is, or where it has none", async () => {
+		const [mine, nobodys] = [createChannel("session", randomUUID()), createChannel("session", randomUUID())];
+		await world.home("us-east-1").claim(mine.key);
+		const records = [...mail(mine, [envelopeOf(mine)]), ...mail(nobodys, [envelopeOf(nobodys)])];
+		expect(await deliver(portsOf(new Inboxes()), records)).toMatchObject({ forwarded: 0, appended: 2 });
+	});
+});

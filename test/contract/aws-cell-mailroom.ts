@@ -1,0 +1,92 @@
+/**
+ * What tests of deliver share: mailbox records, followers, and inboxes in place of connections. The world is asked for
+ * at each call, since a suite starts it after its helpers are made.
+ */
+import { randomUUID } from "node:crypto";
+import { expect } from "vitest";
+import type { Channel } from "../../lambda/layer/src/core/channel.ts";
+import { type Envelope, encodeEnvelope } from "../../lambda/layer/src/core/envelope.ts";
+import { BEGINNING } from "../../lambda/layer/src/core/position.ts";
+import type { Entry } from "../../lambda/layer/src/core/transport.ts";
+import { CONNECTION_SECONDS, type Connection } from "../../lambda/layer/src/transports/aws/cell/connections.ts";
+import type { DeliverPorts, MailRecord } from "../../lambda/layer/src/transports/aws/cell/deliver.ts";
+import { groupOf } from "../../lambda/layer/src/transports/aws/cell/mailbox.ts";
+import type { Poster } from "../../lambda/layer/src/transports/aws/cell/poster.ts";
+import type { DynamoClient } from "../../lambda/layer/src/transports/aws/sdk.ts";
+import { decodeServerFrame, type ServerFrame } from "../../lambda/layer/src/transports/aws/wire.ts";
+import type { World } from "./aws-cell-world.ts";
+
+export const named = (name: string) => Object.assign(new Error(name), { name });
+
+/** What connections receive, and how they fail. */
+export class Inboxes implements Poster {
+	readonly frames = new Map<string, ServerFrame[]>();
+	readonly closed: string[] = [];
+	readonly failing = new Map<string, string>();
+
+	async post({ id }: Connection, frame: string): Promise<void> {
+		const name = this.failing.get(id);
+		const isEnd = decodeServerFrame(frame).t === "end";
+		if (name !== undefined && !(isEnd && name === "LimitExceededException")) throw named(name);
+		this.frames.set(id, [...this.of(id), decodeServerFrame(frame)]);
+	}
+
+	async close({ id }: Connection): Promise<void> {
+		this.closed.push(id);
+	}
+
+	of(id: string): ServerFrame[] {
+		return this.frames.get(id) ?? [];
+	}
+
+	/** The envelopes that a client shows: positions that it has are dropped, and none may be missing. */
+	shown(id: string): (string | undefined)[] {
+		let last = 0n;
+		const shown: (string | undefined)[] = [];
+		for (const frame of this.of(id)) {
+			if (frame.t !== "entries") continue;
+			for (const { position, prev, envelope } of frame.entries as Required<Entry>[]) {
+				if (position.offset <= last) continue;
+				expect(prev.offset).toBe(last);
+				last = position.offset;
+				shown.push(envelope?.id);
+			}
+		}
+		return shown;
+	}
+}
+
+export const recordOf = (channel: Channel, body: string, more: Partial<MailRecord> = {}): MailRecord => ({
+	messageId: randomUUID(),
+	body,
+	group: groupOf(channel.key),
+	channel: channel.key,
+	via: [],
+	receipt: "none",
+	receives: 1,
+	...more,
+});
+export const mail = (channel: Channel, envelopes: readonly Envelope[]) =>
+	envelopes.map((envelope) => recordOf(channel, encodeEnvelope(envelope)));
+
+export function createMailroom(world: () => World) {
+	function portsOf(poster: Poster, dynamo: DynamoClient = world().clients.dynamo()): DeliverPorts {
+		const { keepError, postpone } = world().queues;
+		const { clock } = world();
+		const connections = world().connections(dynamo);
+		const forward = world().forward();
+		return { log: world().log(dynamo), connections, poster, clock, report: () => {}, keepError, postpone, forward };
+	}
+
+	async function follow(channel: Channel, seconds = CONNECTION_SECONDS): Promise<string> {
+		const id = randomUUID();
+		const expiresAt = Math.floor(world().clock.now() / 1000) + seconds;
+		await world().connections().open({ id, api: "backend" });
+		await world().connections().follow({ id, api: "backend", expiresAt }, [channel.key]);
+		return id;
+	}
+
+	const rowsOf = async (channel: Channel) => (await world().log().rows(channel.key, BEGINNING, 100)).entries;
+	const followers = async (channel: Channel) => (await world().connections().of(channel.key)).map(({ id }) => id);
+	return { portsOf, follow, rowsOf, followers };
+}

@@ -1,0 +1,38 @@
+/** What sync takes along of a session that moved, from a real log to the new home's real mailbox. */
+import { randomUUID } from "node:crypto";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createChannel } from "../../lambda/layer/src/core/channel.ts";
+import { encodeEnvelope } from "../../lambda/layer/src/core/envelope.ts";
+import type { Poster } from "../../lambda/layer/src/transports/aws/cell/poster.ts";
+import { sync } from "../../lambda/layer/src/transports/aws/cell/sync.ts";
+import { REGION } from "./aws-cell-caller.ts";
+import { envelopeOf, itemOf, startWorld, type World } from "./aws-cell-world.ts";
+
+let world: World;
+beforeAll(async () => {
+	world = await startWorld();
+});
+afterAll(() => world?.stop());
+
+describe("a session that moved", () => {
+	it("takes along what entered the log of its old home after it had moved, and nothing from before", async () => {
+		const session = createChannel("session", randomUUID());
+		const [before, after, later] = [1, 2, 3].map((n) => envelopeOf(session, n));
+		if (!before || !after || !later) throw new Error("three envelopes");
+		await world.log().append(session.key, [itemOf(before)]);
+		world.clock.advance(1_000);
+		await world.home("eu-west-1").claim(session.key);
+		const at = world.clock.now();
+		world.clock.advance(100);
+		await world.log().append(session.key, [itemOf(after), itemOf(later)]);
+		const { clock } = world;
+		const poster: Poster = { post: async () => {}, close: async () => {} };
+		const parts = { log: world.log(), connections: world.connections(), poster, clock, report: () => {} };
+		const record = { sequence: "1", session: session.key, region: "eu-west-1", at };
+		for (const _ of [1, 2]) await sync({ ...world.forward(), ...parts }, [record]);
+		const mail = await world.takeMail("eu-west-1", 3);
+		expect(mail.map(({ body, via }) => [body, via])).toEqual(
+			[after, later].map((one) => [encodeEnvelope(one), REGION]),
+		);
+	});
+});
