@@ -8,6 +8,7 @@ export type FanoutErrorCode =
 	| "AllBroadcastersFailed"
 	| "Closed"
 	| "ConfigInvalid"
+	| "Conflict"
 	| "DeadlineExceeded"
 	| "DependencyMissing"
 	| "InvalidChannel"
@@ -15,6 +16,8 @@ export type FanoutErrorCode =
 	| "InvalidEnvelope"
 	| "InvalidFilter"
 	| "InvalidMessage"
+	| "InvalidRecord"
+	| "NotOwner"
 	| "PayloadTooLarge"
 	| "QueueFull"
 	| "ScopeRequired"
@@ -24,6 +27,7 @@ export type FanoutErrorCode =
 	| "TransportRefused"
 	| "TransportUnavailable"
 	| "UnknownEnvelopeVersion"
+	| "UnknownRecordVersion"
 	| "Unsupported";
 
 export interface FanoutErrorOptions {

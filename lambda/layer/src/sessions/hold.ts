@@ -1,0 +1,85 @@
+/** One session held by this instance: what it may still do, asked right before each act. */
+import type { Clock } from "../core/clock.ts";
+import { FanoutError, isFanoutError } from "../core/errors.ts";
+import type { Held, Patch, Registry } from "./port.ts";
+import type { SessionRecord, Term } from "./record.ts";
+import { elapsedSince, type Instant, instantOf } from "./terms.ts";
+
+/** A row that is older than this part of its retention may be gone soon, and with it the claim: no more acting. */
+const FRESH_PART = 0.75;
+
+export interface Hold extends Held {
+	/** May this instance act for the session now? */
+	readonly acting: boolean;
+	/** Throws NotOwner when the hold is over. */
+	update(patch: Patch, signal?: AbortSignal): Promise<SessionRecord>;
+	/** Stops acting at once, then lets others claim. Idempotent. */
+	release(signal?: AbortSignal): Promise<void>;
+	/** Ends the session for everybody. */
+	remove(signal?: AbortSignal): Promise<void>;
+}
+
+export interface KeptHold extends Hold {
+	/** Milliseconds since its row was written. */
+	readonly age: number;
+}
+
+/** What a hold needs of its owner. */
+export interface HoldTable {
+	readonly registry: Registry;
+	readonly clock: Clock;
+	stands(term: Term): boolean;
+	find(key: string): Hold | undefined;
+	drop(key: string): void;
+	lost(session: Held["session"]): void;
+}
+
+export function createHold(table: HoldTable, held: Held, askedAt: Instant): KeptHold {
+	const { registry, clock } = table;
+	const { session, epoch, term } = held;
+	let writtenAt = askedAt;
+
+	function drop(): boolean {
+		if (table.find(session.key) !== hold) return false;
+		table.drop(session.key);
+		return true;
+	}
+
+	function mustAct(): void {
+		if (hold.acting) return;
+		throw new FanoutError("NotOwner", "this instance does not own the session now", { data: { epoch } });
+	}
+
+	const hold: KeptHold = {
+		session,
+		epoch,
+		term,
+		get age() {
+			return elapsedSince(clock, writtenAt);
+		},
+		get acting() {
+			return table.find(session.key) === hold && table.stands(term) && hold.age < registry.retentionMs * FRESH_PART;
+		},
+		async update(patch, signal) {
+			mustAct();
+			const at = instantOf(clock);
+			try {
+				const record = await registry.update(held, patch, signal);
+				writtenAt = at;
+				return record;
+			} catch (error) {
+				if (isFanoutError(error, "NotOwner") && drop()) table.lost(session);
+				throw error;
+			}
+		},
+		async release(signal) {
+			if (drop()) await registry.release(held, signal);
+		},
+		async remove(signal) {
+			mustAct();
+			drop();
+			await registry.remove(held, signal);
+		},
+	};
+	return hold;
+}
