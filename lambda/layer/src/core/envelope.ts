@@ -42,6 +42,11 @@ export function encodeMessage(envelope: Envelope): string {
 	return text;
 }
 
+/** The message's JSON if it was made already: for those who keep no second copy of it. */
+export function encodedMessage(envelope: Envelope): string | undefined {
+	return messages.get(envelope);
+}
+
 /** JSON text, made once per envelope object however many transports and retries carry it. */
 export function encodeEnvelope(envelope: Envelope): string {
 	let text = envelopes.get(envelope);
