@@ -46,8 +46,10 @@ export default class CountingReporter implements Reporter {
 		console.log(
 			`${module.ok() && errors.length === 0 ? "ok     " : "FAILED "} ${file} (${tests.length} tests, ${ms} ms)`,
 		);
+		this.save();
 		if (errors.length === 0 && tests.length > 0) return;
 		this.counts.failed += 1;
+		this.save();
 		this.print(`FAILED  ${file}: ${errors.length === 0 ? "holds no test" : "does not load or set up"}`, errors);
 	}
 
@@ -56,12 +58,20 @@ export default class CountingReporter implements Reporter {
 			this.counts.failed += unhandled.length;
 			this.print("FAILED  outside of every test", unhandled);
 		}
+		this.save();
+	}
+
+	/** After every file, so that a run that has to be stopped has counts too. */
+	private save(): void {
 		const file = process.env[COUNTS_FILE];
 		if (file !== undefined) writeFileSync(file, JSON.stringify(this.counts));
 	}
 
 	private print(title: string, errors: readonly { message?: string; stack?: string; diff?: string }[]): void {
 		console.log(title);
-		for (const { message, stack, diff } of errors) console.log([stack ?? message, diff].filter(Boolean).join("\n"));
+		for (const { message, stack, diff } of errors) {
+			const lines = (stack ?? message ?? "").split("\n").filter((line) => !line.includes("/node_modules/"));
+			console.log([...lines, ...(diff === undefined ? [] : [diff])].join("\n"));
+		}
 	}
 }

@@ -24,7 +24,8 @@ export async function runSuites(options: SuiteOptions, progress: Progress): Prom
 		return { passed: 0, failed: 1, skipped: 0 };
 	}
 	const counts = JSON.parse(readFileSync(countsFile, "utf8")) as Counts;
-	if (code !== 0 && counts.failed === 0) {
+	// Code 1 is vitest's word for what the counts hold already; any other end is a failure of its own.
+	if (code !== 0 && (code !== 1 || counts.failed === 0)) {
 		console.log(`FAILED  ${title}: vitest ended with code ${code}`);
 		counts.failed += 1;
 	}

@@ -28,6 +28,7 @@ export interface Emulator {
 	readonly started: boolean;
 	/** The emulator's last output, for error messages. */
 	tail(): string;
+	/** Idempotent. */
 	stop(): Promise<void>;
 }
 
@@ -42,6 +43,13 @@ export async function startEmulator(progress: Progress = silent): Promise<Emulat
 		await waitForHealth(endpoint, proc);
 		const front = await startSocketFront(endpoint);
 		const running = proc;
+		let stopping: Promise<void> | undefined;
+		const stop = async () => {
+			await front.close();
+			await running?.stop();
+			if (running !== undefined) await keepLog(dir);
+			await rm(dir, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+		};
 		return {
 			endpoint,
 			socketEndpoint: front.endpoint,
@@ -49,11 +57,9 @@ export async function startEmulator(progress: Progress = silent): Promise<Emulat
 			dir,
 			started: running !== undefined,
 			tail: () => running?.tail() ?? "",
-			async stop() {
-				await front.close();
-				await running?.stop();
-				if (running !== undefined) await keepLog(dir);
-				await rm(dir, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+			stop() {
+				stopping ??= stop();
+				return stopping;
 			},
 		};
 	} catch (error) {
