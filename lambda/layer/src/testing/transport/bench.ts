@@ -41,13 +41,17 @@ export async function onBench(harness: Harness, work: (bench: Bench) => Promise<
 	};
 	try {
 		const transport = await start();
-		const namespace = harness.namespace();
+		const own = harness.namespace();
+		const scope = (tenant: string) => {
+			const { onlyNamespace: namespace } = harness;
+			return namespace === undefined ? { namespace: own, tenant } : { namespace, tenant: `${own}-${tenant}` };
+		};
 		await work({
 			harness,
 			transport,
 			another: start,
 			channel: (id, kind = harness.kind ?? "topic", tenant = "tenant") =>
-				createChannel(kind, kind === "all" ? "" : id, { namespace, tenant }),
+				createChannel(kind, kind === "all" ? "" : id, scope(tenant)),
 			atEnd: (task) => void tasks.push(task),
 		});
 	} finally {

@@ -12,6 +12,8 @@ export interface Harness {
 	createTransport(): Promise<Transport>;
 	/** A namespace that no earlier case used. */
 	namespace(): string;
+	/** The one namespace that the backend serves, where there is only one: cases are then kept apart by tenants. */
+	readonly onlyNamespace?: string;
 	readonly limits: {
 		/** How long an accepted envelope may take to be readable, in milliseconds. */
 		readonly waitMs: number;

@@ -5,7 +5,7 @@
 import type { Clock } from "../../core/clock.ts";
 import { FanoutError } from "../../core/errors.ts";
 import type { Ids } from "../../core/ids.ts";
-import type { Bounds, Transport, TransportHost } from "../../core/transport.ts";
+import type { Bounds, Subscription, Transport, TransportHost } from "../../core/transport.ts";
 import type { WebSocketClass } from "./dial.ts";
 import { failureOf } from "./failure.ts";
 import { createHome } from "./home.ts";
@@ -90,10 +90,8 @@ export function createAwsTransport(options: AwsOptions, { clock, ids }: AwsParts
 			return publish(channel, batch, signal);
 		},
 		subscribe(channel, subscriber) {
-			insist();
-			if (link === undefined) {
-				throw new FanoutError("Unsupported", "this aws transport only publishes (follow: false)");
-			}
+			if (closed) return refused(new FanoutError("Closed", "the aws transport is closed"));
+			if (link === undefined) return refused(new FanoutError("Unsupported", "this aws transport follows nothing"));
 			return link.subscribe(channel, subscriber);
 		},
 		async *read(asks, signal) {
@@ -122,6 +120,13 @@ export function createAwsTransport(options: AwsOptions, { clock, ids }: AwsParts
 			if (options.clients === undefined) clients.close();
 		},
 	};
+}
+
+function refused(error: FanoutError): Subscription {
+	const ready = Promise.reject(error);
+	// Whoever waits for it sees it; whoever does not must not bring the process down.
+	ready.catch(() => undefined);
+	return { ready, close() {} };
 }
 
 async function dial(link: Link, settings: AwsSettings, signal: AbortSignal): Promise<void> {
