@@ -9,22 +9,22 @@ export interface Timer {
 export interface Clock {
 	now(): number;
 	monotonic(): number;
-	/** Runs `task` once after `ms`; never keeps the process alive. */
-	after(ms: number, task: () => void): Timer;
+	/** Runs `task` once after `ms`. Only a timer that somebody awaits may keep the process alive. */
+	after(ms: number, task: () => void, keepsAlive?: boolean): Timer;
 }
 
 export const systemClock: Clock = {
 	now: () => Date.now(),
 	monotonic: () => performance.now(),
-	after(ms, task) {
+	after(ms, task, keepsAlive = false) {
 		const handle = setTimeout(task, ms);
-		handle.unref();
+		if (!keepsAlive) handle.unref();
 		return { cancel: () => clearTimeout(handle) };
 	},
 };
 
 /** Resolves after `ms`, or at once when the signal aborts (the caller looks at the signal). */
-export function pause(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {
+export function pause(clock: Clock, ms: number, signal?: AbortSignal, keepsAlive = false): Promise<void> {
 	return new Promise((resolve) => {
 		if (signal?.aborted) return resolve();
 		const done = () => {
@@ -32,7 +32,7 @@ export function pause(clock: Clock, ms: number, signal?: AbortSignal): Promise<v
 			signal?.removeEventListener("abort", done);
 			resolve();
 		};
-		const timer = clock.after(ms, done);
+		const timer = clock.after(ms, done, keepsAlive);
 		signal?.addEventListener("abort", done, { once: true });
 	});
 }

@@ -34,14 +34,12 @@ export async function withDeadline<T>(
 	const onOuter = () => fail(new FanoutError("Aborted", `${what} was aborted`, { cause: outer?.reason }));
 	if (outer?.aborted) onOuter();
 	outer?.addEventListener("abort", onOuter, { once: true });
-	const timer = clock.after(timeoutMs, () =>
-		fail(
-			new FanoutError("DeadlineExceeded", `${what} took longer than ${timeoutMs} ms`, {
-				retryable: true,
-				data: { timeoutMs },
-			}),
-		),
-	);
+	const onDeadline = () => {
+		const message = `${what} took longer than ${timeoutMs} ms`;
+		fail(new FanoutError("DeadlineExceeded", message, { retryable: true, data: { timeoutMs } }));
+	};
+	// Somebody awaits this: a process with nothing else to do must live to hear of it.
+	const timer = clock.after(timeoutMs, onDeadline, true);
 	try {
 		return await Promise.race([work, failed]);
 	} finally {

@@ -217,7 +217,7 @@ class StreamFeed implements Feed, TrackHost {
 		const opening = tracks.map((track) => track.lane.opened.then(() => late.delete(track)));
 		let timer: Timer | undefined;
 		const deadline = new Promise<void>((resolve) => {
-			timer = this.clock.after(this.#deps.openTimeoutMs ?? DEFAULT_FEED.openTimeoutMs, resolve);
+			timer = this.clock.after(this.#deps.openTimeoutMs ?? DEFAULT_FEED.openTimeoutMs, resolve, true);
 		});
 		await Promise.race([Promise.allSettled(opening), deadline]);
 		timer?.cancel();

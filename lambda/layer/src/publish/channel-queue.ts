@@ -148,6 +148,6 @@ export class ChannelQueue {
 	#pause(attempt: number): Promise<void> {
 		const { clock, stop, random } = this.#host;
 		const left = (this.#items[0]?.deadline ?? 0) - clock.monotonic();
-		return pause(clock, Math.max(0, Math.min(left, fullJitter(attempt, DEFAULT_RETRY, random))), stop);
+		return pause(clock, Math.max(0, Math.min(left, fullJitter(attempt, DEFAULT_RETRY, random))), stop, true);
 	}
 }
