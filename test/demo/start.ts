@@ -44,6 +44,7 @@ async function demo(once: boolean): Promise<number> {
 	const rows = tally.rows();
 	const oddities = tally.oddities();
 	console.log(`\n${formatTable(rows)}\n`);
+	console.log("sent and received count a message once for every client that must hear it\n");
 	for (const oddity of oddities) console.log(oddity);
 	return isClean(rows, oddities) ? 0 : 1;
 }

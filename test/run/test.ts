@@ -67,7 +67,7 @@ async function main(): Promise<void> {
 	mkdirSync(LOG_DIR, { recursive: true });
 	const counts = await withEmulator(runAll);
 	const sum = (key: keyof Counts) => counts.reduce((total, each) => total + each[key], 0);
-	progress.note("all done");
+	progress.note(`all done; logs of the checks are in ${LOG_DIR}, the emulator's is ${join(STATE_DIR, "emulator.log")}`);
 	console.log(`${sum("passed")} passed, ${sum("failed")} failed, ${sum("skipped")} skipped`);
 	process.exitCode = sum("failed") > 0 || sum("passed") === 0 ? 1 : 0;
 }
