@@ -6,6 +6,7 @@ import { type Envelope, encodeEnvelope, envelopeBytes } from "../../../../lambda
 import { createIds } from "../../../../lambda/layer/src/core/ids.ts";
 import type { Outcome, Transport } from "../../../../lambda/layer/src/core/transport.ts";
 import { createFill } from "../../../../lambda/layer/src/testing/seeded.ts";
+import { failureOf } from "../../../../lambda/layer/src/transports/aws/failure.ts";
 import { createAwsTransport } from "../../../../lambda/layer/src/transports/aws/index.ts";
 import { createAwsClients } from "../../../../lambda/layer/src/transports/aws/sdk.ts";
 import { createScriptedAws, type ScriptedAws } from "./scripted-aws.ts";
@@ -52,6 +53,7 @@ function make(regions = `${OWN},${FAR}`) {
 		region: OWN,
 		endpoint: aws.endpoint,
 		credentials: { accessKeyId: "test", secretAccessKey: "test" },
+		sendAttempts: 1,
 	});
 	transport = createAwsTransport({ environment: cell(regions), follow: false, clients }, { clock: systemClock, ids });
 }
@@ -134,6 +136,26 @@ describe("a session's envelopes", () => {
 		expect(aws.named("SendMessage").at(-1)?.region).toBe(OWN);
 	});
 
+	it("are kept by the own region as well when nobody listens at the home", async () => {
+		home(FAR);
+		const closed = await createScriptedAws();
+		await closed.close();
+		const credentials = { accessKeyId: "test", secretAccessKey: "test" };
+		const nowhere = createAwsClients({ region: OWN, endpoint: closed.endpoint, credentials, sendAttempts: 1 });
+		await transport.close();
+		transport = createAwsTransport(
+			{
+				environment: cell(`${OWN},${FAR}`),
+				follow: false,
+				clients: { ...clients, sqs: (region = OWN) => (region === FAR ? nowhere : clients).sqs(region) },
+			},
+			{ clock: systemClock, ids },
+		);
+		expect(await publish(session, envelope(session))).toMatchObject([{ ok: true, reach: "region" }]);
+		expect(aws.named("SendMessage").map(({ region }) => region)).toEqual([OWN]);
+		nowhere.close();
+	});
+
 	it("are not sent a second way when the home may have taken them", async () => {
 		home(FAR);
 		aws.answer = ({ action }) => (action === "SendMessage" ? "cut" : undefined);
@@ -179,10 +201,12 @@ it("is uncertain when the caller gave up while a send was under way", async () =
 	expect(outcomes).toMatchObject([{ ok: false, uncertain: true }]);
 });
 
-it("is for now only where nobody listens", async () => {
+it("is certain, and for now only, where nobody listens", async () => {
 	await aws.close();
 	const outcomes = await publish(topic, envelope(topic));
-	expect(outcomes).toMatchObject([{ ok: false, error: { code: "TransportUnavailable", retryable: true } }]);
+	expect(outcomes).toMatchObject([
+		{ ok: false, uncertain: false, error: { code: "TransportUnavailable", retryable: true } },
+	]);
 	aws = await createScriptedAws();
 });
 
@@ -207,4 +231,21 @@ it("refuses to publish once closed, and closes twice", async () => {
 	await transport.close();
 	await transport.close();
 	await expect(publish(topic, envelope(topic))).rejects.toMatchObject({ code: "Closed" });
+});
+
+describe("a failed call", () => {
+	const failed = (fields: Record<string, unknown>) => failureOf(Object.assign(new Error("x"), fields), "a send");
+	const cases: [string, Record<string, unknown>, boolean, boolean][] = [
+		["a connection that never stood", { name: "TimeoutError", message: "did not establish a connection" }, false, true],
+		["no answer in time", { name: "TimeoutError", message: "no response within 10000 ms" }, true, true],
+		["a refused connection, tried twice", { code: "ECONNREFUSED", $metadata: { attempts: 2 } }, true, true],
+		["every address of a name refused", { errors: [{ code: "ECONNREFUSED" }] }, false, true],
+		["a reset", { code: "ECONNRESET" }, true, true],
+		["the service's own failure", { $metadata: { httpStatusCode: 500 } }, true, true],
+		["a throttle", { name: "ThrottlingException", $metadata: { httpStatusCode: 400 } }, false, true],
+		["a refusal", { name: "AccessDenied", $metadata: { httpStatusCode: 403 } }, false, false],
+	];
+	it.each(cases)("%s: certainty and another try are told apart", (_what, fields, uncertain, retryable) => {
+		expect(failed(fields)).toMatchObject({ ok: false, uncertain, error: { retryable } });
+	});
 });

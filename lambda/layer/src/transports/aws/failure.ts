@@ -45,7 +45,9 @@ export function failureOf(thrown: unknown, what: string): Failure {
 	const attempts = error.$metadata?.attempts ?? 1;
 	const name = error.name ?? "Error";
 	const refused = status !== undefined && status >= 400 && status < 500;
-	const unsent = status === undefined && NEVER_SENT.has(codeOf(error)) && attempts <= 1;
+	const noConnection =
+		NEVER_SENT.has(codeOf(error)) || (name === "TimeoutError" && /establish/.test(error.message ?? ""));
+	const unsent = status === undefined && noConnection && attempts <= 1;
 	const retryable = !refused || THROTTLED.test(name) || status === 408 || status === 429;
 	const detail = codeOf(error) || name;
 	return {

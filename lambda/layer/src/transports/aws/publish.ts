@@ -3,10 +3,11 @@
  * region's topic, which every region's relay hears. One envelope a call and in order: a batch call to SQS may fail in
  * its middle, and what came after it would then stand in the lane before what is sent again.
  */
-import { type Channel, createChannel } from "../../core/channel.ts";
+import type { Channel } from "../../core/channel.ts";
 import { type Envelope, encodeEnvelope, envelopeBytes } from "../../core/envelope.ts";
 import { FanoutError } from "../../core/errors.ts";
 import type { Outcome, Reach } from "../../core/transport.ts";
+import { sessionKeyOf } from "./cell/forward.ts";
 import { type Failure, failureOf } from "./failure.ts";
 import type { Home } from "./home.ts";
 import type { Mailbox } from "./mailbox.ts";
@@ -21,14 +22,6 @@ export interface PublisherParts {
 }
 
 export type Publish = (channel: Channel, batch: readonly Envelope[], signal: AbortSignal) => Promise<Outcome[]>;
-
-/** The session whose home a channel goes to: POST streams live with their session. */
-function sessionOf(channel: Channel): string | undefined {
-	if (channel.kind === "session") return channel.key;
-	if (channel.kind !== "post") return undefined;
-	const id = channel.id.slice(0, channel.id.lastIndexOf("/"));
-	return createChannel("session", id, { namespace: channel.namespace, tenant: channel.tenant }).key;
-}
 
 export function createPublish({ settings, clients, home, mailbox }: PublisherParts): Publish {
 	const { region, regions, maxPayloadBytes, topicArn } = settings;
@@ -89,7 +82,7 @@ export function createPublish({ settings, clients, home, mailbox }: PublisherPar
 		if (channel.kind === "instance") {
 			return Promise.resolve(refuse(new FanoutError("Unsupported", "the aws transport carries no instance channels")));
 		}
-		const session = sessionOf(channel);
+		const session = sessionKeyOf(channel.key);
 		return session === undefined ? toTopic(channel, envelope, signal) : toMailbox(session, channel, envelope, signal);
 	}
 

@@ -88,6 +88,8 @@ export interface AwsClientsOptions {
 	/** Replaces every service's endpoint; the library also reads AWS_ENDPOINT_URL by itself. */
 	readonly endpoint?: string | undefined;
 	readonly credentials?: Credentials | undefined;
+	/** Attempts per call to queues and topics; default CLIENT_ATTEMPTS. After a second one, nobody knows what became of the first. */
+	readonly sendAttempts?: number | undefined;
 }
 
 export interface AwsClients {
@@ -106,6 +108,7 @@ export interface AwsClients {
 
 export function createAwsClients(options: AwsClientsOptions): AwsClients {
 	const made = new Map<string, { destroy(): void }>();
+	const sending = { maxAttempts: options.sendAttempts ?? CLIENT_ATTEMPTS };
 	const config = (region: string, endpoint: string | undefined = options.endpoint) => ({
 		region,
 		maxAttempts: CLIENT_ATTEMPTS,
@@ -125,7 +128,8 @@ export function createAwsClients(options: AwsClientsOptions): AwsClients {
 		made.set(key, client);
 		return client;
 	};
-	const sqs = (region = options.region) => once(`sqs ${region}`, () => new aws.sqs.SQSClient(config(region)));
+	const sqs = (region = options.region) =>
+		once(`sqs ${region}`, () => new aws.sqs.SQSClient({ ...config(region), ...sending }));
 	return {
 		region: options.region,
 		dynamo: (region = options.region) =>
@@ -143,7 +147,8 @@ export function createAwsClients(options: AwsClientsOptions): AwsClients {
 				return client;
 			}),
 		sqs,
-		sns: (region = options.region) => once(`sns ${region}`, () => new aws.sns.SNSClient(config(region))),
+		sns: (region = options.region) =>
+			once(`sns ${region}`, () => new aws.sns.SNSClient({ ...config(region), ...sending })),
 		secrets: (region = options.region) =>
 			once(`secrets ${region}`, () => new aws.secrets.SecretsManagerClient(config(region))),
 		management: (endpoint) =>

@@ -33,7 +33,7 @@ const SIGNATURE_SECONDS = 60;
 export function createAwsTransport(options: AwsOptions, { clock, ids }: AwsParts): Transport {
 	const settings = resolveAwsOptions(options);
 	const { region } = settings;
-	const clients = options.clients ?? createAwsClients({ region, endpoint: settings.endpoint });
+	const clients = options.clients ?? createAwsClients({ region, endpoint: settings.endpoint, sendAttempts: 1 });
 	const log = createLog({
 		table: settings.logTable,
 		dynamo: clients.dynamo(),
