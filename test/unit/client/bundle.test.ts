@@ -1,0 +1,21 @@
+import { gzipSync } from "node:zlib";
+import { build } from "esbuild";
+import { expect, it } from "vitest";
+
+const MAX_GZIP_BYTES = 6 * 1024;
+
+it("is small, and needs nothing that a browser does not have", async () => {
+	const { outputFiles, metafile } = await build({
+		stdin: { contents: 'export * from "mcp-fanout/client";', resolveDir: import.meta.dirname },
+		conditions: ["mcp-fanout-source"],
+		platform: "browser",
+		format: "esm",
+		bundle: true,
+		minify: true,
+		write: false,
+		metafile: true,
+	});
+	const imports = Object.values(metafile.outputs).flatMap((output) => output.imports.map(({ path }) => path));
+	expect(imports).toEqual([]);
+	expect(gzipSync(outputFiles[0]?.contents ?? "").length).toBeLessThanOrEqual(MAX_GZIP_BYTES);
+});
