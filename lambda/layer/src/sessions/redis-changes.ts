@@ -44,7 +44,12 @@ export function createRedisChanges({ connected, clock, report }: RedisChangesDep
 	function ping(to: Redis | Cluster): void {
 		timer = clock.after(PING_EVERY_MS, async () => {
 			try {
-				await withDeadline(clock, PING_TIMEOUT_MS, "a ping of the registry's subscriber", async () => void (await (to as Redis).ping()));
+				await withDeadline(
+					clock,
+					PING_TIMEOUT_MS,
+					"a ping of the registry's subscriber",
+					async () => void (await to.ping()),
+				);
 			} catch (error) {
 				if (subscriber !== to) return;
 				report(error);
@@ -56,7 +61,8 @@ export function createRedisChanges({ connected, clock, report }: RedisChangesDep
 
 	function open(): Redis | Cluster {
 		if (subscriber !== undefined) return subscriber;
-		const own = connected().duplicate();
+		// Both kinds of client duplicate themselves with their options; their signatures differ in what may be changed.
+		const own = (connected() as Redis).duplicate();
 		subscriber = own;
 		own.on("error", report);
 		own.on("message", (channel: string, text: string) => tell(text, [...(watchers.get(channel) ?? [])]));

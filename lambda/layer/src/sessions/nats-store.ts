@@ -1,0 +1,193 @@
+/**
+ * The registry in a NATS KV bucket (nats-server ≥ 2.11). Keys are tokens of base64url: kind, namespace, tenant, id.
+ * Reads ask the stream's leader; compare-and-set is the revision's. Pages and watching go by sequence: every key has
+ * one message, its newest, so a key that changes while pages are read comes again, and none is left out. Claims last
+ * as long as the bucket does: use file storage and three replicas where a server may die.
+ */
+import type { DirectBatchOptions, JetStreamManager, StoredMsg } from "@nats-io/jetstream";
+import type { KV } from "@nats-io/kv";
+import type { NatsConnection } from "@nats-io/nats-core";
+import type { NodeConnectionOptions } from "@nats-io/transport-node";
+import { type Channel, type ChannelKind, createChannel } from "../core/channel.ts";
+import { type Clock, systemClock } from "../core/clock.ts";
+import { asFanoutError, FanoutError } from "../core/errors.ts";
+import { loadClient } from "./load.ts";
+import { openBucket } from "./nats-bucket.ts";
+import { watchTail } from "./nats-tail.ts";
+import { checkRetention, DEFAULT_RETENTION_MS } from "./retention.ts";
+import type { Place, Row, Scope, Store, StoredSession, Watch } from "./store.ts";
+
+export const DEFAULT_BUCKET = "mcp-fanout-sessions";
+const WRONG_LAST_SEQUENCE = [10071, 10164];
+
+export type NatsStoreOptions = {
+	readonly clock?: Clock | undefined;
+	readonly retentionMs?: number | undefined;
+	readonly bucket?: string | undefined;
+	/** 1, 3 or 5; default 1. */
+	readonly replicas?: number | undefined;
+	readonly storage?: "file" | "memory" | undefined;
+	readonly onerror?: ((error: FanoutError) => void) | undefined;
+} & (
+	| { readonly connect: NodeConnectionOptions; readonly connection?: never }
+	| { readonly connection: NatsConnection; readonly connect?: never }
+);
+
+interface Open {
+	readonly connection: NatsConnection;
+	readonly manager: JetStreamManager;
+	readonly kv: KV;
+}
+
+const token = (text: string) => Buffer.from(text).toString("base64url");
+const untoken = (text: string) => Buffer.from(text, "base64url").toString();
+const keyOf = (place: Place) => [place.kind, token(place.namespace), token(place.tenant), token(place.id)].join(".");
+const filterOf = (scope: Scope) => `session.${token(scope.namespace)}.${token(scope.tenant)}.*`;
+
+function rowOf(value: string, revision: number): Row {
+	const end = value.indexOf("\n");
+	if (end < 1) throw new FanoutError("InvalidRecord", "a row in NATS is a version, a line feed and a record");
+	return { version: value.slice(0, end), text: value.slice(end + 1), mark: revision };
+}
+
+export function createNatsStore(options: NatsStoreOptions): Store {
+	const { clock = systemClock, bucket = DEFAULT_BUCKET, replicas = 1, storage = "file" } = options;
+	const retentionMs = checkRetention(options.retentionMs ?? DEFAULT_RETENTION_MS);
+	const stream = `KV_${bucket}`;
+	const subjectPrefix = `$KV.${bucket}.`;
+	const watches = new Set<Watch>();
+	let standing: Open | undefined;
+	let closing: Promise<void> | undefined;
+	const report = (error: unknown) =>
+		options.onerror?.(asFanoutError(error, "TransportUnavailable", "the registry's bucket failed", true));
+
+	function open(): Open {
+		if (standing !== undefined && closing === undefined) return standing;
+		throw new FanoutError("Closed", "the registry's connection to NATS is not open");
+	}
+
+	function sessionOf(subject: string): Channel {
+		const [kind, namespace = "", tenant = "", id = ""] = subject.slice(subjectPrefix.length).split(".");
+		return createChannel(kind as ChannelKind, untoken(id), { namespace: untoken(namespace), tenant: untoken(tenant) });
+	}
+
+	/** Undefined when another revision stands. */
+	async function guarded<T>(write: () => Promise<T>): Promise<T | undefined> {
+		try {
+			return await write();
+		} catch (error) {
+			if (WRONG_LAST_SEQUENCE.includes((error as { code?: number }).code ?? 0)) return undefined;
+			throw error;
+		}
+	}
+
+	/** Messages of the scope from a sequence on; markers of removed keys too. */
+	function batch(scope: Scope, seq: number, count: number): Promise<StoredMsg[]> {
+		return new Promise((resolve, reject) => {
+			const found: StoredMsg[] = [];
+			// With a callback: the iterator of this version leaves its subscription behind at the end of a batch.
+			const ask: DirectBatchOptions = {
+				seq,
+				batch: count,
+				next_by_subj: subjectPrefix + filterOf(scope),
+				callback: (done, message) => {
+					if (done === null) found.push(message);
+					// 404: nothing of the scope is behind the sequence.
+					else if (done.err === undefined || (done.err as { code?: number }).code === 404) resolve(found);
+					else reject(done.err);
+				},
+			};
+			open().manager.direct.getBatch(stream, ask).catch(reject);
+		});
+	}
+
+	return {
+		name: "nats",
+		retentionMs,
+		async start(signal) {
+			const connection = options.connection ?? (await loadClient("@nats-io/transport-node").connect(options.connect));
+			try {
+				signal.throwIfAborted();
+				standing = { connection, ...(await openBucket(connection, { bucket, replicas, storage, retentionMs })) };
+			} catch (error) {
+				if (options.connection === undefined) await connection.close();
+				throw error;
+			}
+		},
+		async read(place) {
+			const entry = await open().kv.get(keyOf(place));
+			return entry === null || entry.operation !== "PUT" ? undefined : rowOf(entry.string(), entry.revision);
+		},
+		async write(place, { version, text }, expected) {
+			const { kv } = open();
+			const key = keyOf(place);
+			const value = `${version}\n${text}`;
+			// A removed key has a marker, whose revision `create` looks up itself.
+			const write = () =>
+				expected?.mark === undefined ? kv.create(key, value) : kv.put(key, value, { previousSeq: expected.mark });
+			const revision = await guarded(write);
+			return revision === undefined ? undefined : { version, text, mark: revision };
+		},
+		async remove(place, expected) {
+			const { mark = 0 } = expected;
+			const removed = await guarded(async () => {
+				await open().kv.delete(keyOf(place), { previousSeq: mark });
+				return true;
+			});
+			return removed === true;
+		},
+		async count(scope) {
+			let count = 0;
+			for await (const _key of await open().kv.keys(filterOf(scope))) count += 1;
+			return count;
+		},
+		async list(scope, limit, after) {
+			const rows: StoredSession[] = [];
+			let last = readCursor(after);
+			for (;;) {
+				const asked = limit - rows.length;
+				const messages = await batch(scope, last + 1, asked);
+				for (const message of messages) {
+					last = message.seq;
+					if (message.header.get("KV-Operation") !== "") continue;
+					rows.push({ session: sessionOf(message.subject), ...rowOf(message.string(), message.seq) });
+				}
+				if (messages.length < asked) return { rows };
+				if (rows.length >= limit) return { rows, next: String(last) };
+			}
+		},
+		async watch(scope, watcher) {
+			const { connection, manager } = open();
+			const watch = await watchTail({
+				connection,
+				clock,
+				subject: `${bucket}.changes.${filterOf(scope)}`,
+				last: async () => (await manager.streams.info(stream)).state.last_seq,
+				after: async (seq, count) => batch(scope, seq + 1, count),
+				changed: (message) => watcher.changed(sessionOf(message.subject)),
+				suspect: () => watcher.suspect(),
+				report,
+			});
+			watches.add(watch);
+			return {
+				async close() {
+					watches.delete(watch);
+					await watch.close();
+				},
+			};
+		},
+		close() {
+			closing ??= (async () => {
+				await Promise.all([...watches].map((watch) => watch.close()));
+				if (options.connection === undefined) await standing?.connection.close();
+			})();
+			return closing;
+		},
+	};
+}
+
+function readCursor(after: string | undefined): number {
+	const last = after === undefined ? 0 : Number(after);
+	if (Number.isSafeInteger(last) && last >= 0) return last;
+	throw new FanoutError("InvalidCursor", "this is no cursor of a listing");
+}
