@@ -14,7 +14,7 @@ interface Check {
 }
 
 const CHECKS: readonly Check[] = [
-	{ name: "lint", command: "biome", args: ["ci", "--error-on-warnings", "."] },
+	{ name: "lint", command: "biome", args: ["ci", "--colors=off", "--error-on-warnings", "."] },
 	{ name: "types", command: "tsc", args: ["--noEmit"] },
 	// publint and attw read what was built.
 	{ name: "build", command: "tsc", args: ["-p", "lib/constructs/tsconfig.json"] },
