@@ -43,7 +43,7 @@ describe("the parser", () => {
 					expect(parser.retryMs).toBe(250);
 				},
 			),
-			{ seed: 20_261_126, numRuns: 200 },
+			{ seed: Number(process.env.FANOUT_SEED) || 20_261_126, numRuns: 200 },
 		);
 	});
 
