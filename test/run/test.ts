@@ -2,7 +2,8 @@
  * `npm test` after the bootstrap: checks and unit tests while the emulator is deployed, then what needs it. No retries.
  * The last line is `N passed, N failed, N skipped`; the exit code says whether anything failed.
  */
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CELLS_FILE } from "../support/cells.ts";
 import { deployCells } from "../support/deploy.ts";
@@ -65,6 +66,10 @@ async function runAll(ready: Promise<string>): Promise<Counts[]> {
 async function main(): Promise<void> {
 	rmSync(LOG_DIR, { recursive: true, force: true });
 	mkdirSync(LOG_DIR, { recursive: true });
+	// What tests and tools leave in the temporary directory goes away with the run.
+	const tmp = mkdtempSync(join(tmpdir(), "mcp-fanout-test-"));
+	process.env.TMPDIR = tmp;
+	process.once("exit", () => rmSync(tmp, { recursive: true, force: true }));
 	const counts = await withEmulator(runAll);
 	const sum = (key: keyof Counts) => counts.reduce((total, each) => total + each[key], 0);
 	progress.note(`all done; logs of the checks are in ${LOG_DIR}, the emulator's is ${join(STATE_DIR, "emulator.log")}`);
