@@ -1,0 +1,29 @@
+/** What an error of the client or the server means: refused for now, refused for good, or nobody knows. */
+import { FanoutError, isFanoutError } from "../../core/errors.ts";
+
+export interface Failure {
+	readonly error: FanoutError;
+	/** The server may have done what it was asked. */
+	readonly uncertain: boolean;
+}
+
+/** The server answered, and did nothing; the same call may succeed later. */
+const FOR_NOW = /^(READONLY|LOADING|CLUSTERDOWN|MASTERDOWN|TRYAGAIN|NOREPLICAS|OOM|BUSY|MOVED|ASK|MISCONF|UNBLOCKED)\b/;
+const LOGIN = /^(NOAUTH|WRONGPASS|NOPERM)\b/;
+/** Nothing was sent. */
+const NOT_SENT = /enableOfflineQueue|Cluster isn't ready|None of startup nodes|All sentinels are unreachable/;
+
+export function failureOf(cause: unknown, what: string): Failure {
+	if (isFanoutError(cause)) return { error: cause, uncertain: false };
+	const message = cause instanceof Error ? cause.message : String(cause);
+	const refused = (code: "TransportRefused" | "ConfigInvalid" | "TransportUnavailable", retryable: boolean) => ({
+		error: new FanoutError(code, `${what}: ${message}`, { cause, retryable }),
+		uncertain: false,
+	});
+	if (FOR_NOW.test(message)) return refused("TransportUnavailable", true);
+	if (message.includes("PARTITIONS the store")) return refused("ConfigInvalid", false);
+	if (LOGIN.test(message)) return refused("TransportRefused", false);
+	if (cause instanceof Error && cause.name === "ReplyError") return refused("TransportRefused", false);
+	const error = new FanoutError("TransportUnavailable", `${what}: ${message}`, { cause, retryable: true });
+	return { error, uncertain: !NOT_SENT.test(message) };
+}

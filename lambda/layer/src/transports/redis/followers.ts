@@ -1,0 +1,115 @@
+/** The channels that this instance follows, by partition, and what is handed to each. */
+import type { Channel } from "../../core/channel.ts";
+import { asFanoutError, FanoutError } from "../../core/errors.ts";
+import type { Position } from "../../core/position.ts";
+import type { Bounds, Entry, Subscriber } from "../../core/transport.ts";
+import { ENDS_CHANNELS, envelopeOf } from "./store.ts";
+
+interface Follow {
+	readonly channel: Channel;
+	readonly subscriber: Subscriber;
+	/** Entries handed over: an end that was asked for before the last of them may be older than it. */
+	handed: number;
+}
+
+export interface Followers {
+	/** Throws when the channel is followed already. Returns what ends it; idempotent. */
+	add(partition: number, channel: Channel, subscriber: Subscriber): () => void;
+	/** Whether a partition has followers. */
+	has(partition: number): boolean;
+	/** Dispatches what was published to a partition. */
+	heard(partition: number, text: string): void;
+	/** Asks for the ends of all that is followed in these partitions, and tells each. */
+	recheck(partitions: readonly number[]): Promise<void>;
+	clear(): void;
+}
+
+export interface FollowersDeps {
+	saw(partition: number, epoch: string, offset: number): void;
+	ends(channels: readonly Channel[]): Promise<Bounds[]>;
+	report(error: FanoutError): void;
+}
+
+/** `epoch first last prev` */
+const HEAD = /^([0-9a-f]{8}) (\d+) (\d+) (\d+)$/;
+
+export function createFollowers(deps: FollowersDeps): Followers {
+	const byPartition = new Map<number, Map<string, Follow>>();
+
+	const guarded = (call: () => void) => {
+		try {
+			call();
+		} catch (cause) {
+			deps.report(asFanoutError(cause, "TransportRefused", "a subscriber failed"));
+		}
+	};
+
+	function hand(follow: Follow, head: RegExpExecArray, text: string): void {
+		const [, epoch = "", first, , prev] = head;
+		const texts = text.split("\n");
+		let before = BigInt(prev as string);
+		let offset = BigInt(first as string);
+		for (const each of texts) {
+			const position: Position = { epoch, offset };
+			const place = { position, prev: { epoch, offset: before } };
+			const envelope = envelopeOf(follow.channel, each, deps.report);
+			const entry: Entry = envelope === undefined ? place : { ...place, envelope };
+			follow.handed += 1;
+			guarded(() => follow.subscriber.entry(entry));
+			before = offset;
+			offset += 1n;
+		}
+	}
+
+	async function recheckSome(partition: number, follows: readonly Follow[]): Promise<void> {
+		const handed = follows.map((follow) => follow.handed);
+		const bounds = await deps.ends(follows.map(({ channel }) => channel));
+		for (const [index, follow] of follows.entries()) {
+			const isCurrent = byPartition.get(partition)?.get(follow.channel.key) === follow;
+			// What was handed over since names the entry before it: a hole shows by itself.
+			if (!isCurrent || follow.handed !== handed[index]) continue;
+			guarded(() => follow.subscriber.suspect(bounds[index]?.end));
+		}
+	}
+
+	return {
+		add(partition, channel, subscriber) {
+			const follows = byPartition.get(partition) ?? new Map<string, Follow>();
+			if (follows.has(channel.key)) {
+				throw new FanoutError("Unsupported", "a channel has one live subscription; the engine shares it");
+			}
+			const follow: Follow = { channel, subscriber, handed: 0 };
+			byPartition.set(partition, follows.set(channel.key, follow));
+			return () => {
+				if (follows.get(channel.key) !== follow) return;
+				follows.delete(channel.key);
+				if (follows.size === 0 && byPartition.get(partition) === follows) byPartition.delete(partition);
+			};
+		},
+		has: (partition) => byPartition.has(partition),
+		heard(partition, text) {
+			const keyEnd = text.indexOf("\n");
+			const headEnd = text.indexOf("\n", keyEnd + 1);
+			const head = HEAD.exec(text.slice(keyEnd + 1, headEnd));
+			if (keyEnd < 0 || headEnd < 0 || head === null) {
+				deps.report(new FanoutError("InvalidEnvelope", "what was published to a partition cannot be read"));
+				return;
+			}
+			deps.saw(partition, head[1] as string, Number(head[3]));
+			const follow = byPartition.get(partition)?.get(text.slice(0, keyEnd));
+			if (follow !== undefined) hand(follow, head, text.slice(headEnd + 1));
+		},
+		async recheck(partitions) {
+			const asking: Promise<void>[] = [];
+			for (const partition of partitions) {
+				const follows = [...(byPartition.get(partition)?.values() ?? [])];
+				// One script at a time tells its answer at once: a later end must not be told before an earlier one.
+				for (let at = 0; at < follows.length; at += ENDS_CHANNELS) {
+					asking.push(recheckSome(partition, follows.slice(at, at + ENDS_CHANNELS)));
+				}
+			}
+			await Promise.all(asking);
+		},
+		clear: () => byPartition.clear(),
+	};
+}

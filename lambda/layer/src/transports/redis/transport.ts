@@ -1,0 +1,258 @@
+/**
+ * The redis transport: logs in a Redis or Valkey server, Sentinel group or cluster; live entries by publish/subscribe
+ * of their partition. Scripts keep the logs (scripts.ts), a listener hears and watches itself (line.ts). Replication is
+ * asynchronous: a failover can lose what was acknowledged, and then shows as another epoch.
+ */
+import type { Channel } from "../../core/channel.ts";
+import type { Clock } from "../../core/clock.ts";
+import { type Envelope, envelopeBytes } from "../../core/envelope.ts";
+import { FanoutError } from "../../core/errors.ts";
+import type { Ids } from "../../core/ids.ts";
+import type { Position } from "../../core/position.ts";
+import type { Durability, Outcome, Transport, TransportHost } from "../../core/transport.ts";
+import { type Client, createDialler, isCluster } from "./client.ts";
+import { nodeOf, primaryOf } from "./cluster.ts";
+import { createEndAsker, type EndAsker } from "./end-asker.ts";
+import { failureOf } from "./failure.ts";
+import { createFollowers, type Followers } from "./followers.ts";
+import { createKeys } from "./keys.ts";
+import { createListener, type Listener } from "./listener.ts";
+import { endpointOf, type RedisOptions, resolveSettings } from "./options.ts";
+import { checkVersion, durabilityOf, waitReady } from "./server.ts";
+import { type Accepted, createStore, type Store } from "./store.ts";
+
+export interface RedisParts {
+	readonly clock: Clock;
+	readonly ids: Ids;
+	readonly instanceId: string;
+}
+
+const MAX_BATCH = 100;
+const MAX_BATCH_BYTES = 1024 * 1024;
+const END_CHECK_MS = 1_000;
+
+interface Running {
+	readonly client: Client;
+	readonly store: Store;
+	readonly followers: Followers;
+	readonly listener: Listener;
+	readonly asker: EndAsker;
+	durability: Durability;
+	stop(): void;
+}
+
+export function createRedisTransport(options: RedisOptions, { clock, ids, instanceId }: RedisParts): Transport {
+	const settings = resolveSettings(options);
+	const { retentionMs, dedupMs, maxPayloadBytes, wait } = settings;
+	const endpoint = endpointOf(options);
+	const keys = createKeys(settings.prefix, settings.partitions);
+	const random = () => ids.random32() / 2 ** 32;
+	let running: Running | undefined;
+	let closed = false;
+
+	const insist = (signal?: AbortSignal): Running => {
+		if (closed) throw new FanoutError("Closed", "the redis transport is closed");
+		if (running === undefined) throw new FanoutError("TransportUnavailable", "the redis transport is not started");
+		if (signal?.aborted) throw new FanoutError("Aborted", "the call was aborted", { cause: signal.reason });
+		return running;
+	};
+
+	async function asking<T>(what: string, ask: () => Promise<T>): Promise<T> {
+		try {
+			return await ask();
+		} catch (cause) {
+			throw failureOf(cause, what).error;
+		}
+	}
+
+	function run(client: Client, host: TransportHost): Running {
+		const sharded = isCluster(client);
+		const report = (error: FanoutError) => host.report({ kind: "error", error });
+		const dialler = createDialler({ ...options, client: options.client }, settings.connectTimeoutMs, random);
+		const store = createStore({
+			client,
+			keys,
+			settings,
+			sharded,
+			monotonic: () => clock.monotonic(),
+			random32: () => ids.random32(),
+			report,
+		});
+		const followers = createFollowers({
+			saw: store.saw,
+			ends: (channels) => asking("an end check failed", () => store.ends(channels)),
+			report,
+		});
+		const listener = createListener({
+			clock,
+			keys,
+			sharded,
+			instance: instanceId,
+			random,
+			dial: dialler.listener,
+			nodeOf: isCluster(client) ? (partition) => nodeOf(client, keys.meta(partition)) : undefined,
+			publish: (channel, text) => (sharded ? client.spublish(channel, text) : client.publish(channel, text)),
+			heard: followers.heard,
+			restored: (partitions) => followers.recheck(partitions).catch(report),
+			report: (event) => host.report(event),
+		});
+		const asker = createEndAsker(keys, store.ends);
+		const found: Running = {
+			client,
+			store,
+			followers,
+			listener,
+			asker,
+			durability: "memory",
+			stop() {
+				client.removeListener("ready", onReady);
+				client.removeListener("+node", onReady);
+				client.removeListener("close", onClose);
+				listener.close();
+				followers.clear();
+				if (options.client === undefined) client.disconnect();
+				else client.removeListener("error", ignore);
+			},
+		};
+		const onReady = () => {
+			host.report({ kind: "connected", detail: endpoint });
+			durabilityOf(client).then((durability) => {
+				found.durability = durability;
+			}, ignore);
+		};
+		const onClose = () => host.report({ kind: "disconnected", detail: endpoint });
+		client.on("ready", onReady);
+		client.on("+node", onReady);
+		client.on("close", onClose);
+		return found;
+	}
+
+	/** Refusals of the whole batch, or from one envelope on. */
+	function refuse(count: number, error: FanoutError, uncertain = false): Outcome[] {
+		return Array.from({ length: count }, () => ({ ok: false, uncertain, error }));
+	}
+
+	function firstBad(channel: Channel, batch: readonly Envelope[]): { at: number; error: FanoutError } | undefined {
+		for (const [at, envelope] of batch.entries()) {
+			if (envelope.channel.key !== channel.key) {
+				return { at, error: new FanoutError("InvalidEnvelope", "an envelope of another channel in the batch") };
+			}
+			const bytes = envelopeBytes(envelope);
+			if (bytes <= maxPayloadBytes) continue;
+			const message = `an envelope of ${bytes} bytes, at most ${maxPayloadBytes} are accepted`;
+			return { at, error: new FanoutError("PayloadTooLarge", message, { data: { bytes, maxPayloadBytes } }) };
+		}
+		return undefined;
+	}
+
+	/** How many replicas had the writes of this connection in time decides what is said of them. */
+	async function durabilityNow(at: Running, channel: Channel): Promise<Durability> {
+		if (wait === undefined) return at.durability;
+		try {
+			const primary = primaryOf(at.client, keys.meta(keys.partitionOf(channel)));
+			const replicas = (await primary?.wait(wait.replicas, wait.timeoutMs)) ?? 0;
+			return replicas >= wait.replicas ? "replicated" : at.durability;
+		} catch {
+			// The write stands; only its copies are not known.
+			return at.durability;
+		}
+	}
+
+	return {
+		name: "redis",
+		place: `redis/${settings.prefix}`,
+		capabilities: {
+			reach: "fleet",
+			replay: true,
+			dedupMs,
+			endCheckMs: END_CHECK_MS,
+			retentionMs,
+			batch: { count: MAX_BATCH, bytes: MAX_BATCH_BYTES },
+			positionAtAccept: true,
+			maxPayloadBytes,
+		},
+		async start(host, signal) {
+			if (closed || running !== undefined) throw new FanoutError("Closed", "a redis transport starts once");
+			const client = createDialler(options, settings.connectTimeoutMs, random).commands();
+			// Connection errors are told by what fails because of them; without a listener they would be thrown.
+			client.on("error", ignore);
+			let started: Running | undefined;
+			try {
+				await waitReady(client, endpoint, settings.connectTimeoutMs, clock, signal);
+				await asking(`redis at ${endpoint} refused the check of its version`, () => checkVersion(client, endpoint));
+				started = run(client, host);
+				const { store } = started;
+				await asking(`redis at ${endpoint} refused the check of its partitions`, () => store.open());
+				started.durability = await durabilityOf(client);
+				if (signal.aborted || closed)
+					throw new FanoutError("Aborted", "the start was aborted", { cause: signal.reason });
+				running = started;
+			} catch (error) {
+				if (started !== undefined) started.stop();
+				else if (options.client === undefined) client.disconnect();
+				throw error;
+			}
+		},
+		async publish(channel, batch, _options, signal) {
+			const at = insist(signal);
+			if (batch.length > MAX_BATCH) {
+				const message = `a batch of ${batch.length} envelopes, at most ${MAX_BATCH} are accepted`;
+				return refuse(batch.length, new FanoutError("TransportRefused", message));
+			}
+			const bad = firstBad(channel, batch);
+			const good = bad === undefined ? batch : batch.slice(0, bad.at);
+			const rest = bad === undefined ? [] : refuse(batch.length - bad.at, bad.error);
+			if (good.length === 0) return rest;
+			let accepted: Accepted[];
+			try {
+				accepted = await at.store.publish(channel, good);
+			} catch (cause) {
+				const { error, uncertain } = failureOf(cause, `redis at ${endpoint} did not take a batch`);
+				return refuse(batch.length, error, uncertain);
+			}
+			const durability = await durabilityNow(at, channel);
+			const taken = accepted.map((each): Outcome => ({ ok: true, ...each, durability, reach: "fleet" }));
+			return [...taken, ...rest];
+		},
+		subscribe(channel, subscriber) {
+			let close = () => {};
+			const follow = async (): Promise<Position> => {
+				const { followers, listener, asker } = insist();
+				const partition = keys.partitionOf(channel);
+				const end = followers.add(partition, channel, subscriber);
+				close = () => {
+					close = () => {};
+					end();
+					if (!followers.has(partition)) listener.unfollow(partition);
+				};
+				await listener.follow(partition);
+				return asking("an end could not be asked for", () => asker.ask(channel));
+			};
+			const ready = follow();
+			// Whoever waits for it sees it; whoever closed first must not bring the process down.
+			ready.catch(() => {});
+			return { ready, close: () => close() };
+		},
+		async *read(asks, signal) {
+			const { store } = insist(signal);
+			const pages = asks.map((ask) => asking("a log could not be read", () => store.read(ask)));
+			for (const page of pages) page.catch(() => {});
+			for (const page of pages) {
+				yield await page;
+				insist(signal);
+			}
+		},
+		async ends(channels, signal) {
+			const { store } = insist(signal);
+			return asking("ends could not be asked for", () => store.ends(channels));
+		},
+		async close() {
+			if (closed) return;
+			closed = true;
+			running?.stop();
+			running = undefined;
+		},
+	};
+}
+
+const ignore = () => {};
