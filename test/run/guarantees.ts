@@ -41,7 +41,7 @@ const duration = (ms: number): string => {
 const LIMITS: readonly (readonly [string, (transport: Transport["capabilities"]) => string])[] = [
 	["reach", ({ reach }) => reach],
 	["replay after a reconnect", ({ replay }) => (replay ? "yes" : "no")],
-	["an id is refused as a duplicate for at least", ({ dedupMs }) => duration(dedupMs)],
+	["an id is refused as a duplicate for, unless a count bounds the log", ({ dedupMs }) => duration(dedupMs)],
 	["a lost end is found within", ({ endCheckMs }) => duration(endCheckMs)],
 	["the log keeps an event for, unless a count bounds it", ({ retentionMs }) => duration(retentionMs)],
 	["the position is known at acceptance", ({ positionAtAccept }) => (positionAtAccept ? "yes" : "no")],
