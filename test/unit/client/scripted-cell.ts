@@ -136,6 +136,7 @@ export async function createScriptedCell() {
 		posts: ((send) => send()) as Post,
 		answer: undefined as ((frame: CellFrame, connection: CellConnection) => unknown) | undefined,
 		usual: answer,
+		endOf,
 		get last(): CellConnection {
 			const last = connections.at(-1);
 			if (last === undefined) throw new Error("nobody has connected");
