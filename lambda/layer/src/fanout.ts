@@ -91,6 +91,8 @@ export async function createFanout(options: FanoutOptions = {}): Promise<Fanout>
 	const parts: TransportParts = { clock, ids, instanceId };
 	const transports: Transport[] = [];
 	if (settings.local !== undefined) transports.push(await TRANSPORTS.local(settings.local, parts));
+	if (settings.nats !== undefined) transports.push(await TRANSPORTS.nats(settings.nats, parts));
+	if (settings.redis !== undefined) transports.push(await TRANSPORTS.redis(settings.redis, parts));
 	if (settings.aws !== undefined) transports.push(await TRANSPORTS.aws(settings.aws, parts));
 	transports.push(...(options.transports ?? []));
 	const closeTransports = () => Promise.allSettled(transports.map((transport) => transport.close()));

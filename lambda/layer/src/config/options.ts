@@ -12,12 +12,16 @@ import type { PublisherLimits } from "../publish/publisher.ts";
 import type { StreamLimits } from "../stream/port.ts";
 import type { AwsOptions } from "../transports/aws/options.ts";
 import type { LocalOptions } from "../transports/local/options.ts";
+import type { NatsOptions } from "../transports/nats/options.ts";
+import type { RedisOptions } from "../transports/redis/options.ts";
 import { ENV } from "./env-names.ts";
 
 export interface FanoutOptions {
 	/** `cluster_id`: fleets with different ones never hear each other. */
 	readonly namespace?: string | undefined;
 	readonly local?: LocalOptions | undefined;
+	readonly nats?: NatsOptions | undefined;
+	readonly redis?: RedisOptions | undefined;
 	readonly aws?: AwsOptions | undefined;
 	/** Ready transports of others, after the named ones. */
 	readonly transports?: readonly Transport[] | undefined;
@@ -44,6 +48,8 @@ export interface FanoutSettings {
 	readonly namespace: string;
 	readonly follow: boolean;
 	readonly local: LocalOptions | undefined;
+	readonly nats: NatsOptions | undefined;
+	readonly redis: RedisOptions | undefined;
 	readonly aws: AwsOptions | undefined;
 	readonly startup: "fail" | "degrade";
 	readonly startTimeoutMs: number;
@@ -57,7 +63,12 @@ function positive(name: string, value: number): number {
 
 export function resolveOptions(options: FanoutOptions, environment: NodeJS.ProcessEnv = process.env): FanoutSettings {
 	const follow = options.follow ?? environment.AWS_LAMBDA_FUNCTION_NAME === undefined;
-	const named = options.local !== undefined || options.aws !== undefined || (options.transports?.length ?? 0) > 0;
+	const named =
+		options.local !== undefined ||
+		options.nats !== undefined ||
+		options.redis !== undefined ||
+		options.aws !== undefined ||
+		(options.transports?.length ?? 0) > 0;
 	const fromCell = !named && (environment[ENV.topicArn] ?? "") !== "";
 	const cell = options.aws?.environment ?? environment;
 	const aws = options.aws ?? (fromCell ? {} : undefined);
@@ -69,6 +80,8 @@ export function resolveOptions(options: FanoutOptions, environment: NodeJS.Proce
 		namespace: options.namespace ?? (aws === undefined ? undefined : cell[ENV.namespace]) ?? DEFAULT_NAMESPACE,
 		follow,
 		local: options.local ?? (named || fromCell ? undefined : {}),
+		nats: options.nats,
+		redis: options.redis,
 		aws: aws === undefined ? undefined : { follow, ...aws },
 		startup,
 		startTimeoutMs: positive("startTimeoutMs", options.startTimeoutMs ?? DEFAULT_START_TIMEOUT_MS),

@@ -42,6 +42,11 @@ export interface Page {
 	readonly entries: readonly Entry[];
 	readonly more: boolean;
 	readonly verdict: Verdict;
+	/**
+	 * Where channels share their offsets: the log is the one of `from`, and it reaches at least this far, so a position
+	 * up to here is this log's although the channel may have no entry there.
+	 */
+	readonly through?: Position;
 }
 
 export type Outcome =

@@ -5,7 +5,7 @@
  */
 import { type Clock, pause } from "../core/clock.ts";
 import { asFanoutError, type FanoutError } from "../core/errors.ts";
-import { type Position, samePosition } from "../core/position.ts";
+import { isAtOrBefore, type Position, samePosition } from "../core/position.ts";
 import { type Entry, prevOffset } from "../core/transport.ts";
 import type { Engine } from "./engine.ts";
 import type { Follower, Lane } from "./lane.ts";
@@ -31,14 +31,18 @@ export class Track implements Follower {
 	readonly engine: Engine;
 	position: Position;
 	readonly #host: TrackHost;
+	/** Shown as it happens: joined, and in the same log as then. */
+	isLive = false;
 	#joined = false;
 	#closed = false;
+	#replaying: AbortController | undefined;
 
 	constructor(engine: Engine, lane: Lane, position: Position, host: TrackHost) {
 		this.engine = engine;
 		this.lane = lane;
 		this.position = position;
 		this.#host = host;
+		lane.follow(this);
 	}
 
 	/** This lane's part of the stream's cursor. */
@@ -68,6 +72,7 @@ export class Track implements Follower {
 		if (this.#closed) return;
 		this.#closed = true;
 		this.#joined = false;
+		this.#replaying?.abort();
 		this.lane.unfollow(this);
 		this.engine.release(this.lane);
 	}
@@ -89,11 +94,13 @@ export class Track implements Follower {
 			for (const entry of missed) this.#show(entry);
 		}
 		this.#joined = true;
-		this.lane.follow(this);
+		this.isLive = true;
 		return true;
 	}
 
 	async #replay(): Promise<void> {
+		this.#replaying = new AbortController();
+		const { signal } = this.#replaying;
 		for (let attempt = 0; ; ) {
 			await this.#host.room();
 			if (this.#closed || this.#join()) return;
@@ -106,7 +113,8 @@ export class Track implements Follower {
 			}
 			if (!samePosition(before, this.position)) attempt = 0;
 			else if (this.lane.after(before) === undefined) {
-				await pause(this.#host.clock, Math.min(WAIT_CAP_MS, WAIT_MS * 2 ** Math.min(attempt++, 10)));
+				const waitMs = Math.min(WAIT_CAP_MS, WAIT_MS * 2 ** Math.min(attempt++, 10));
+				await pause(this.#host.clock, waitMs, signal);
 			}
 		}
 	}
@@ -120,19 +128,24 @@ export class Track implements Follower {
 			this.#restart(page.verdict, from ?? this.lane.seen);
 		}
 		for (const entry of page.entries) this.#show(entry);
-		if (!page.more && this.lane.after(this.position) === undefined) await this.#wait();
+		if (!page.more && this.lane.after(this.position) === undefined) await this.#wait(page.through);
 	}
 
-	/** The log has no more and the lane is elsewhere: it is behind, or this position is of no log that there is. */
-	async #wait(): Promise<void> {
+	/**
+	 * The log has no more and the lane is elsewhere: it is behind, or this position is of no log that there is; unless
+	 * the log vouches for it, where the lane was opened at another end of an empty channel than this stream was.
+	 */
+	async #wait(through: Position | undefined): Promise<void> {
 		await this.lane.check();
 		const { seen } = this.lane;
 		if (this.#closed || seen.epoch !== this.position.epoch || seen.offset >= this.position.offset) return;
-		this.#restart("epoch", seen);
+		if (through !== undefined && isAtOrBefore(this.position, through)) this.position = seen;
+		else this.#restart("epoch", seen);
 	}
 
 	#restart(reason: Loss, position: Position): void {
 		this.position = position;
+		this.isLive = false;
 		this.#host.mark(reason);
 	}
 }

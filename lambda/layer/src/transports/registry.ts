@@ -4,9 +4,13 @@ import type { Ids } from "../core/ids.ts";
 import type { Transport } from "../core/transport.ts";
 import type { AwsOptions } from "./aws/options.ts";
 import type { LocalOptions } from "./local/options.ts";
+import type { NatsOptions } from "./nats/options.ts";
+import type { RedisOptions } from "./redis/options.ts";
 
 export interface TransportOptions {
 	readonly local: LocalOptions;
+	readonly nats: NatsOptions;
+	readonly redis: RedisOptions;
 	readonly aws: AwsOptions;
 }
 
@@ -22,5 +26,7 @@ type Loaders = {
 
 export const TRANSPORTS: Loaders = {
 	local: async (options, parts) => (await import("./local/index.ts")).createLocalTransport(options, parts),
+	nats: async (options, parts) => (await import("./nats/index.ts")).createNatsTransport(options, parts),
+	redis: async (options, parts) => (await import("./redis/index.ts")).createRedisTransport(options, parts),
 	aws: async (options, parts) => (await import("./aws/index.ts")).createAwsTransport(options, parts),
 };

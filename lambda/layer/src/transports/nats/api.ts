@@ -1,0 +1,96 @@
+/**
+ * Questions to JetStream that only a stream's leader answers, so what they say is authoritative. Each has a deadline;
+ * nobody there, no answer in time and a refusal are FanoutErrors.
+ */
+import { FanoutError } from "../../core/errors.ts";
+import type { NatsConnection } from "./client.ts";
+import { type ApiError, ERR, isRefusal, refused, unanswered } from "./failure.ts";
+import { rawHeaders } from "./headers.ts";
+
+export interface StreamConfig {
+	readonly name: string;
+	readonly [field: string]: unknown;
+}
+
+export interface StreamInfo {
+	readonly config: StreamConfig;
+	readonly state: {
+		readonly messages: number;
+		readonly first_seq: number;
+		readonly first_ts: string;
+		readonly last_seq: number;
+	};
+	readonly ts: string;
+}
+
+export interface Stored {
+	readonly seq: number;
+	readonly subject: string;
+	readonly data?: string;
+	readonly time: string;
+}
+
+export interface Api {
+	/** Undefined when there is no such stream. */
+	info(stream: string): Promise<StreamInfo | undefined>;
+	create(config: StreamConfig): Promise<void>;
+	/** The newest message of a subject; the oldest at or after a sequence. */
+	last(stream: string, subject: string): Promise<Stored | undefined>;
+	next(stream: string, subject: string, seq: number): Promise<Stored | undefined>;
+	/** Publishes only if `lastSeq` is still the newest of the subject; undefined when it is not. */
+	swap(subject: string, text: string, lastSeq: number): Promise<number | undefined>;
+	readonly prefix: string;
+}
+
+export function createApi(nc: NatsConnection, domain: string | undefined, timeoutMs: number): Api {
+	const prefix = domain === undefined ? "$JS.API" : `$JS.${domain}.API`;
+
+	async function ask<T>(subject: string, body: object | string, what: string, headers?: string): Promise<T> {
+		let text: string;
+		try {
+			const payload = typeof body === "string" ? body : JSON.stringify(body);
+			const more = headers === undefined ? {} : { headers: rawHeaders(headers) };
+			text = (await nc.request(subject, payload, { timeout: timeoutMs, ...more })).string();
+		} catch (cause) {
+			throw unanswered(what, cause, timeoutMs);
+		}
+		let answer: T & { readonly error?: ApiError };
+		try {
+			answer = JSON.parse(text);
+		} catch (cause) {
+			throw new FanoutError("TransportRefused", `${what} got an answer that is no JSON`, { cause });
+		}
+		if (answer.error !== undefined) throw refused(what, answer.error);
+		return answer;
+	}
+
+	async function unless<T>(errCode: number, work: Promise<T>): Promise<T | undefined> {
+		try {
+			return await work;
+		} catch (error) {
+			if (isRefusal(error, errCode)) return undefined;
+			throw error;
+		}
+	}
+
+	async function get(stream: string, body: object): Promise<Stored | undefined> {
+		const asked = ask<{ message: Stored }>(`${prefix}.STREAM.MSG.GET.${stream}`, body, `a message of ${stream}`);
+		return (await unless(ERR.noMessage, asked))?.message;
+	}
+
+	return {
+		prefix,
+		info: (stream) =>
+			unless(ERR.streamNotFound, ask<StreamInfo>(`${prefix}.STREAM.INFO.${stream}`, "", `the state of ${stream}`)),
+		async create(config) {
+			await ask(`${prefix}.STREAM.CREATE.${config.name}`, config, `the creation of ${config.name}`);
+		},
+		last: (stream, subject) => get(stream, { last_by_subj: subject }),
+		next: (stream, subject, seq) => get(stream, { seq, next_by_subj: subject }),
+		async swap(subject, text, lastSeq) {
+			const expected = `Nats-Expected-Last-Subject-Sequence: ${lastSeq}\r\n`;
+			const asked = ask<{ seq: number }>(subject, text, "an epoch", expected);
+			return (await unless(ERR.wrongLastSequence, asked))?.seq;
+		},
+	};
+}

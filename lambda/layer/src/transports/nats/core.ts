@@ -1,0 +1,107 @@
+/**
+ * Core NATS without a log. An acceptance means that the own server has it; who is connected at that moment hears it,
+ * once, and nobody later. Positions are this process's count of what came to a channel, under an epoch that changes
+ * with every lost connection: so what may have been missed is told as `epoch`, and there is nothing to read.
+ */
+import type { Channel } from "../../core/channel.ts";
+import { type Envelope, encodeEnvelope } from "../../core/envelope.ts";
+import { asFanoutError, FanoutError } from "../../core/errors.ts";
+import { methodOf } from "../../core/message.ts";
+import { epochOf, type Position, samePosition } from "../../core/position.ts";
+import type { Ask, Outcome, Page, Subscriber } from "../../core/transport.ts";
+import type { Subscription as CoreSubscription, Msg } from "./client.ts";
+import { disconnected } from "./failure.ts";
+import { methodLine, rawHeaders } from "./headers.ts";
+import type { JetStream, JetStreamDeps } from "./jetstream.ts";
+import { createSubjects } from "./subjects.ts";
+import { decode } from "./wire.ts";
+
+export type Core = JetStream;
+
+interface Heard {
+	readonly subscriber: Subscriber;
+	readonly core: CoreSubscription;
+	count: bigint;
+}
+
+export function createCore({ nc, settings, random32, report }: JetStreamDeps): Core {
+	const subjects = createSubjects(settings.prefix, 1);
+	const heard = new Map<string, Heard>();
+	let epoch = epochOf(random32());
+
+	const endOf = (channel: Channel): Position => ({ epoch, offset: heard.get(channel.key)?.count ?? 0n });
+
+	function take(channel: Channel, msg: Msg): void {
+		const to = heard.get(channel.key);
+		if (to === undefined) return;
+		to.count += 1n;
+		const position = { epoch, offset: to.count };
+		const envelope = decode(channel, msg.data);
+		to.subscriber.entry(envelope === undefined ? { position } : { position, envelope });
+	}
+
+	function page({ channel, from }: Ask): Page {
+		const whole = !("offset" in from) || samePosition(from, endOf(channel));
+		return { channel, entries: [], more: false, verdict: whole ? "whole" : "epoch" };
+	}
+
+	async function publish(channel: Channel, batch: readonly Envelope[]): Promise<Outcome[]> {
+		const subject = subjects.bare(channel);
+		for (const envelope of batch) {
+			const headers = rawHeaders(methodLine(methodOf(envelope.message)));
+			nc.publish(subject, encodeEnvelope(envelope), { headers });
+		}
+		try {
+			await nc.flush();
+		} catch (cause) {
+			const error = new FanoutError("TransportUnavailable", disconnected().message, { cause, retryable: true });
+			return batch.map(() => ({ ok: false, uncertain: true, error }));
+		}
+		return batch.map(() => ({ ok: true, duplicate: false, durability: "memory", reach: "fleet" }));
+	}
+
+	return {
+		async start() {},
+		publish,
+		subscribe(channel, subscriber) {
+			if (heard.has(channel.key)) {
+				throw new FanoutError("Unsupported", "a channel has one live subscription; the engine shares it");
+			}
+			const core = nc.subscribe(subjects.bare(channel), {
+				callback(error, msg) {
+					try {
+						if (error !== null) throw error;
+						take(channel, msg);
+					} catch (cause) {
+						report({ kind: "error", error: asFanoutError(cause, "TransportRefused", "a live entry was not taken") });
+					}
+				},
+			});
+			const own: Heard = { subscriber, core, count: 0n };
+			heard.set(channel.key, own);
+			// The server has the subscription once it answered what was sent after it.
+			const ready = nc.flush().then(() => ({ epoch, offset: own.count }));
+			ready.catch(() => {});
+			return {
+				ready,
+				close() {
+					core.unsubscribe();
+					if (heard.get(channel.key) === own) heard.delete(channel.key);
+				},
+			};
+		},
+		read: (asks) => asks.map(async (ask) => page(ask)),
+		ends: async (channels) => channels.map((channel) => ({ oldest: endOf(channel), end: endOf(channel) })),
+		disconnected() {
+			epoch = epochOf(random32());
+			for (const own of heard.values()) own.count = 0n;
+		},
+		connected() {
+			for (const { subscriber } of heard.values()) subscriber.suspect({ epoch, offset: 0n });
+		},
+		close() {
+			for (const { core } of heard.values()) core.unsubscribe();
+			heard.clear();
+		},
+	};
+}

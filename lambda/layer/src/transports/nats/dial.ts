@@ -1,0 +1,96 @@
+/**
+ * The connection: dialled under a deadline whose error names the servers, or passed in ready. It reconnects for ever;
+ * what it says about itself is told, and a close that nobody asked for is an error.
+ */
+import type { Clock } from "../../core/clock.ts";
+import { withDeadline } from "../../core/deadline.ts";
+import { FanoutError } from "../../core/errors.ts";
+import { type ConnectionOptions, loadNatsClient, type NatsConnection } from "./client.ts";
+import type { NatsOptions, NatsSettings } from "./options.ts";
+
+const RECONNECT_MS = 250;
+const JITTER_MS = 250;
+
+/** A URL may carry a password: what is shown does not. */
+export function shownServers(servers: readonly string[]): string {
+	return servers.map((server) => server.replace(/\/\/[^@/]*@/, "//")).join(", ");
+}
+
+function connectionOptions(options: NatsOptions, settings: NatsSettings, name: string): ConnectionOptions {
+	const { credsAuthenticator, nkeyAuthenticator } = loadNatsClient();
+	const bytes = (text: string) => new TextEncoder().encode(text);
+	return {
+		servers: [...settings.servers],
+		name,
+		timeout: settings.connectTimeoutMs,
+		maxReconnectAttempts: -1,
+		reconnectTimeWait: RECONNECT_MS,
+		reconnectJitter: JITTER_MS,
+		reconnectJitterTLS: JITTER_MS,
+		ignoreAuthErrorAbort: true,
+		pingInterval: settings.pingMs,
+		maxPingOut: 2,
+		...(settings.inboxPrefix !== undefined && { inboxPrefix: settings.inboxPrefix }),
+		...(options.token !== undefined && { token: options.token }),
+		...(options.user !== undefined && { user: options.user }),
+		...(options.password !== undefined && { pass: options.password }),
+		...(options.nkey !== undefined && { authenticator: nkeyAuthenticator(bytes(options.nkey)) }),
+		...(options.creds !== undefined && { authenticator: credsAuthenticator(bytes(options.creds)) }),
+		...(options.tls !== undefined && { tls: options.tls }),
+	};
+}
+
+export async function dial(
+	options: NatsOptions,
+	settings: NatsSettings,
+	clock: Clock,
+	name: string,
+	signal: AbortSignal,
+): Promise<NatsConnection> {
+	if (options.connection !== undefined) return options.connection;
+	const { connect } = loadNatsClient();
+	const { servers, connectTimeoutMs } = settings;
+	let given = true;
+	const dialled = connect(connectionOptions(options, settings, name));
+	// A connection that comes after the deadline is nobody's.
+	dialled.then(
+		(nc) => (given ? undefined : nc.close()),
+		() => {},
+	);
+	try {
+		return await withDeadline(clock, connectTimeoutMs, "the connection", () => dialled, signal);
+	} catch (cause) {
+		given = false;
+		const detail = cause instanceof Error ? cause.message : String(cause);
+		throw new FanoutError(
+			"TransportUnavailable",
+			`the nats transport could not connect to ${shownServers(servers)} within ${connectTimeoutMs} ms: ${detail}`,
+			{ cause, retryable: true, data: { servers: shownServers(servers), timeoutMs: connectTimeoutMs } },
+		);
+	}
+}
+
+export interface LineListener {
+	connected(): void;
+	disconnected(): void;
+	failed(error: FanoutError): void;
+}
+
+/** Follows what the connection says about itself until it is closed. */
+export async function watch(nc: NatsConnection, listener: LineListener): Promise<void> {
+	for await (const status of nc.status()) {
+		switch (status.type) {
+			case "disconnect":
+				listener.disconnected();
+				break;
+			case "reconnect":
+				listener.connected();
+				break;
+			case "error":
+				listener.failed(
+					new FanoutError("TransportRefused", `NATS said: ${status.error.message}`, { cause: status.error }),
+				);
+				break;
+		}
+	}
+}

@@ -1,0 +1,52 @@
+/** What JetStream and its client refuse, as FanoutErrors; `errCode` is JetStream's own. */
+import { asFanoutError, FanoutError, isFanoutError } from "../../core/errors.ts";
+
+export interface ApiError {
+	readonly code: number;
+	readonly err_code?: number;
+	readonly description?: string;
+}
+
+export const ERR = {
+	noMessage: 10037,
+	streamNotFound: 10059,
+	nameInUse: 10058,
+	wrongLastSequence: 10071,
+	messageTooLarge: 10054,
+	duplicateInBatch: 10201,
+	duplicateInProcess: 10158,
+} as const;
+
+export function refused(what: string, error: ApiError): FanoutError {
+	const retryable = error.code >= 500 || error.code === 429 || error.code === 408;
+	const code = error.err_code === ERR.messageTooLarge ? "PayloadTooLarge" : "TransportRefused";
+	return new FanoutError(code, `${what}: ${error.description ?? "no reason"} (${error.err_code ?? error.code})`, {
+		retryable: retryable || error.err_code === ERR.duplicateInProcess,
+		data: { errCode: error.err_code, code: error.code },
+	});
+}
+
+export function isRefusal(error: unknown, errCode: number): boolean {
+	return isFanoutError(error) && error.data.errCode === errCode;
+}
+
+/** Of a request: nobody answered, or nobody was there. */
+export function unanswered(what: string, cause: unknown, timeoutMs: number): FanoutError {
+	const name = cause instanceof Error ? cause.name : "";
+	if (name === "TimeoutError") {
+		return new FanoutError("DeadlineExceeded", `${what} took longer than ${timeoutMs} ms`, {
+			cause,
+			retryable: true,
+			data: { timeoutMs },
+		});
+	}
+	return asFanoutError(cause, "TransportUnavailable", `${what} was not answered`, true);
+}
+
+export function disconnected(): FanoutError {
+	return new FanoutError("TransportUnavailable", "not connected to NATS at the moment", { retryable: true });
+}
+
+export function closed(): FanoutError {
+	return new FanoutError("Closed", "the nats transport is closed");
+}

@@ -1,0 +1,82 @@
+/**
+ * One wildcard subscription for every answer that is ours: acknowledgements and batches. A waiter is a number in the
+ * reply subject; one timer looks after the deadlines of all of them. A lost connection fails all that wait.
+ */
+import type { Clock, Timer } from "../../core/clock.ts";
+import type { Msg, NatsConnection } from "./client.ts";
+
+export interface Waiter {
+	/** Returns true when this was the last message that it waits for. */
+	message(msg: Msg): boolean;
+	failed(reason: "timeout" | "disconnected" | "closed"): void;
+}
+
+export interface Inbox {
+	/** The reply subject that leads to this waiter. */
+	expect(waiter: Waiter, timeoutMs: number): string;
+	readonly waiting: number;
+	failAll(reason: "disconnected" | "closed"): void;
+	close(): void;
+}
+
+const SWEEP_MS = 50;
+
+interface Held {
+	readonly waiter: Waiter;
+	readonly deadline: number;
+}
+
+export function createInbox(nc: NatsConnection, base: string, clock: Clock): Inbox {
+	const held = new Map<string, Held>();
+	let count = 0;
+	let sweeper: Timer | undefined;
+
+	const subscription = nc.subscribe(`${base}.*`, {
+		callback(error, msg) {
+			if (error !== null) return;
+			const token = msg.subject.slice(base.length + 1);
+			const found = held.get(token);
+			if (found?.waiter.message(msg)) held.delete(token);
+		},
+	});
+
+	function sweep(): void {
+		sweeper = undefined;
+		const now = clock.monotonic();
+		for (const [token, { waiter, deadline }] of held) {
+			if (deadline > now) continue;
+			held.delete(token);
+			waiter.failed("timeout");
+		}
+		arm();
+	}
+
+	function arm(): void {
+		if (held.size > 0) sweeper ??= clock.after(SWEEP_MS, sweep);
+	}
+
+	function failAll(reason: "disconnected" | "closed"): void {
+		const all = [...held.values()];
+		held.clear();
+		for (const { waiter } of all) waiter.failed(reason);
+	}
+
+	return {
+		expect(waiter, timeoutMs) {
+			const token = (count++).toString(36);
+			held.set(token, { waiter, deadline: clock.monotonic() + timeoutMs });
+			arm();
+			return `${base}.${token}`;
+		},
+		get waiting() {
+			return held.size;
+		},
+		failAll,
+		close() {
+			sweeper?.cancel();
+			sweeper = undefined;
+			failAll("closed");
+			subscription.unsubscribe();
+		},
+	};
+}

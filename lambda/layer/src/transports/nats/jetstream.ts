@@ -1,0 +1,168 @@
+/**
+ * Everything that belongs to one connection with JetStream: the inbox, the partitions with their ledgers, who follows
+ * what, and the repairs. After a reconnect, a new epoch or a doubt the ends of what is followed are asked for, a
+ * partition at a time, and asked again until they came or the connection is gone: the engine's own checks go on beside.
+ */
+import { fullJitter } from "../../core/backoff.ts";
+import type { Channel } from "../../core/channel.ts";
+import { type Clock, pause } from "../../core/clock.ts";
+import { asFanoutError } from "../../core/errors.ts";
+import { epochOf } from "../../core/position.ts";
+import type { Ask, Bounds, Page, Subscriber, Subscription, TransportEvent } from "../../core/transport.ts";
+import { createApi } from "./api.ts";
+import { createBatchGet } from "./batch-get.ts";
+import { loadNatsClient, type NatsConnection } from "./client.ts";
+import { createFollow, type Shard } from "./follow.ts";
+import { createInbox } from "./inbox.ts";
+import { Ledger } from "./ledger.ts";
+import type { NatsSettings } from "./options.ts";
+import { Partition } from "./partition.ts";
+import { createPublish, type Publish } from "./publish.ts";
+import { readPage } from "./read.ts";
+import { ensureStream, ensureStreams } from "./streams.ts";
+import { createSubjects } from "./subjects.ts";
+
+export interface JetStreamDeps {
+	readonly nc: NatsConnection;
+	readonly settings: NatsSettings;
+	readonly clock: Clock;
+	readonly instance: string;
+	random32(): number;
+	report(event: TransportEvent): void;
+}
+
+export interface JetStream {
+	/** Makes or checks the streams, and reads every epoch. */
+	start(): Promise<void>;
+	readonly publish: Publish;
+	subscribe(channel: Channel, subscriber: Subscriber): Subscription;
+	read(asks: readonly Ask[]): Promise<Page>[];
+	ends(channels: readonly Channel[]): Promise<Bounds[]>;
+	disconnected(): void;
+	connected(): void;
+	close(): void;
+}
+
+const HEAL = { baseMs: 100, capMs: 1_000 } as const;
+
+export function createJetStream({ nc, settings, clock, instance, random32, report }: JetStreamDeps): JetStream {
+	const { requestTimeoutMs: timeoutMs, partitions: count, maxMessages, maxMessagesPerChannel } = settings;
+	const subjects = createSubjects(settings.prefix, count);
+	const api = createApi(nc, settings.domain, timeoutMs);
+	const inbox = createInbox(nc, loadNatsClient().createInbox(settings.inboxPrefix), clock);
+	const batchGet = createBatchGet(nc, inbox, api.prefix, timeoutMs);
+	const stop = new AbortController();
+	const healing = new Set<Shard>();
+
+	const shards = Array.from({ length: count }, (_, index): Shard => {
+		const epochSubject = subjects.epoch(index);
+		const followed: Shard["followed"] = new Map();
+		const partition = new Partition({
+			...{ api, clock, epochSubject, maxMessages, maxAgeMs: settings.maxAgeMs, stream: subjects.stream(index) },
+			nextEpoch: () => epochOf(random32()),
+			ensure: () => ensureStream(api, subjects, settings, index),
+			changed: () => {
+				const shard = shards[index] as Shard;
+				follow.forget(shard);
+				heal(shard);
+			},
+		});
+		const ledger = new Ledger({ partition, api, batchGet, clock, epochSubject, followed });
+		return { partition, ledger, followed };
+	});
+
+	const follow = createFollow({ nc, subjects, shards, maxMessages, doubt: heal, report });
+
+	function failed(cause: unknown, what: string): void {
+		if (!stop.signal.aborted)
+			report({ kind: "error", error: asFanoutError(cause, "TransportUnavailable", what, true) });
+	}
+
+	function heal(shard: Shard): void {
+		if (healing.has(shard)) return;
+		healing.add(shard);
+		const run = async () => {
+			for (let attempt = 0; !stop.signal.aborted; attempt += 1) {
+				try {
+					return await follow.heal(shard);
+				} catch (cause) {
+					failed(cause, `the ends of ${shard.partition.stream} were not told`);
+				}
+				await pause(
+					clock,
+					fullJitter(attempt, HEAL, () => random32() / 2 ** 32),
+					stop.signal,
+				);
+			}
+		};
+		run().finally(() => healing.delete(shard));
+	}
+
+	const inspect = async (partition: Partition): Promise<void> => {
+		try {
+			await partition.inspect();
+		} catch (cause) {
+			failed(cause, `${partition.stream} could not be inspected`);
+		}
+	};
+
+	const durability = settings.replicas > 1 ? "replicated" : settings.storage === "file" ? "disk" : "memory";
+	const publish = createPublish({
+		...{ nc, inbox, subjects, durability, instance, inspect },
+		partitions: shards.map(({ partition }) => partition),
+		ackTimeoutMs: settings.ackTimeoutMs,
+		maxInFlight: settings.maxInFlight,
+		monotonic: () => clock.monotonic(),
+	});
+	const epochs = nc.subscribe(subjects.liveEpochs, {
+		callback(error, msg) {
+			// Renewed or new: the leader says which.
+			const shard = shards[Number(msg?.subject.split(".")[2])];
+			if (error === null && shard !== undefined) void inspect(shard.partition);
+		},
+	});
+
+	return {
+		async start() {
+			await ensureStreams(api, subjects, settings);
+			await Promise.all(shards.map(({ partition }) => partition.inspect()));
+		},
+		publish,
+		subscribe: (channel, subscriber) => follow.subscribe(channel, subscriber),
+		read: (asks) =>
+			asks.map((ask) => {
+				const address = subjects.of(ask.channel);
+				const { partition, followed } = shards[address.partition] as Shard;
+				const known = (channel: Channel) => followed.get(channel.key);
+				const page = readPage({ partition, batchGet, maxMessagesPerChannel, known }, ask, address);
+				page.catch(() => {});
+				return page;
+			}),
+		async ends(channels) {
+			const groups = new Map<number, { key: string; log: string; at: number }[]>();
+			for (const [at, channel] of channels.entries()) {
+				const { partition, log } = subjects.of(channel);
+				const group = groups.get(partition) ?? [];
+				groups.set(partition, group);
+				group.push({ key: channel.key, log, at });
+			}
+			const bounds: Bounds[] = [];
+			const asked = [...groups].map(async ([index, group]) => {
+				const found = await (shards[index] as Shard).ledger.bounds(group);
+				for (const [place, { at }] of group.entries()) bounds[at] = found[place] as Bounds;
+			});
+			await Promise.all(asked);
+			return bounds;
+		},
+		disconnected: () => inbox.failAll("disconnected"),
+		connected() {
+			for (const shard of shards) heal(shard);
+		},
+		close() {
+			stop.abort();
+			follow.close();
+			epochs.unsubscribe();
+			inbox.close();
+		},
+	};
+}

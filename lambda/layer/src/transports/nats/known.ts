@@ -1,0 +1,54 @@
+/**
+ * What this process knows of one followed channel. `last` is its newest entry, or, when it was empty, the partition's
+ * end at that time, so that what comes later and is gone again shows as a loss. Up to `verified` nothing comes after
+ * `last`: so a quiet channel stays whole even when its own last entry expires, and the next one names no predecessor.
+ */
+import type { Channel } from "../../core/channel.ts";
+import type { Subscriber } from "../../core/transport.ts";
+import type { Address } from "./subjects.ts";
+
+interface Quiet {
+	readonly last: number;
+	readonly verified: number;
+}
+
+export interface Known {
+	readonly channel: Channel;
+	readonly address: Address;
+	readonly subscriber: Subscriber;
+	/** False until the leader was asked in this epoch. */
+	ready: boolean;
+	last: number;
+	verified: number;
+	/** The same before `last` moved. */
+	before: Quiet;
+	/** Its oldest entry, as it was when `last` was what it says. */
+	oldest: { readonly seq: number; readonly last: number } | undefined;
+}
+
+const NOTHING: Quiet = { last: 0, verified: 0 };
+
+export function createKnown(channel: Channel, address: Address, subscriber: Subscriber): Known {
+	const fresh = { ready: false, last: 0, verified: 0, before: NOTHING, oldest: undefined };
+	return { channel, address, subscriber, ...fresh };
+}
+
+/** The log has another epoch: nothing of this holds. */
+export function forget(known: Known): void {
+	Object.assign(known, { ready: false, last: 0, verified: 0, before: NOTHING, oldest: undefined });
+}
+
+/** The channel's newest is at least this one. */
+export function saw(known: Known, seq: number): void {
+	if (seq <= known.last) return;
+	known.before = { last: known.last, verified: known.verified };
+	known.last = seq;
+	if (seq > known.verified) known.verified = seq;
+}
+
+/** How far nothing comes after `position`, as far as this process knows. */
+export function quietUntil(known: Known | undefined, position: number): number {
+	if (known?.ready !== true) return position;
+	if (known.last === position) return known.verified;
+	return known.before.last === position ? Math.max(position, known.before.verified) : position;
+}

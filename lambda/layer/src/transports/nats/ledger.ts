@@ -1,0 +1,203 @@
+/**
+ * The ends of one partition's channels, by its leader. One question for the partition's own end answers for every
+ * channel that was verified up to there; only where it moved the followed channels' last messages are asked for, and
+ * only those after what is verified, a thousand in a request. A replica that is behind is found by how far it says
+ * that it is; then the leader is asked, one channel at a time.
+ */
+import { type Clock, pause } from "../../core/clock.ts";
+import { asFanoutError, type FanoutError } from "../../core/errors.ts";
+import type { Bounds } from "../../core/transport.ts";
+import type { Api } from "./api.ts";
+import type { BatchGet } from "./batch-get.ts";
+import { type Known, saw } from "./known.ts";
+import type { Partition, Snapshot } from "./partition.ts";
+import { Turns } from "./turns.ts";
+
+/** Of `multi_last`: the server's bound is 1,024, and one is the partition's own. */
+const CHUNK = 1_000;
+/** Up to so many channels the leader is asked for each. */
+const SINGLY = 8;
+/** Up to so many channels in a round `oldest` is exact; beyond, it is a bound from below. */
+const OLDEST = 16;
+const STALE_TRIES = 4;
+const STALE_MS = 20;
+/** Questions to the leader at once. */
+const PARALLEL = 64;
+
+export interface Subject {
+	readonly key: string;
+	readonly log: string;
+}
+
+interface Question extends Subject {
+	readonly oldest: boolean;
+}
+
+interface Answer {
+	readonly snapshot: Snapshot;
+	readonly lasts: ReadonlyMap<string, number>;
+	readonly oldest: ReadonlyMap<string, number>;
+}
+
+export interface LedgerDeps {
+	readonly partition: Partition;
+	readonly api: Api;
+	readonly batchGet: BatchGet;
+	readonly clock: Clock;
+	readonly epochSubject: string;
+	/** Followed channels of this partition, by key. */
+	readonly followed: ReadonlyMap<string, Known>;
+}
+
+export class Ledger {
+	readonly #deps: LedgerDeps;
+	readonly #turns: Turns<Question, Answer>;
+
+	constructor(deps: LedgerDeps) {
+		this.#deps = deps;
+		this.#turns = new Turns((questions) => this.#round(questions));
+	}
+
+	async bounds(subjects: readonly Subject[]): Promise<Bounds[]> {
+		const { snapshot, lasts, oldest } = await this.#ask(subjects, true);
+		const at = (seq: number) => ({ epoch: snapshot.epoch, offset: BigInt(seq) });
+		return subjects.map(({ key }) => {
+			const last = lasts.get(key) ?? snapshot.last;
+			return { oldest: at(oldest.get(key) ?? Math.min(last, snapshot.first)), end: at(last) };
+		});
+	}
+
+	/** The same without `oldest`, for channels that are followed. */
+	async ends(subjects: readonly Subject[]): Promise<Map<string, { readonly epoch: string; readonly offset: bigint }>> {
+		const { snapshot, lasts } = await this.#ask(subjects, false);
+		const ends = subjects.map(({ key }) => {
+			const offset = BigInt(lasts.get(key) ?? snapshot.last);
+			return [key, { epoch: snapshot.epoch, offset }] as const;
+		});
+		return new Map(ends);
+	}
+
+	#ask(subjects: readonly Subject[], oldest: boolean): Promise<Answer> {
+		return this.#turns.ask(subjects.map(({ key, log }) => ({ key, log, oldest })));
+	}
+
+	async #round(questions: readonly Question[]): Promise<Answer> {
+		const { partition, followed } = this.#deps;
+		const snapshot = await partition.inspect();
+		const lasts = new Map<string, number>();
+		const moved = new Map<string, Question>();
+		for (const question of questions) {
+			const known = followed.get(question.key);
+			if (known?.ready && known.verified >= snapshot.last) lasts.set(question.key, known.last);
+			else moved.set(question.key, question);
+		}
+		const found = await this.#lasts([...moved.values()], snapshot);
+		for (const key of moved.keys()) lasts.set(key, this.#settle(key, found.get(key), snapshot));
+		const wanted = new Map(questions.filter(({ oldest }) => oldest).map((question) => [question.key, question]));
+		const oldest = wanted.size > OLDEST ? new Map() : await this.#oldest([...wanted.values()], lasts, snapshot);
+		return { snapshot, lasts, oldest };
+	}
+
+	/** What the leader said becomes what is known; an end never moves back within an epoch. */
+	#settle(key: string, seq: number | undefined, snapshot: Snapshot): number {
+		const known = this.#deps.followed.get(key);
+		if (known === undefined) return seq ?? snapshot.last;
+		if (!known.ready) {
+			known.ready = true;
+			saw(known, seq ?? snapshot.last);
+		} else if (seq !== undefined) saw(known, seq);
+		// Everything up to the last time is gone, so something between may be gone unseen: the end is a floor again.
+		else if (snapshot.first > known.verified + 1) saw(known, snapshot.first - 1);
+		known.verified = Math.max(known.verified, snapshot.last);
+		return known.last;
+	}
+
+	async #lasts(questions: readonly Question[], snapshot: Snapshot): Promise<Map<string, number>> {
+		if (questions.length <= SINGLY) return this.#singly(questions);
+		const { followed } = this.#deps;
+		const from = ({ key }: Question) => {
+			const known = followed.get(key);
+			return known?.ready ? known.verified + 1 : 0;
+		};
+		const sorted = [...questions].sort((a, b) => from(a) - from(b));
+		const found = new Map<string, number>();
+		for (let at = 0; at < sorted.length; at += CHUNK) {
+			const chunk = sorted.slice(at, at + CHUNK);
+			const lasts = (await this.#chunk(chunk, from(chunk[0] as Question), snapshot)) ?? (await this.#singly(chunk));
+			for (const [key, seq] of lasts) found.set(key, seq);
+		}
+		return found;
+	}
+
+	/** Undefined when no replica proved that it was far enough. */
+	async #chunk(
+		questions: readonly Question[],
+		from: number,
+		snapshot: Snapshot,
+	): Promise<Map<string, number> | undefined> {
+		const { batchGet, partition, clock, epochSubject } = this.#deps;
+		const keys = new Map(questions.map(({ log, key }) => [log, key]));
+		// The epoch's own subject always has a message, so the answer always says how far it goes.
+		const subjects = [...keys.keys(), epochSubject];
+		for (let attempt = 0; attempt < STALE_TRIES; attempt += 1) {
+			if (attempt > 0) await pause(clock, STALE_MS * 2 ** attempt);
+			const found = new Map<string, number>();
+			let start = from;
+			for (;;) {
+				const { messages, pending, upTo } = await batchGet(partition.stream, {
+					multi_last: subjects,
+					...(start > 0 && { seq: start }),
+				});
+				for (const { subject, seq } of messages) {
+					const key = keys.get(subject);
+					if (key !== undefined) found.set(key, seq);
+					start = seq + 1;
+				}
+				if (upTo === undefined || upTo < snapshot.last) break;
+				if (pending === 0 || messages.length === 0) return found;
+			}
+		}
+		return undefined;
+	}
+
+	async #singly(questions: readonly Question[]): Promise<Map<string, number>> {
+		const { api, partition } = this.#deps;
+		const found = new Map<string, number>();
+		await inParallel(questions, async ({ key, log }) => {
+			const message = await api.last(partition.stream, log);
+			if (message !== undefined) found.set(key, message.seq);
+		});
+		return found;
+	}
+
+	async #oldest(
+		questions: readonly Question[],
+		lasts: ReadonlyMap<string, number>,
+		snapshot: Snapshot,
+	): Promise<Map<string, number>> {
+		const { api, partition, followed } = this.#deps;
+		const found = new Map<string, number>();
+		await inParallel(questions, async ({ key, log }) => {
+			const last = lasts.get(key) ?? snapshot.last;
+			const known = followed.get(key);
+			const before = known?.oldest;
+			if (before?.last === last && before.seq >= snapshot.first) {
+				found.set(key, before.seq);
+				return;
+			}
+			const message = last < snapshot.first ? undefined : await api.next(partition.stream, log, snapshot.first);
+			const seq = Math.min(message?.seq ?? last, last);
+			found.set(key, seq);
+			if (known !== undefined) known.oldest = { seq, last };
+		});
+		return found;
+	}
+}
+
+async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+	for (let at = 0; at < items.length; at += PARALLEL) await Promise.all(items.slice(at, at + PARALLEL).map(work));
+}
+
+export function unavailable(error: unknown, what: string): FanoutError {
+	return asFanoutError(error, "TransportUnavailable", what, true);
+}

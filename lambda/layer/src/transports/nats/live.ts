@@ -1,0 +1,51 @@
+/**
+ * What subscriptions hand over: republished entries, which name their sequence and the one before on the same subject,
+ * and nudges, which name neither. Anything odd (an older sequence than one that was seen) is no entry's fault: the
+ * leader is asked whether the log is still the same one.
+ */
+import type { Entry } from "../../core/transport.ts";
+import type { Msg } from "./client.ts";
+import { NUDGE } from "./headers.ts";
+import { type Known, saw } from "./known.ts";
+import type { Partition } from "./partition.ts";
+import { nudgedEnd, toEntry } from "./wire.ts";
+
+export interface LiveDeps {
+	readonly partition: Partition;
+	readonly maxMessages: number;
+	/** Something does not fit this epoch. */
+	doubt(): void;
+}
+
+export function handLive({ partition, maxMessages, doubt }: LiveDeps, known: Known, msg: Msg): void {
+	const { headers } = msg;
+	const seq = Number(headers?.get("Nats-Sequence") || Number.NaN);
+	if (!Number.isSafeInteger(seq) || seq <= 0) {
+		nudged(partition, known, headers?.get(NUDGE) ?? "");
+		return;
+	}
+	const named = Number(headers?.get("Nats-Last-Sequence") || 0);
+	const prev = named === 0 ? predecessor(known, seq, maxMessages) : named;
+	if (known.ready && seq <= known.last) doubt();
+	partition.saw(seq);
+	// Only a chain without a hole says that nothing else is before it.
+	if (known.ready && prev === known.last) saw(known, seq);
+	const entry: Entry = toEntry(known.channel, partition.epoch, seq, prev, msg.data);
+	known.subscriber.entry(entry);
+}
+
+/**
+ * The server names no predecessor for a channel's first entry, nor for one whose predecessor expired. Nothing that came
+ * after `verified` can have gone yet while fewer messages came than a partition keeps, so then it is the one we know.
+ */
+function predecessor(known: Known, seq: number, maxMessages: number): number {
+	if (!known.ready || seq <= known.last) return 0;
+	return seq - known.verified < maxMessages ? known.last : 0;
+}
+
+function nudged(partition: Partition, known: Known, text: string): void {
+	const end = nudgedEnd(text);
+	if (end === undefined || end.epoch !== partition.epoch || Number(end.offset) > known.last) {
+		known.subscriber.suspect();
+	}
+}

@@ -1,0 +1,85 @@
+/**
+ * Pages out of the log: one Direct Get batch for each ask, beginning at the position's own entry, and one question to
+ * the leader of each partition for epoch and bounds, all at once. Retention is invisible to a batch, so the verdict
+ * comes from elsewhere: the own entry is still there; or this process verified that nothing followed it; or nothing
+ * after it can be gone, neither by the partition's oldest message nor by the channel's count.
+ */
+import type { Channel } from "../../core/channel.ts";
+import { NO_EPOCH, type Position } from "../../core/position.ts";
+import type { Ask, Entry, Page, Verdict } from "../../core/transport.ts";
+import type { Batch, BatchGet, Fetched } from "./batch-get.ts";
+import { type Known, quietUntil, saw } from "./known.ts";
+import type { Partition, Snapshot } from "./partition.ts";
+import type { Address } from "./subjects.ts";
+import { toEntry } from "./wire.ts";
+
+/** More in one answer would only wait in the sockets of this process. */
+const MAX_BYTES = 4 * 1024 * 1024;
+
+export interface ReadDeps {
+	readonly partition: Partition;
+	readonly batchGet: BatchGet;
+	readonly maxMessagesPerChannel: number;
+	known(channel: Channel): Known | undefined;
+}
+
+export async function readPage(deps: ReadDeps, ask: Ask, { log }: Address): Promise<Page> {
+	const limit = Math.max(1, Math.floor(ask.limit));
+	const get = (start: object) =>
+		deps.batchGet(deps.partition.stream, { ...start, next_by_subj: log, batch: limit + 1, max_bytes: MAX_BYTES });
+	const { from } = ask;
+	if (!("offset" in from)) {
+		const start = { start_time: new Date(from.sinceMs).toISOString() };
+		const [snapshot, batch] = await both(deps.partition.inspect(), get(start));
+		const gone = snapshot.first > 1 && snapshot.firstMs > from.sinceMs;
+		return page(deps, ask, snapshot, batch, limit, gone || full(deps, batch) ? "retention" : "whole", undefined);
+	}
+	const [snapshot, batch] = await both(deps.partition.inspect(), get({ seq: Math.max(1, Number(from.offset)) }));
+	const beginning = from.epoch === NO_EPOCH && from.offset === 0n;
+	// A position after the end was given by a log that this one is not, whatever its epoch says.
+	if (!beginning && (from.epoch !== snapshot.epoch || Number(from.offset) > snapshot.last)) {
+		return page(deps, ask, snapshot, await get({ seq: 1 }), limit, "epoch", undefined);
+	}
+	const own = Number(from.offset);
+	return page(deps, ask, snapshot, batch, limit, judge(deps, ask.channel, own, snapshot, batch), own);
+}
+
+/** Both or the first failure; the other one's later failure is nobody's. */
+function both<A, B>(a: Promise<A>, b: Promise<B>): Promise<[A, B]> {
+	return Promise.all([a, b]);
+}
+
+/** As many as a channel may have: there may have been more. */
+function full({ maxMessagesPerChannel }: ReadDeps, { messages, pending }: Batch): boolean {
+	return messages.length + pending >= maxMessagesPerChannel;
+}
+
+function judge(deps: ReadDeps, channel: Channel, own: number, snapshot: Snapshot, batch: Batch): Verdict {
+	if (own > 0 && batch.messages[0]?.seq === own) return "whole";
+	if (snapshot.first > quietUntil(deps.known(channel), own) + 1) return "retention";
+	return full(deps, batch) ? "retention" : "whole";
+}
+
+function page(
+	deps: ReadDeps,
+	{ channel }: Ask,
+	snapshot: Snapshot,
+	batch: Batch,
+	limit: number,
+	verdict: Verdict,
+	own: number | undefined,
+): Page {
+	const after = own === undefined ? batch.messages : batch.messages.filter(({ seq }) => seq > own);
+	const kept = after.slice(0, limit);
+	const whole = verdict === "whole" && own !== undefined;
+	let prev = whole ? own : (kept[0]?.seq ?? 1) - 1;
+	const entries = kept.map((message: Fetched): Entry => {
+		const entry = toEntry(channel, snapshot.epoch, message.seq, prev, message.data);
+		prev = message.seq;
+		return entry;
+	});
+	const known = deps.known(channel);
+	if (known?.ready && snapshot.epoch === deps.partition.epoch && kept.length > 0) saw(known, prev);
+	const through: Position = { epoch: snapshot.epoch, offset: BigInt(snapshot.last) };
+	return { channel, entries, more: after.length > kept.length || batch.pending > 0, verdict, through };
+}

@@ -1,0 +1,65 @@
+/**
+ * Where a channel is: `{prefix}.{cluster}.{partition}.{kind}.{token}`, one subject per channel. JetStream captures by
+ * subject, so the partition stands in it. A channel's id may hold anything, so the token is a hash of its whole key:
+ * no id can spell a wildcard, a separator or another channel. What is live has the same subject under `{prefix}-live`.
+ */
+import { hash } from "node:crypto";
+import type { Channel } from "../../core/channel.ts";
+
+export interface Address {
+	readonly partition: number;
+	/** 128 bits of the key's SHA-256, base64url. */
+	readonly token: string;
+	/** The subject in the log, and the one that the log republishes to. */
+	readonly log: string;
+	readonly live: string;
+}
+
+export interface Subjects {
+	of(channel: Channel): Address;
+	/** A channel's live subject where there is no log. */
+	bare(channel: Channel): string;
+	/** The partition's stream; its capture; the subject of its epoch. */
+	stream(partition: number): string;
+	capture(partition: number): string;
+	epoch(partition: number): string;
+	/** Live copies of all epochs. */
+	readonly liveEpochs: string;
+	readonly republish: { readonly src: string; readonly dest: string };
+}
+
+const PLAIN = /^[A-Za-z0-9_-]{1,64}$/;
+const TOKEN_CHARS = 22;
+
+function clusterToken(namespace: string): string {
+	return PLAIN.test(namespace) ? namespace : `=${hash("sha256", namespace, "base64url").slice(0, TOKEN_CHARS)}`;
+}
+
+export function createSubjects(prefix: string, partitions: number): Subjects {
+	const known = new WeakMap<Channel, Address>();
+	const live = `${prefix}-live`;
+	return {
+		of(channel) {
+			let address = known.get(channel);
+			if (address === undefined) {
+				const digest = hash("sha256", channel.key, "buffer");
+				const token = digest.toString("base64url", 0, 16);
+				const partition = digest.readUInt32BE(16) % partitions;
+				const path = `${clusterToken(channel.namespace)}.${partition}.${channel.kind}.${token}`;
+				address = { partition, token, log: `${prefix}.${path}`, live: `${live}.${path}` };
+				known.set(channel, address);
+			}
+			return address;
+		},
+		bare(channel) {
+			const token = hash("sha256", channel.key, "base64url").slice(0, TOKEN_CHARS);
+			return `${live}.${clusterToken(channel.namespace)}.bare.${channel.kind}.${token}`;
+		},
+		stream: (partition) => `${prefix}-${partition}`,
+		capture: (partition) => `${prefix}.*.${partition}.>`,
+		// No namespace is spelled "=", and no kind "epoch".
+		epoch: (partition) => `${prefix}.=.${partition}.epoch.nonce`,
+		liveEpochs: `${live}.=.*.epoch.nonce`,
+		republish: { src: `${prefix}.>`, dest: `${live}.>` },
+	};
+}

@@ -1,0 +1,177 @@
+/**
+ * The nats transport: JetStream's log in partition streams, live copies over core subscriptions; or, without JetStream,
+ * core NATS alone. One connection for everything.
+ */
+import type { Channel } from "../../core/channel.ts";
+import type { Clock } from "../../core/clock.ts";
+import { type Envelope, envelopeBytes } from "../../core/envelope.ts";
+import { asFanoutError, FanoutError } from "../../core/errors.ts";
+import type { Ids } from "../../core/ids.ts";
+import type { Outcome, Transport, TransportEvent, TransportHost } from "../../core/transport.ts";
+import type { NatsConnection } from "./client.ts";
+import { type Core, createCore } from "./core.ts";
+import { dial, watch } from "./dial.ts";
+import { closed, disconnected } from "./failure.ts";
+import { createJetStream, type JetStream } from "./jetstream.ts";
+import { END_CHECK_MS, MAX_BATCH, type NatsOptions, type NatsSettings, resolveNatsOptions } from "./options.ts";
+
+export interface NatsParts {
+	readonly clock: Clock;
+	readonly ids: Ids;
+	readonly instanceId: string;
+}
+
+/** Atomic batches came with 2.12. */
+const MIN_SERVER = [2, 12] as const;
+/** What headers and subject may add to an envelope. */
+const OVERHEAD_BYTES = 4_096;
+
+interface Running {
+	readonly nc: NatsConnection;
+	readonly log: JetStream | Core;
+}
+
+export function createNatsTransport(options: NatsOptions, { clock, ids, instanceId }: NatsParts): Transport {
+	const settings = resolveNatsOptions(options);
+	const { jetstream, maxPayloadBytes } = settings;
+	let host: TransportHost | undefined;
+	let running: Running | undefined;
+	let online = false;
+	let state: "new" | "started" | "closed" = "new";
+	const report = (event: TransportEvent) => {
+		if (state !== "closed") host?.report(event);
+	};
+
+	const insist = (signal?: AbortSignal): Running => {
+		if (state === "closed") throw closed();
+		if (signal?.aborted) throw new FanoutError("Aborted", "the call was aborted", { cause: signal.reason });
+		if (running === undefined) throw new FanoutError("TransportUnavailable", "the nats transport is not started");
+		if (!online) throw disconnected();
+		return running;
+	};
+
+	async function start(signal: AbortSignal): Promise<void> {
+		const nc = await dial(options, settings, clock, `mcp-fanout ${instanceId}`, signal);
+		const deps = { nc, settings, clock, instance: instanceId, random32: ids.random32, report };
+		const log = jetstream ? createJetStream(deps) : createCore(deps);
+		const fail = async (error: unknown): Promise<never> => {
+			log.close();
+			if (options.connection === undefined) await nc.close();
+			throw error;
+		};
+		try {
+			checkServer(nc, settings);
+			await abortable(log.start(), signal);
+		} catch (error) {
+			return fail(error);
+		}
+		if (state === "closed") return fail(closed());
+		running = { nc, log };
+		online = true;
+		const watching = watch(nc, {
+			disconnected() {
+				online = false;
+				log.disconnected();
+				report({ kind: "disconnected" });
+			},
+			connected() {
+				online = true;
+				log.connected();
+				report({ kind: "connected" });
+			},
+			failed: (error) => report({ kind: "error", error }),
+		});
+		watching.catch((cause) =>
+			report({ kind: "error", error: asFanoutError(cause, "TransportRefused", "NATS failed") }),
+		);
+	}
+
+	return {
+		name: "nats",
+		// Without a log positions are this process's own.
+		place: jetstream ? `nats/${settings.prefix}` : `nats/${instanceId}`,
+		capabilities: {
+			reach: "fleet",
+			replay: jetstream,
+			dedupMs: jetstream ? settings.dedupMs : 0,
+			endCheckMs: jetstream ? END_CHECK_MS : 0,
+			retentionMs: jetstream ? settings.maxAgeMs : 0,
+			batch: MAX_BATCH,
+			positionAtAccept: jetstream,
+			maxPayloadBytes,
+		},
+		async start(to, signal) {
+			if (state !== "new") throw new FanoutError("Closed", "a nats transport starts once");
+			host = to;
+			await start(signal);
+			if (state === "new") state = "started";
+		},
+		async publish(channel, batch, { mayExist }, signal) {
+			const { log } = insist(signal);
+			const good = batch.findIndex((envelope) => envelopeBytes(envelope) > maxPayloadBytes);
+			if (good < 0) return log.publish(channel, batch, mayExist, signal);
+			const outcomes = good === 0 ? [] : await log.publish(channel, batch.slice(0, good), mayExist, signal);
+			const failure = outcomes.find(({ ok }) => !ok) ?? tooLarge(batch[good] as Envelope, maxPayloadBytes);
+			while (outcomes.length < batch.length) outcomes.push(failure);
+			return outcomes;
+		},
+		subscribe(channel: Channel, subscriber) {
+			try {
+				return insist().log.subscribe(channel, subscriber);
+			} catch (cause) {
+				const ready = Promise.reject(asFanoutError(cause, "TransportUnavailable", "the channel cannot be followed"));
+				// Whoever waits for it sees it; whoever closed first must not bring the process down.
+				ready.catch(() => {});
+				return { ready, close() {} };
+			}
+		},
+		async *read(asks, signal) {
+			for (const page of insist(signal).log.read(asks)) yield await abortable(page, signal);
+		},
+		async ends(channels, signal) {
+			return abortable(insist(signal).log.ends(channels), signal);
+		},
+		async close() {
+			if (state === "closed") return;
+			state = "closed";
+			running?.log.close();
+			if (options.connection === undefined) await running?.nc.close();
+			else await running?.nc.flush().catch(() => {});
+		},
+	};
+}
+
+function tooLarge(envelope: Envelope, maxPayloadBytes: number): Outcome {
+	const bytes = envelopeBytes(envelope);
+	const message = `the envelope takes ${bytes} bytes encoded, nats takes at most ${maxPayloadBytes}`;
+	const error = new FanoutError("PayloadTooLarge", message, { data: { bytes, maxPayloadBytes } });
+	return { ok: false, uncertain: false, error };
+}
+
+function checkServer({ info }: NatsConnection, { maxPayloadBytes, jetstream }: NatsSettings): void {
+	if (info === undefined) throw disconnected();
+	const [major = 0, minor = 0] = info.version.split(".").map(Number);
+	if (jetstream && (major < MIN_SERVER[0] || (major === MIN_SERVER[0] && minor < MIN_SERVER[1]))) {
+		throw new FanoutError(
+			"Unsupported",
+			`nats-server is ${info.version}; the log needs ${MIN_SERVER.join(".")} or later`,
+		);
+	}
+	if (maxPayloadBytes + OVERHEAD_BYTES > info.max_payload) {
+		throw new FanoutError(
+			"ConfigInvalid",
+			`nats.maxPayloadBytes is ${maxPayloadBytes}, but the server takes ${info.max_payload} with headers (max_payload)`,
+			{ data: { maxPayloadBytes, serverMaxPayload: info.max_payload } },
+		);
+	}
+}
+
+/** Work that has its own deadline, left alone when the caller's signal aborts first. */
+function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+	return new Promise((resolve, reject) => {
+		const aborted = () => reject(new FanoutError("Aborted", "the call was aborted", { cause: signal.reason }));
+		if (signal.aborted) aborted();
+		signal.addEventListener("abort", aborted, { once: true });
+		work.then(resolve, reject).finally(() => signal.removeEventListener("abort", aborted));
+	});
+}
