@@ -58,10 +58,7 @@ export class ChannelQueue {
 			this.#items.push({ envelope, bytes: envelopeBytes(envelope), deadline, uncertain: false, resolve });
 			if (this.#running) return;
 			this.#running = true;
-			this.#run().finally(() => {
-				this.#running = false;
-				this.#host.idle(this.#channel);
-			});
+			this.#run();
 		});
 	}
 
@@ -77,6 +74,9 @@ export class ChannelQueue {
 			}
 			this.#expire(error);
 		}
+		// In the turn that found nothing left: who publishes in the next one must find it idle.
+		this.#running = false;
+		this.#host.idle(this.#channel);
 	}
 
 	/** The first envelopes that fit one batch; always at least one. */

@@ -1,0 +1,36 @@
+import { expect, test } from "vitest";
+import { createChannel } from "../../../lambda/layer/src/core/channel.ts";
+import type { Envelope } from "../../../lambda/layer/src/core/envelope.ts";
+import { deriveId } from "../../../lambda/layer/src/core/ids.ts";
+import { createPublisher } from "../../../lambda/layer/src/publish/publisher.ts";
+import { FakeBroker } from "../../../lambda/layer/src/testing/fake-broker.ts";
+import { createFakeClock } from "../../../lambda/layer/src/testing/fake-clock.ts";
+import { createFakeTransport } from "../../../lambda/layer/src/testing/fake-transport.ts";
+import { createRandom } from "../../support/random.ts";
+
+function envelope(n: number): Envelope {
+	const message = { jsonrpc: "2.0" as const, method: "notifications/message", params: { n } };
+	const channel = createChannel("topic", "c");
+	return { v: 1, id: deriveId("c", String(n)), channel, message, publishedAt: 0, origin: "test", lanes: ["fake"] };
+}
+
+test.each([0, 1, 2, 3, 4, 5])(
+	"[P1] [P9] a publish %i turns of the microtask queue after the answer is sent too",
+	async (turns) => {
+		const clock = createFakeClock();
+		const transport = createFakeTransport(new FakeBroker(createRandom(1).next));
+		const publisher = createPublisher(transport, { clock, random: () => 0.5 });
+		let second: Promise<unknown> | undefined;
+		publisher.publish(envelope(1)).then(async () => {
+			for (let turn = 0; turn < turns; turn += 1) await undefined;
+			second = publisher.publish(envelope(2));
+		});
+		await clock.advance(10_000);
+		let settled = false;
+		second?.then(() => {
+			settled = true;
+		});
+		await clock.settle();
+		expect(settled).toBe(true);
+	},
+);
