@@ -14,12 +14,8 @@ const VERSION = "1";
 const LANE_CHARS = 24;
 const FORM = /^1(?:[A-Za-z0-9_-]{24}){0,12}$/;
 
-export interface CursorLane {
-	readonly place: number;
-	readonly position: Position;
-}
-
-export type Cursor = ReadonlyMap<string, CursorLane>;
+/** Positions by `laneKey`: one channel on two transports is two lanes, of one tag at two places. */
+export type Cursor = ReadonlyMap<string, Position>;
 
 /** The one-shot hash: a Hash object has native memory that stays until the collector comes by. */
 function sha256(text: string, bytes: number): string {
@@ -34,6 +30,10 @@ export function laneTag(channel: Channel): string {
 /** The 2-byte place of a transport's log, from `transport/region` or `transport/instance`. */
 export function placeCode(place: string): number {
 	return Number.parseInt(sha256(place, 2), 16);
+}
+
+export function laneKey(tag: string, place: number): string {
+	return tag + place.toString(16).padStart(4, "0");
 }
 
 /** One lane's 24 characters. */
@@ -60,20 +60,17 @@ export function joinLanes(lanes: readonly string[]): string {
 	return VERSION + lanes.join("");
 }
 
-/** Reads a cursor from outside; throws InvalidCursor. Keys are lane tags. */
+/** Reads a cursor from outside; throws InvalidCursor. */
 export function decodeCursor(text: unknown): Cursor {
 	if (typeof text !== "string" || text.length > 1 + MAX_LANES * LANE_CHARS || !FORM.test(text)) {
 		throw new FanoutError("InvalidCursor", "not a cursor of this version");
 	}
-	const lanes = new Map<string, CursorLane>();
+	const lanes = new Map<string, Position>();
 	for (let at = 1; at < text.length; at += LANE_CHARS) {
 		const bytes = Buffer.from(text.slice(at, at + LANE_CHARS), "base64url");
 		const offset = BigInt(bytes.readUIntBE(12, 6));
 		if (offset > MAX_OFFSET) throw new FanoutError("InvalidCursor", "an offset is under 2^48");
-		lanes.set(bytes.toString("hex", 0, 6), {
-			place: bytes.readUInt16BE(6),
-			position: { epoch: bytes.toString("hex", 8, 12), offset },
-		});
+		lanes.set(bytes.toString("hex", 0, 8), { epoch: bytes.toString("hex", 8, 12), offset });
 	}
 	return lanes;
 }

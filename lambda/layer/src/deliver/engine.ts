@@ -43,6 +43,8 @@ export interface EngineDeps {
 
 export interface Engine {
 	readonly transport: Transport;
+	/** The transport's place as cursors say it. */
+	readonly place: number;
 	/** The lane of a channel, opened when it is the first; give it back with `release`. */
 	acquire(channel: Channel): Lane;
 	release(lane: Lane): void;
@@ -96,7 +98,7 @@ export function createEngine(transport: Transport, deps: EngineDeps): Engine {
 	};
 
 	async function checkEnds(): Promise<void> {
-		const lanes = [...held.values()].map(({ lane }) => lane).filter((lane) => lane.live);
+		const lanes = [...held.values()].map(({ lane }) => lane).filter((lane) => lane.state === "live");
 		if (lanes.length === 0) return;
 		const asked = lanes.map((lane) => lane.seen);
 		const bounds = await ends(lanes.map((lane) => lane.channel));
@@ -126,10 +128,13 @@ export function createEngine(transport: Transport, deps: EngineDeps): Engine {
 	scheduleCheck();
 	return {
 		transport,
+		place,
 		acquire(channel) {
 			if (stop.signal.aborted) throw new FanoutError("Closed", "the engine is closed");
 			let entry = held.get(channel.key);
-			if (entry === undefined) {
+			// One that the transport ended has no subscription any more: who comes back needs a new one.
+			if (entry?.lane.state === "closed") drop(entry);
+			if (entry === undefined || entry.lane.state === "closed") {
 				entry = { lane: new Lane(channel, host, limits.lane), users: 0, linger: undefined };
 				held.set(channel.key, entry);
 			}

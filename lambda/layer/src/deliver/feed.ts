@@ -7,10 +7,10 @@
 import type { Channel } from "../core/channel.ts";
 import type { Feed, FeedRequest, Reason, Sink } from "../core/client-feed.ts";
 import type { Clock, Timer } from "../core/clock.ts";
-import { type Cursor, decodeCursor, joinLanes, MAX_LANES, placeCode } from "../core/cursor.ts";
+import { type Cursor, decodeCursor, joinLanes, laneKey, MAX_LANES } from "../core/cursor.ts";
 import type { Envelope } from "../core/envelope.ts";
 import { asFanoutError, FanoutError } from "../core/errors.ts";
-import { BEGINNING, NO_EPOCH } from "../core/position.ts";
+import { BEGINNING, NO_EPOCH, type Position } from "../core/position.ts";
 import type { Entry } from "../core/transport.ts";
 import { EarlyIds } from "./early-ids.ts";
 import type { Engine } from "./engine.ts";
@@ -20,6 +20,9 @@ export const DEFAULT_FEED = {
 	/** How long a stream waits for lanes to open before it goes on without them, told `gap`. */
 	openTimeoutMs: 5_000,
 } as const;
+
+/** Where a track is before its lane has opened: nowhere, and no cursor lists it. Known by its identity. */
+const UNPLACED: Position = { ...BEGINNING };
 
 export interface FeedDeps {
 	readonly engines: readonly Engine[];
@@ -50,12 +53,17 @@ class StreamFeed implements Feed, TrackHost {
 		this.#sinceMs = request.sinceMs ?? 0;
 		this.#early = new EarlyIds(deps.clock);
 		const channels = new Map(request.channels.map((channel) => [channel.key, channel]));
-		for (const channel of channels.values()) this.#acquire(channel);
+		try {
+			for (const channel of channels.values()) this.#acquire(channel);
+		} catch (error) {
+			this.close();
+			throw error;
+		}
 		this.opened = this.#open(request.cursor);
 	}
 
 	get cursor(): string {
-		return joinLanes(this.#tracks.map((track) => track.part));
+		return joinLanes(this.#tracks.filter(({ position }) => position !== UNPLACED).map((track) => track.part));
 	}
 
 	async add(channel: Channel): Promise<void> {
@@ -77,7 +85,7 @@ class StreamFeed implements Feed, TrackHost {
 	}
 
 	early(envelope: Envelope): void {
-		if (this.#closed || envelope.publishedAt < this.#sinceMs || this.#early.has(envelope.id)) return;
+		if (this.#closed || this.#early.has(envelope.id)) return;
 		const home = this.#home(envelope);
 		if (home?.lane.passed(envelope.id, home.position)) return;
 		this.#early.add(envelope.id);
@@ -98,7 +106,8 @@ class StreamFeed implements Feed, TrackHost {
 			this.mark("gap");
 			return;
 		}
-		if (envelope.publishedAt < this.#sinceMs) return;
+		// What is live came after the opening, whatever its publisher's clock says.
+		if (!track.isLive && envelope.publishedAt < this.#sinceMs) return;
 		if (envelope.lanes[0] !== track.engine.transport.name) {
 			const home = this.#home(envelope);
 			if (home === undefined || !envelope.lanes.includes(track.engine.transport.name)) this.early(envelope);
@@ -144,12 +153,11 @@ class StreamFeed implements Feed, TrackHost {
 	#acquire(channel: Channel): Track[] {
 		const { engines } = this.#deps;
 		if (this.#tracks.length + engines.length > MAX_LANES) {
-			for (const track of this.#tracks) track.close();
 			throw new FanoutError("TooManyChannels", `a client stream follows at most ${MAX_LANES} lanes`, {
 				data: { maxLanes: MAX_LANES, lanesPerChannel: engines.length },
 			});
 		}
-		const tracks = engines.map((engine) => new Track(engine, engine.acquire(channel), BEGINNING, this));
+		const tracks = engines.map((engine) => new Track(engine, engine.acquire(channel), UNPLACED, this));
 		this.#tracks = [...this.#tracks, ...tracks];
 		return tracks;
 	}
@@ -170,14 +178,21 @@ class StreamFeed implements Feed, TrackHost {
 			if (!late.has(track)) track.start();
 			else {
 				track.lane.opened.then(
-					() => {
-						if (track.position === BEGINNING) track.position = track.lane.seen;
-						track.start();
-					},
+					() => this.#late(track),
 					() => {},
 				);
 			}
 		}
+	}
+
+	/** A lane opened late: what it had meanwhile is missing here, unless a cursor says from where. */
+	#late(track: Track): void {
+		if (!this.#tracks.includes(track)) return;
+		if (track.position === UNPLACED) {
+			track.position = track.lane.seen;
+			this.mark("gap");
+		}
+		track.start();
 	}
 
 	/** Puts tracks where the cursor says, and says what has to be told. */
@@ -193,19 +208,18 @@ class StreamFeed implements Feed, TrackHost {
 		}
 		let used = 0;
 		for (const track of this.#tracks) {
-			const { transport } = track.engine;
-			const found = cursor.get(track.lane.tag);
-			if (found === undefined || found.place !== placeCode(transport.place)) {
+			const found = cursor.get(laneKey(track.lane.tag, track.engine.place));
+			if (found === undefined) {
 				told = "gap";
 				if (!late.has(track)) track.position = track.lane.seen;
 				continue;
 			}
 			used += 1;
-			track.position = found.position;
-			if (found.position.epoch === NO_EPOCH) {
-				track.position = { ...BEGINNING };
-				const emptyAtMs = Number(found.position.offset) * 1000;
-				if (this.clock.now() - emptyAtMs > transport.capabilities.retentionMs) told ??= "retention";
+			track.position = found;
+			if (found.epoch === NO_EPOCH) {
+				track.position = BEGINNING;
+				const emptyAtMs = Number(found.offset) * 1000;
+				if (this.clock.now() - emptyAtMs > track.engine.transport.capabilities.retentionMs) told ??= "retention";
 			}
 		}
 		return used < cursor.size ? "gap" : told;

@@ -4,8 +4,8 @@
  *
  *   opening --ready--> live --hole, suspect end, other epoch--> filling --target seen--> live
  *
- * Only `#append` and `#jump` move `seen`, and both tell every follower at once; entries that arrive meanwhile wait
- * in one bounded stash and are judged again afterwards.
+ * Only `#append` and `#jump` move `seen`, and both tell every follower at once; entries that arrive meanwhile, from a
+ * follower that publishes too, wait in one bounded stash and are judged again afterwards.
  */
 import { type BackoffLimits, fullJitter } from "../core/backoff.ts";
 import type { Channel } from "../core/channel.ts";
@@ -56,18 +56,18 @@ export class Lane {
 	readonly tag: string;
 	/** Resolves when the lane is live for the first time; rejects only when the lane is closed before. */
 	readonly opened: Promise<void>;
+	readonly #opening = Promise.withResolvers<void>();
 	readonly #host: LaneHost;
 	readonly #limits: LaneLimits;
 	readonly #followers = new Set<Follower>();
 	readonly #recent: Recent;
 	readonly #stop = new AbortController();
 	#subscription: Subscription | undefined;
-	#state: "opening" | "live" | "filling" | "closed" = "opening";
-	#seen: Position = BEGINNING;
+	#state: Lane["state"] = "opening";
 	readonly #stash: Stash;
 	#part: { readonly position: Position; readonly text: string } | undefined;
 	#filled: Promise<void> = Promise.resolve();
-	#appending = false;
+	#telling = false;
 
 	constructor(channel: Channel, host: LaneHost, limits: LaneLimits = DEFAULT_LANE) {
 		this.channel = channel;
@@ -76,23 +76,24 @@ export class Lane {
 		this.#limits = limits;
 		this.#recent = new Recent(BEGINNING, limits.recent);
 		this.#stash = new Stash(limits.recent.count);
-		this.opened = this.#open();
+		this.opened = this.#opening.promise;
 		this.opened.catch(() => {});
+		this.#open();
 	}
 
 	/** Everything up to here was handed to followers. */
 	get seen(): Position {
-		return this.#seen;
+		return this.#recent.end;
 	}
 
-	get live(): boolean {
-		return this.#state === "live";
+	get state(): "opening" | "live" | "filling" | "closed" {
+		return this.#state;
 	}
 
 	// What the transport says.
 
 	entry(entry: Entry): void {
-		if (this.#state === "live" && !this.#appending) {
+		if (this.#state === "live" && !this.#telling) {
 			this.#judge(entry);
 			this.#settle();
 		} else if (this.#state !== "closed") this.#stash.keep(entry);
@@ -101,18 +102,20 @@ export class Lane {
 	suspect(end?: Position): void {
 		if (this.#state === "opening" || this.#state === "closed") return;
 		if (end === undefined) this.check().catch((error) => this.#host.report(error));
-		else this.compare(end, this.#seen);
+		else this.compare(end, this.seen);
 	}
 
 	ended(reason: "moved" | "expired" | "gap"): void {
-		for (const follower of [...this.#followers]) follower.ended(reason);
+		const followers = [...this.#followers];
+		this.close();
+		for (const follower of followers) follower.ended(reason);
 	}
 
 	// What the engine and the tracks ask.
 
 	/** Asks the log for its end and repairs up to it; resolves when the lane is as far as the end was. */
 	async check(): Promise<void> {
-		const asked = this.#seen;
+		const asked = this.seen;
 		const { end } = await this.#host.ends(this.channel);
 		this.compare(end, asked);
 		await this.#filled;
@@ -121,17 +124,16 @@ export class Lane {
 	/** Judges an authoritative end against what had been seen when it was asked for. */
 	compare(end: Position, asked: Position): void {
 		if (this.#state === "opening" || this.#state === "closed") return;
-		if (end.epoch === this.#seen.epoch && end.offset < asked.offset && asked.epoch === end.epoch)
-			this.#jump("epoch", end);
-		else if (end.epoch === NO_EPOCH && asked.epoch !== NO_EPOCH) {
-			if (samePosition(asked, this.#seen)) this.#jump("epoch", end);
-		} else if (!isAtOrBefore(end, this.#seen)) this.#fill(end);
+		const { seen } = this;
+		const isShorter = end.epoch === seen.epoch && end.epoch === asked.epoch && end.offset < asked.offset;
+		const isGone = end.epoch === NO_EPOCH && asked.epoch !== NO_EPOCH;
+		if (isShorter || (isGone && samePosition(asked, seen))) this.#jump("epoch", end);
+		else if (!isGone && !isAtOrBefore(end, seen)) this.#fill(end);
+		this.#settle();
 	}
 
 	/** The entries after a position when memory still has them all; not for a position that the lane has not reached. */
 	after(position: Position): Entry[] | undefined {
-		if (samePosition(position, this.#seen)) return [];
-		if (position.epoch === this.#seen.epoch && position.offset > this.#seen.offset) return undefined;
 		return this.#recent.after(position);
 	}
 
@@ -143,8 +145,7 @@ export class Lane {
 
 	/** Whether this envelope passed at or before `position`, as far as memory goes back. */
 	passed(id: string, position: Position): boolean {
-		const found = this.#recent.find(id);
-		return found !== undefined && isAtOrBefore(found, position);
+		return this.#recent.passed(id, position);
 	}
 
 	read(from: Position): Promise<Page> {
@@ -162,6 +163,7 @@ export class Lane {
 	close(): void {
 		if (this.#state === "closed") return;
 		this.#state = "closed";
+		this.#opening.reject(new FanoutError("Closed", "the lane is closed"));
 		this.#stop.abort();
 		this.#subscription?.close();
 		this.#followers.clear();
@@ -174,27 +176,26 @@ export class Lane {
 		for (let attempt = 0; !this.#stop.signal.aborted; attempt += 1) {
 			try {
 				this.#subscription = this.#host.subscribe(this.channel, this);
-				this.#seen = await this.#subscription.ready;
-				if (this.#state === "closed") break;
-				this.#recent.reset(this.#seen);
+				const end = await this.#subscription.ready;
+				if (this.#state === "closed") return;
+				this.#recent.reset(end);
 				this.#state = "live";
 				this.#settle();
-				return;
+				return this.#opening.resolve();
 			} catch (error) {
+				if (this.#stop.signal.aborted) return;
 				this.#subscription?.close();
 				this.#host.report(asFanoutError(error, "TransportUnavailable", "a lane could not be subscribed", true));
 			}
 			await this.#backOff(attempt);
 		}
-		throw new FanoutError("Closed", "the lane was closed before it opened");
 	}
 
 	#judge(entry: Entry): void {
 		const { position } = entry;
-		if (position.epoch === this.#seen.epoch && position.offset <= this.#seen.offset) return;
-		const continues =
-			position.epoch === this.#seen.epoch || (this.#seen.epoch === NO_EPOCH && this.#seen.offset === 0n);
-		if (continues && prevOffset(entry) === this.#seen.offset) this.#append(entry);
+		if (position.epoch === this.seen.epoch && position.offset <= this.seen.offset) return;
+		const continues = position.epoch === this.seen.epoch || (this.seen.epoch === NO_EPOCH && this.seen.offset === 0n);
+		if (continues && prevOffset(entry) === this.seen.offset) this.#append(entry);
 		else {
 			this.#stash.keep(entry);
 			this.#fill(position);
@@ -202,20 +203,19 @@ export class Lane {
 	}
 
 	#append(entry: Entry): void {
-		this.#appending = true;
-		this.#seen = entry.position;
 		this.#recent.push(entry);
-		try {
-			for (const follower of this.#followers) follower.entry(entry);
-		} finally {
-			this.#appending = false;
-		}
+		this.#tell((follower) => follower.entry(entry));
 	}
 
 	#jump(reason: "gap" | "retention" | "epoch", position: Position): void {
-		this.#seen = position;
 		this.#recent.reset(position);
-		for (const follower of [...this.#followers]) follower.jump(reason, position);
+		this.#tell((follower) => follower.jump(reason, position));
+	}
+
+	#tell(say: (follower: Follower) => void): void {
+		this.#telling = true;
+		for (const follower of this.#followers) say(follower);
+		this.#telling = false;
 	}
 
 	/** Judges what waited, in order; may start a fill, which settles again. */
@@ -227,7 +227,7 @@ export class Lane {
 			}
 		}
 		const { target } = this.#stash;
-		if (this.#state === "live" && target !== undefined && !isAtOrBefore(target, this.#seen)) this.#fill(target);
+		if (this.#state === "live" && target !== undefined && !isAtOrBefore(target, this.seen)) this.#fill(target);
 	}
 
 	#fill(target: Position): void {
@@ -243,20 +243,20 @@ export class Lane {
 
 	/** Reads on until the target was seen, or until the log's authoritative end says that there is no more. */
 	async #fillLoop(): Promise<void> {
-		const started = this.#host.clock.monotonic();
+		let reachable = this.#host.clock.monotonic();
 		for (let attempt = 0; this.#state === "filling"; ) {
 			const doubted = this.#stash.snapshot();
 			try {
-				const page = await this.read(this.#seen);
+				const page = await this.read(this.seen);
 				if (this.#state !== "filling") return;
 				this.#take(page);
 				if (page.more && page.entries.length > 0) continue;
 				const { target } = this.#stash;
-				if (target === undefined || isAtOrBefore(target, this.#seen)) return;
+				if (target === undefined || isAtOrBefore(target, this.seen)) return;
 				const { end } = await this.#host.ends(this.channel);
 				if (this.#state !== "filling") return;
 				this.#stash.dropBeyond(end, doubted);
-				const late = this.#host.clock.monotonic() - started > this.#limits.missingMs;
+				const late = this.#host.clock.monotonic() - reachable > this.#limits.missingMs;
 				if (this.#reached(end, page, late)) {
 					this.#stash.correct(undefined);
 					return;
@@ -264,6 +264,7 @@ export class Lane {
 				this.#stash.correct(end);
 			} catch (error) {
 				this.#host.report(asFanoutError(error, "TransportUnavailable", "a lane's hole could not be read", true));
+				reachable = this.#host.clock.monotonic();
 			}
 			await this.#backOff(attempt++);
 		}
@@ -271,8 +272,8 @@ export class Lane {
 
 	/** Whether a fill is over at this end: all of it was seen, or its absence was told. */
 	#reached(end: Position, page: Page, late: boolean): boolean {
-		if (samePosition(end, this.#seen)) return true;
-		if (end.epoch === this.#seen.epoch && end.offset < this.#seen.offset) this.#jump("epoch", end);
+		if (samePosition(end, this.seen)) return true;
+		if (end.epoch === this.seen.epoch && end.offset < this.seen.offset) this.#jump("epoch", end);
 		else if (page.entries.length === 0 && page.verdict !== "whole") this.#jump(page.verdict, end);
 		else if (end.epoch === NO_EPOCH) this.#jump("epoch", end);
 		else if (late) this.#jump("gap", end);
@@ -288,7 +289,7 @@ export class Lane {
 			this.#jump(page.verdict, { epoch: first.position.epoch, offset: prevOffset(first) });
 		}
 		for (const entry of page.entries) {
-			if (!isAtOrBefore(entry.position, this.#seen)) this.#append(entry);
+			if (!isAtOrBefore(entry.position, this.seen)) this.#append(entry);
 		}
 	}
 

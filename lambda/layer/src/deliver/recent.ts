@@ -3,7 +3,7 @@
  * A client stream whose position is inside it joins from memory. Bounded by count and by encoded bytes.
  */
 import { envelopeBytes } from "../core/envelope.ts";
-import { NO_EPOCH, type Position } from "../core/position.ts";
+import { isAtOrBefore, NO_EPOCH, type Position } from "../core/position.ts";
 import type { Entry } from "../core/transport.ts";
 
 export interface RecentLimits {
@@ -15,48 +15,49 @@ export const DEFAULT_RECENT: RecentLimits = { count: 256, bytes: 1024 * 1024 };
 
 export class Recent {
 	#entries: Entry[] = [];
-	#start = 0;
 	#bytes = 0;
 	#floor: Position;
+	#end: Position;
 	readonly #bounds: RecentLimits;
 
 	constructor(floor: Position, bounds: RecentLimits = DEFAULT_RECENT) {
 		this.#floor = floor;
+		this.#end = floor;
 		this.#bounds = bounds;
+	}
+
+	get end(): Position {
+		return this.#end;
 	}
 
 	/** Forgets everything: the window is empty at `floor`. */
 	reset(floor: Position): void {
 		this.#entries = [];
-		this.#start = 0;
 		this.#bytes = 0;
 		this.#floor = floor;
+		this.#end = floor;
 	}
 
 	push(entry: Entry): void {
 		if (this.#floor.epoch === NO_EPOCH) this.#floor = { epoch: entry.position.epoch, offset: 0n };
+		this.#end = entry.position;
 		this.#entries.push(entry);
 		this.#bytes += size(entry);
-		while (this.#entries.length - this.#start > this.#bounds.count || this.#bytes > this.#bounds.bytes) {
-			const oldest = this.#entries[this.#start];
+		while (this.#entries.length > this.#bounds.count || this.#bytes > this.#bounds.bytes) {
+			const oldest = this.#entries.shift();
 			if (oldest === undefined) break;
 			this.#bytes -= size(oldest);
 			this.#floor = oldest.position;
-			this.#start += 1;
-		}
-		if (this.#start > this.#bounds.count) {
-			this.#entries = this.#entries.slice(this.#start);
-			this.#start = 0;
 		}
 	}
 
-	/** The entries after a position, or undefined when the window does not reach back to it. */
+	/** The entries after a position, or undefined when it is not inside the window. */
 	after(position: Position): Entry[] | undefined {
 		// A stream that saw the lane before its log existed has seen nothing: offset 0 of whichever epoch came first.
 		const { epoch, offset } = this.#floor;
 		if (position.epoch !== epoch && position.epoch !== NO_EPOCH) return undefined;
-		if (position.offset < offset) return undefined;
-		let low = this.#start;
+		if (position.offset < offset || position.offset > this.#end.offset) return undefined;
+		let low = 0;
 		let high = this.#entries.length;
 		while (low < high) {
 			const middle = (low + high) >>> 1;
@@ -66,13 +67,10 @@ export class Recent {
 		return this.#entries.slice(low);
 	}
 
-	/** The position of the entry that carries this envelope id, if the window still has it. */
-	find(id: string): Position | undefined {
-		for (let at = this.#entries.length - 1; at >= this.#start; at -= 1) {
-			const entry = this.#entries[at] as Entry;
-			if (entry.envelope?.id === id) return entry.position;
-		}
-		return undefined;
+	/** Whether the window still has the entry with this envelope id, at or before `position`. */
+	passed(id: string, position: Position): boolean {
+		const found = this.#entries.findLast(({ envelope }) => envelope?.id === id);
+		return found !== undefined && isAtOrBefore(found.position, position);
 	}
 }
 
