@@ -119,3 +119,10 @@ describe("parts", () => {
 		expect(make).toThrow(invalid);
 	});
 });
+
+test("a key is bounded as a whole: three long parts are refused", () => {
+	const long = "x".repeat(400);
+	expect(() => createChannel("topic", long, { namespace: long, tenant: long })).toThrow(
+		expect.objectContaining({ code: "InvalidChannel", data: expect.objectContaining({ maxBytes: 1_000 }) }),
+	);
+});

@@ -125,3 +125,16 @@ describe("hostile wires", () => {
 		);
 	});
 });
+
+test("code points that SQS refuses raw are escaped, and read back the same", () => {
+	const channel = createChannel("topic", "t");
+	const message = {
+		jsonrpc: "2.0" as const,
+		method: "notifications/message",
+		params: { text: "a\ufffeb\uffffc\ud800" },
+	};
+	const id = "01890000-0000-7000-8000-000000000000";
+	const text = encodeEnvelope({ v: 1, id, channel, message, publishedAt: 1, origin: "o", lanes: ["aws"] });
+	expect(text).not.toMatch(/[\ufffe\uffff]/);
+	expect(decodeEnvelope(text).message).toEqual(message);
+});

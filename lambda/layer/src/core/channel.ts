@@ -21,6 +21,8 @@ export const DEFAULT_NAMESPACE = "default";
 export const DEFAULT_TENANT = "default";
 /** Longest namespace, tenant or id, in UTF-8 bytes after percent-encoding. */
 export const MAX_CHANNEL_PART_BYTES = 512;
+/** Longest key, in bytes: it is part of a sort key, and DynamoDB takes 1,024. */
+export const MAX_CHANNEL_KEY_BYTES = 1_000;
 
 export interface Scope {
 	readonly namespace?: string | undefined;
@@ -55,6 +57,15 @@ export function createChannel(kind: ChannelKind, id: string, scope: Scope = {}):
 	const tenant = scope.tenant ?? DEFAULT_TENANT;
 	const parts = [escapePart("namespace", namespace), escapePart("tenant", tenant)];
 	const key = `${parts[0]}/${parts[1]}/${kind}:${escapePart("id", id, kind === "all")}`;
+	if (key.length > MAX_CHANNEL_KEY_BYTES) {
+		throw new FanoutError(
+			"InvalidChannel",
+			`the key takes ${key.length} bytes, at most ${MAX_CHANNEL_KEY_BYTES} are accepted`,
+			{
+				data: { bytes: key.length, maxBytes: MAX_CHANNEL_KEY_BYTES },
+			},
+		);
+	}
 	return { namespace, tenant, kind, id, key };
 }
 
@@ -62,7 +73,7 @@ const KEY = /^([^/:]+)\/([^/:]+)\/([a-z]+):([^/:]*)$/;
 
 /** The channel that a key spells; refuses every other spelling of the same channel. */
 export function parseChannel(key: unknown): Channel {
-	const match = typeof key === "string" && key.length <= 4 * MAX_CHANNEL_PART_BYTES ? KEY.exec(key) : null;
+	const match = typeof key === "string" && key.length <= MAX_CHANNEL_KEY_BYTES ? KEY.exec(key) : null;
 	if (match === null) throw new FanoutError("InvalidChannel", "a channel key is namespace/tenant/kind:id");
 	const [, namespace = "", tenant = "", kind, id = ""] = match;
 	let channel: Channel;

@@ -36,7 +36,10 @@ const envelopes = new WeakMap<Envelope, string>();
 export function encodeMessage(envelope: Envelope): string {
 	let text = messages.get(envelope);
 	if (text === undefined) {
-		text = JSON.stringify(envelope.message);
+		// Two code points that are legal in JSON and that SQS refuses raw.
+		text = JSON.stringify(envelope.message).replace(/[\ufffe\uffff]/g, (unit) =>
+			unit === "\ufffe" ? "\\ufffe" : "\\uffff",
+		);
 		messages.set(envelope, text);
 	}
 	return text;
