@@ -229,7 +229,7 @@ describe("server frames", () => {
 	});
 
 	it("with the largest envelope that is accepted fit API Gateway's message alone", () => {
-		const of = createChannel("topic", "x".repeat(512), { namespace: "n".repeat(512), tenant: "t".repeat(512) });
+		const of = createChannel("topic", "x".repeat(512), { namespace: "n".repeat(230), tenant: "t".repeat(240) });
 		const large = {
 			position: { epoch: "ffffffff", offset: MAX_OFFSET },
 			prev: { epoch: "ffffffff", offset: MAX_OFFSET },
