@@ -7,6 +7,9 @@ export type Ack =
 	| { readonly ok: true; readonly seq: number; readonly duplicate: boolean }
 	| { readonly ok: false; readonly uncertain: boolean; readonly error: FanoutError };
 
+/** NATS's status for a request that has no responders. */
+const NOBODY = 503;
+
 interface PubAck {
 	readonly seq: number;
 	readonly duplicate?: boolean;
@@ -18,7 +21,7 @@ export function readAck(msg: Msg, what: string): Ack {
 		// A status: no stream listens to this subject at the moment, so nothing was taken.
 		const error = new FanoutError("TransportUnavailable", `${what}: no stream takes it at the moment`, {
 			retryable: true,
-			data: { code: msg.headers?.code },
+			data: { status: NOBODY },
 		});
 		return { ok: false, uncertain: false, error };
 	}
@@ -33,6 +36,11 @@ export function readAck(msg: Msg, what: string): Ack {
 	// The same id is in process, or the leader failed in the middle: it may be there all the same.
 	const uncertain = ack.error.err_code === ERR.duplicateInProcess || ack.error.code >= 500;
 	return { ok: false, uncertain, error: refused(what, ack.error) };
+}
+
+/** No stream listened: nothing was taken, and perhaps nobody is there. */
+export function isNobody(ack: Ack): boolean {
+	return !ack.ok && ack.error.data.status === NOBODY;
 }
 
 export function noAck(reason: "timeout" | "disconnected" | "closed", what: string, timeoutMs: number): Ack {

@@ -42,10 +42,22 @@ export interface Api {
 	readonly prefix: string;
 }
 
-export function createApi(nc: NatsConnection, domain: string | undefined, timeoutMs: number): Api {
+export interface Deadlines {
+	readonly timeoutMs: number;
+	/** A replicated stream elects its leader before it is there. */
+	readonly createTimeoutMs: number;
+}
+
+export function createApi(nc: NatsConnection, domain: string | undefined, deadlines: Deadlines): Api {
 	const prefix = domain === undefined ? "$JS.API" : `$JS.${domain}.API`;
 
-	async function ask<T>(subject: string, body: object | string, what: string, headers?: string): Promise<T> {
+	async function ask<T>(
+		subject: string,
+		body: object | string,
+		what: string,
+		headers?: string,
+		timeoutMs = deadlines.timeoutMs,
+	): Promise<T> {
 		let text: string;
 		try {
 			const payload = typeof body === "string" ? body : JSON.stringify(body);
@@ -83,7 +95,8 @@ export function createApi(nc: NatsConnection, domain: string | undefined, timeou
 		info: (stream) =>
 			unless(ERR.streamNotFound, ask<StreamInfo>(`${prefix}.STREAM.INFO.${stream}`, "", `the state of ${stream}`)),
 		async create(config) {
-			await ask(`${prefix}.STREAM.CREATE.${config.name}`, config, `the creation of ${config.name}`);
+			const what = `the creation of ${config.name}`;
+			await ask(`${prefix}.STREAM.CREATE.${config.name}`, config, what, undefined, deadlines.createTimeoutMs);
 		},
 		last: (stream, subject) => get(stream, { last_by_subj: subject }),
 		next: (stream, subject, seq) => get(stream, { seq, next_by_subj: subject }),

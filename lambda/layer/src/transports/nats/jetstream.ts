@@ -6,7 +6,7 @@
 import { fullJitter } from "../../core/backoff.ts";
 import type { Channel } from "../../core/channel.ts";
 import { type Clock, pause } from "../../core/clock.ts";
-import { asFanoutError } from "../../core/errors.ts";
+import { asFanoutError, isFanoutError } from "../../core/errors.ts";
 import { epochOf } from "../../core/position.ts";
 import type { Ask, Bounds, Page, Subscriber, Subscription, TransportEvent } from "../../core/transport.ts";
 import { createApi } from "./api.ts";
@@ -32,8 +32,8 @@ export interface JetStreamDeps {
 }
 
 export interface JetStream {
-	/** Makes or checks the streams, and reads every epoch. */
-	start(): Promise<void>;
+	/** Makes or checks the streams, and reads every epoch; a cluster that elects its leaders is asked again. */
+	start(signal: AbortSignal): Promise<void>;
 	readonly publish: Publish;
 	subscribe(channel: Channel, subscriber: Subscriber): Subscription;
 	read(asks: readonly Ask[]): Promise<Page>[];
@@ -48,7 +48,7 @@ const HEAL = { baseMs: 100, capMs: 1_000 } as const;
 export function createJetStream({ nc, settings, clock, instance, random32, report }: JetStreamDeps): JetStream {
 	const { requestTimeoutMs: timeoutMs, partitions: count, maxMessages, maxMessagesPerChannel } = settings;
 	const subjects = createSubjects(settings.prefix, count);
-	const api = createApi(nc, settings.domain, timeoutMs);
+	const api = createApi(nc, settings.domain, { timeoutMs, createTimeoutMs: settings.connectTimeoutMs });
 	const inbox = createInbox(nc, loadNatsClient().createInbox(settings.inboxPrefix), clock);
 	const batchGet = createBatchGet(nc, inbox, api.prefix, timeoutMs);
 	const stop = new AbortController();
@@ -113,6 +113,7 @@ export function createJetStream({ nc, settings, clock, instance, random32, repor
 		ackTimeoutMs: settings.ackTimeoutMs,
 		maxInFlight: settings.maxInFlight,
 		monotonic: () => clock.monotonic(),
+		pause: (ms, signal) => pause(clock, ms, signal),
 	});
 	const epochs = nc.subscribe(subjects.liveEpochs, {
 		callback(error, msg) {
@@ -123,9 +124,21 @@ export function createJetStream({ nc, settings, clock, instance, random32, repor
 	});
 
 	return {
-		async start() {
-			await ensureStreams(api, subjects, settings);
-			await Promise.all(shards.map(({ partition }) => partition.inspect()));
+		async start(signal) {
+			for (let attempt = 0; ; attempt += 1) {
+				try {
+					await ensureStreams(api, subjects, settings);
+					await Promise.all(shards.map(({ partition }) => partition.inspect()));
+					return;
+				} catch (error) {
+					if (signal.aborted || !isFanoutError(error) || !error.retryable) throw error;
+				}
+				await pause(
+					clock,
+					fullJitter(attempt, HEAL, () => random32() / 2 ** 32),
+					signal,
+				);
+			}
 		},
 		publish,
 		subscribe: (channel, subscriber) => follow.subscribe(channel, subscriber),

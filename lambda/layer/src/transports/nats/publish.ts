@@ -10,7 +10,7 @@ import { FanoutError } from "../../core/errors.ts";
 import { methodOf } from "../../core/message.ts";
 import { formatPosition } from "../../core/position.ts";
 import type { Durability, Outcome } from "../../core/transport.ts";
-import { type Ack, noAck, readAck } from "./ack.ts";
+import { type Ack, isNobody, noAck, readAck } from "./ack.ts";
 import type { NatsConnection } from "./client.ts";
 import { methodLine, NUDGE, rawHeaders } from "./headers.ts";
 import type { Inbox } from "./inbox.ts";
@@ -23,6 +23,8 @@ import type { Address, Subjects } from "./subjects.ts";
 const ATOMIC_PER_STREAM = 24;
 /** A process that only publishes asks for the partition's state this seldom, for the epoch's sake. */
 const INSPECT_MS = 30_000;
+const NOBODY_TRIES = 5;
+const NOBODY_MS = 10;
 
 export interface PublishDeps {
 	readonly nc: NatsConnection;
@@ -35,6 +37,7 @@ export interface PublishDeps {
 	/** Makes batch ids unique in the fleet. */
 	readonly instance: string;
 	monotonic(): number;
+	pause(ms: number, signal: AbortSignal): Promise<void>;
 	/** Asks a partition for its state; failures are reported there. */
 	inspect(partition: Partition): Promise<void>;
 }
@@ -71,24 +74,33 @@ export function createPublish(deps: PublishDeps): Publish {
 		});
 	}
 
-	async function single(address: Address, envelope: Envelope): Promise<Ack> {
+	/** Interest in a new or moved stream takes a moment to reach every node: nobody there is asked again, a few times. */
+	async function offered(what: string, signal: AbortSignal, start: (reply: string) => void): Promise<Ack> {
+		for (let attempt = 0; ; attempt += 1) {
+			const ack = await acknowledged(what, start);
+			if (ack.ok || !isNobody(ack) || attempt >= NOBODY_TRIES || signal.aborted) return ack;
+			await deps.pause(NOBODY_MS * 2 ** attempt, signal);
+		}
+	}
+
+	async function single(address: Address, envelope: Envelope, signal: AbortSignal): Promise<Ack> {
 		await room.enter(1);
 		try {
-			return await acknowledged("a publish to JetStream", (reply) => send(address, envelope, "", reply));
+			return await offered("a publish to JetStream", signal, (reply) => send(address, envelope, "", reply));
 		} finally {
 			room.leave(1);
 		}
 	}
 
 	/** All or nothing. */
-	async function atomic(address: Address, batch: readonly Envelope[]): Promise<Ack> {
+	async function atomic(address: Address, batch: readonly Envelope[], signal: AbortSignal): Promise<Ack> {
 		const atomicRoom = atomics[address.partition] as Room;
 		await atomicRoom.enter(1);
 		await room.enter(batch.length);
 		try {
-			const id = `${deps.instance}-${(batches++).toString(36)}`;
 			const { length } = batch;
-			return await acknowledged("an atomic batch to JetStream", (reply) => {
+			return await offered("an atomic batch to JetStream", signal, (reply) => {
+				const id = `${deps.instance}-${(batches++).toString(36)}`;
 				for (const [index, envelope] of batch.entries()) {
 					const commit = index === length - 1;
 					const extra = `Nats-Batch-Id: ${id}\r\nNats-Batch-Sequence: ${index + 1}\r\n${commit ? "Nats-Batch-Commit: 1\r\n" : ""}`;
@@ -128,10 +140,10 @@ export function createPublish(deps: PublishDeps): Publish {
 		for (const envelope of batch) {
 			if (signal.aborted) break;
 			const before = partition.highest;
-			const ack = await single(address, envelope);
+			const ack = await single(address, envelope, signal);
 			if (!ack.ok) {
 				// Nobody takes it: a stream that is gone is made again by the question.
-				if (!ack.uncertain) void deps.inspect(partition);
+				if (isNobody(ack)) void deps.inspect(partition);
 				outcomes.push(ack);
 				break;
 			}
@@ -146,15 +158,14 @@ export function createPublish(deps: PublishDeps): Publish {
 	async function together(address: Address, batch: readonly Envelope[], signal: AbortSignal): Promise<Outcome[]> {
 		const partition = partitions[address.partition] as Partition;
 		const before = partition.highest;
-		const ack = await atomic(address, batch);
+		const ack = await atomic(address, batch, signal);
 		if (ack.ok) {
 			await settle(partition, ack.seq, before);
 			// A batch's sequences follow one another.
 			return batch.map((_, index) => accepted(partition, ack.seq - batch.length + 1 + index, false));
 		}
-		const refused = typeof ack.error.data.errCode === "number";
-		if (!ack.uncertain && !refused) void deps.inspect(partition);
-		if (ack.uncertain || !refused) return [ack];
+		if (isNobody(ack)) void deps.inspect(partition);
+		if (ack.uncertain || typeof ack.error.data.errCode !== "number") return [ack];
 		// Refused as a batch: for a duplicate id, or too many open ones. Singly each says for itself.
 		return oneByOne(address, batch, signal);
 	}

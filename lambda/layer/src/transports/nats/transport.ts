@@ -61,7 +61,7 @@ export function createNatsTransport(options: NatsOptions, { clock, ids, instance
 		};
 		try {
 			checkServer(nc, settings);
-			await abortable(log.start(), signal);
+			await abortable(log.start(signal), signal);
 		} catch (error) {
 			return fail(error);
 		}
