@@ -145,18 +145,28 @@ export class HubStream implements ClientStream, Sink {
 		if (change.filter !== undefined) this.#filter = compileFilter(change.filter);
 		for (const channel of change.remove ?? []) {
 			feed.remove(channel);
-			const left = this.#channels.filter(({ key }) => key !== channel.key);
-			if (left.length === this.#channels.length) continue;
-			this.#channels = left;
-			this.#host.unfollow([channel]);
+			this.#leave(channel);
 		}
 		for (const channel of change.add ?? []) {
-			await feed.add(channel);
-			if (this.#isEnded) throw new FanoutError("Closed", "the stream ended while a channel was added");
-			if (this.#channels.some(({ key }) => key === channel.key)) continue;
+			// Ours before the wait: it may be removed while it is being added.
+			this.#leave(channel);
 			this.#channels = [...this.#channels, channel];
 			this.#host.follow([channel]);
+			try {
+				await feed.add(channel);
+			} catch (error) {
+				this.#leave(channel);
+				throw error;
+			}
+			if (this.#isEnded) throw new FanoutError("Closed", "the stream ended while a channel was added");
 		}
+	}
+
+	#leave(channel: Channel): void {
+		const left = this.#channels.filter(({ key }) => key !== channel.key);
+		if (left.length === this.#channels.length || this.#isReleased) return;
+		this.#channels = left;
+		this.#host.unfollow([channel]);
 	}
 
 	close(): void {
