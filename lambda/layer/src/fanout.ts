@@ -8,8 +8,8 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { type FanoutOptions, resolveOptions } from "./config/options.ts";
 import { type Channel, createChannel } from "./core/channel.ts";
 import { systemClock } from "./core/clock.ts";
-import { type Envelope, encodeEnvelope, WRITTEN_VERSION } from "./core/envelope.ts";
-import { FanoutError } from "./core/errors.ts";
+import { checkNames, type Envelope, encodeEnvelope, WRITTEN_VERSION } from "./core/envelope.ts";
+import { asFanoutError, FanoutError } from "./core/errors.ts";
 import { createIds } from "./core/ids.ts";
 import { type NotificationInput, parseNotification } from "./core/message.ts";
 import type { Transport } from "./core/transport.ts";
@@ -85,7 +85,12 @@ export async function createFanout(options: FanoutOptions = {}): Promise<Fanout>
 	const stop = new AbortController();
 	const report = (error: FanoutError) => {
 		emit("error", { stage: "fanout", error });
-		options.onerror?.(error);
+		try {
+			options.onerror?.(error);
+		} catch (thrown) {
+			// What reports must not fail: a lane in the middle of a repair would stop there.
+			emit("error", { stage: "onerror", error: asFanoutError(thrown, "Unsupported", "onerror threw") });
+		}
 	};
 
 	const parts: TransportParts = { clock, ids, instanceId };
@@ -95,6 +100,7 @@ export async function createFanout(options: FanoutOptions = {}): Promise<Fanout>
 	if (settings.redis !== undefined) transports.push(await TRANSPORTS.redis(settings.redis, parts));
 	if (settings.aws !== undefined) transports.push(await TRANSPORTS.aws(settings.aws, parts));
 	transports.push(...(options.transports ?? []));
+	const lanes = routedLanes(transports);
 	const closeTransports = () => Promise.allSettled(transports.map((transport) => transport.close()));
 	try {
 		const { startup, startTimeoutMs } = settings;
@@ -105,7 +111,6 @@ export async function createFanout(options: FanoutOptions = {}): Promise<Fanout>
 		throw error;
 	}
 
-	const lanes = routedLanes(transports);
 	const laneNames = lanes.map(({ name }) => name);
 	const limits = { timeoutMs: settings.timeoutMs, ...options.publisher };
 	const publishers = lanes.map((transport): Publisher => createPublisher(transport, { clock, random, limits }));
@@ -120,9 +125,8 @@ export async function createFanout(options: FanoutOptions = {}): Promise<Fanout>
 		limits: options.streams ?? {},
 	});
 	const all = createChannel("all", "", { namespace });
-	const ears = new Ears();
-	const busFeed = follow ? openFeed(feedDeps, { channels: [all] }, ears) : undefined;
-	await busFeed?.opened;
+	const ears = follow ? new Ears((sink) => openFeed(feedDeps, { channels: [all] }, sink)) : undefined;
+	await ears?.opened;
 	let closing: Promise<void> | undefined;
 
 	async function publish(
@@ -133,6 +137,7 @@ export async function createFanout(options: FanoutOptions = {}): Promise<Fanout>
 		if (closing !== undefined) throw new FanoutError("Closed", "the fanout is closed");
 		const message = parseNotification(notification);
 		const { id = ids.next(), trace } = more;
+		checkNames(id, trace);
 		const fields = {
 			v: WRITTEN_VERSION,
 			id,
@@ -164,7 +169,7 @@ export async function createFanout(options: FanoutOptions = {}): Promise<Fanout>
 		const channel = channelOf(target, namespace);
 		return createAddress((notification) => publish(channel, notification));
 	};
-	const bus = createBus({ channel: all, publish, onerror: report, listen: (ear) => ears.add(ear) });
+	const bus = createBus({ channel: all, publish, onerror: report, listen: (ear) => ears?.add(ear) ?? (() => {}) });
 
 	function following(): void {
 		if (!follow) throw new FanoutError("Unsupported", "this fanout only publishes (follow: false)");
@@ -174,7 +179,7 @@ export async function createFanout(options: FanoutOptions = {}): Promise<Fanout>
 		await Promise.all(publishers.map((publisher) => publisher.flush()));
 		for (const publisher of publishers) publisher.close();
 		await hub.close();
-		busFeed?.close();
+		ears?.close();
 		stop.abort();
 		for (const engine of engines) engine.close();
 		await closeTransports();

@@ -53,8 +53,8 @@ export function createChannel(kind: ChannelKind, id: string, scope: Scope = {}):
 		throw new FanoutError("InvalidChannel", `unknown channel kind; the kinds are ${CHANNEL_KINDS.join(", ")}`);
 	}
 	if (kind === "all" && id !== "") throw new FanoutError("InvalidChannel", "the channel all has no id");
-	const namespace = scope.namespace ?? DEFAULT_NAMESPACE;
-	const tenant = scope.tenant ?? DEFAULT_TENANT;
+	// Only what is left out is the default: null is a tenant that somebody failed to look up.
+	const { namespace = DEFAULT_NAMESPACE, tenant = DEFAULT_TENANT } = scope;
 	const parts = [escapePart("namespace", namespace), escapePart("tenant", tenant)];
 	const key = `${parts[0]}/${parts[1]}/${kind}:${escapePart("id", id, kind === "all")}`;
 	if (key.length > MAX_CHANNEL_KEY_BYTES) {

@@ -65,8 +65,14 @@ export function envelopeBytes(envelope: Envelope): number {
 	return Buffer.byteLength(encodeEnvelope(envelope));
 }
 
-function invalid(what: string, cause?: unknown): FanoutError {
-	return new FanoutError("InvalidEnvelope", what, { cause });
+function invalid(what: string): FanoutError {
+	return new FanoutError("InvalidEnvelope", what);
+}
+
+/** What a caller may choose of an envelope; throws InvalidEnvelope. */
+export function checkNames(id: unknown, trace: unknown): asserts id is string {
+	if (typeof id !== "string" || !ID.test(id)) throw invalid("an envelope's id is a lowercase UUID");
+	if (trace !== undefined && (typeof trace !== "string" || !TRACE.test(trace))) throw invalid("trace is a traceparent");
 }
 
 /** Reads an envelope from a wire; throws InvalidEnvelope or UnknownEnvelopeVersion. Unknown fields are ignored. */
@@ -74,8 +80,9 @@ export function decodeEnvelope(text: string): Envelope {
 	let raw: unknown;
 	try {
 		raw = JSON.parse(text);
-	} catch (cause) {
-		throw invalid("an envelope is JSON", cause);
+	} catch {
+		// Not as a cause: a JSON parser quotes what it could not read, and content is for no log (P10).
+		throw invalid("an envelope is JSON");
 	}
 	return readEnvelope(raw);
 }
@@ -94,13 +101,12 @@ export function readEnvelope(raw: unknown): Envelope {
 			},
 		);
 	}
-	if (typeof id !== "string" || !ID.test(id)) throw invalid("an envelope's id is a lowercase UUID");
+	checkNames(id, trace);
 	if (typeof publishedAt !== "number" || !Number.isFinite(publishedAt)) throw invalid("publishedAt is in milliseconds");
 	if (typeof origin !== "string" || origin.length > 128) throw invalid("origin is an instance id");
 	if (!Array.isArray(lanes) || lanes.length > MAX_ENVELOPE_LANES || lanes.some((lane) => typeof lane !== "string")) {
 		throw invalid(`lanes are at most ${MAX_ENVELOPE_LANES} transport names`);
 	}
-	if (trace !== undefined && (typeof trace !== "string" || !TRACE.test(trace))) throw invalid("trace is a traceparent");
 	const fields = { v, id, channel: parseChannel(channel), message: parseMessage(message), publishedAt, origin, lanes };
-	return trace === undefined ? fields : { ...fields, trace };
+	return trace === undefined ? fields : { ...fields, trace: trace as string };
 }

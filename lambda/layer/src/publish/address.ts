@@ -28,19 +28,21 @@ export interface Address {
 	readonly notify: Notify;
 }
 
+const KINDS = ["session", "principal", "topic", "all"] as const;
+
 export function channelOf(target: Target, namespace: string): Channel {
-	const { session, principal, topic, all, tenant } = target as Record<string, string | undefined>;
-	const named = Object.entries({ session, principal, topic }).filter(([, id]) => id !== undefined);
-	if (named.length > 1 || (named.length === 1 && all !== undefined)) {
-		throw new FanoutError("InvalidChannel", "a target names one of session, principal, topic or all");
-	}
+	const given: Record<string, unknown> = { ...target };
+	const { tenant } = given as Scope;
 	const scope: Scope = { namespace, tenant };
-	const [only] = named;
-	if (only !== undefined) return createChannel(only[0] as "session" | "principal" | "topic", only[1] as string, scope);
-	if (all === undefined && tenant === undefined) {
+	// A name that is there without a value is refused as such: it must not fall through to everyone.
+	const named = KINDS.filter((kind) => Object.hasOwn(given, kind));
+	const [kind] = named;
+	if (named.length > 1 || (kind === undefined && tenant === undefined)) {
 		throw new FanoutError("InvalidChannel", "a target names one of session, principal, topic, all or tenant");
 	}
-	return createChannel("all", "", scope);
+	if (kind === "all" && given.all !== true) throw new FanoutError("InvalidChannel", "all is true or not there");
+	if (kind === undefined || kind === "all") return createChannel("all", "", scope);
+	return createChannel(kind, given[kind] as string, scope);
 }
 
 export function createAddress(send: (notification: NotificationInput) => Promise<Receipt>): Address {
