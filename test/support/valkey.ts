@@ -20,6 +20,7 @@ export interface ValkeyServer {
 	readonly host: string;
 	readonly port: number;
 	readonly url: string;
+	readonly dir: string;
 	/** A connection of the test's own; closed with the server. */
 	readonly admin: Redis;
 	start(): Promise<void>;
@@ -52,6 +53,7 @@ export async function startValkeyServer(options: ServerOptions = {}): Promise<Va
 		host: HOST,
 		port,
 		url: `redis://${HOST}:${port}`,
+		dir,
 		get admin() {
 			admin ??= new Redis(port, HOST, { retryStrategy: () => 50, maxRetriesPerRequest: null });
 			if (admin.listenerCount("error") === 0) admin.on("error", () => undefined);

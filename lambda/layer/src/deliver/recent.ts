@@ -4,7 +4,7 @@
  */
 import { envelopeBytes } from "../core/envelope.ts";
 import { isAtOrBefore, NO_EPOCH, type Position } from "../core/position.ts";
-import type { Entry } from "../core/transport.ts";
+import { type Entry, prevOffset } from "../core/transport.ts";
 
 export interface RecentLimits {
 	readonly count: number;
@@ -39,7 +39,10 @@ export class Recent {
 	}
 
 	push(entry: Entry): void {
-		if (this.#floor.epoch === NO_EPOCH) this.#floor = { epoch: entry.position.epoch, offset: 0n };
+		const { epoch } = entry.position;
+		// A log may go on under another epoch: positions of the old one are then not to be placed by their offset alone.
+		if (this.#end.epoch !== epoch && this.#end.epoch !== NO_EPOCH) this.reset({ epoch, offset: prevOffset(entry) });
+		if (this.#floor.epoch === NO_EPOCH) this.#floor = { epoch, offset: 0n };
 		this.#end = entry.position;
 		this.#entries.push(entry);
 		this.#bytes += size(entry);

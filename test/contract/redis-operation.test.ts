@@ -1,0 +1,221 @@
+/** The redis transport as operators meet it: logins, mistakes, ready clients, WAIT, moved slots, files that lost their end. */
+import { readdir, stat, truncate } from "node:fs/promises";
+import { join } from "node:path";
+import { Cluster, Redis } from "ioredis";
+import type { RedisOptions } from "mcp-fanout/transports/redis";
+import { afterEach, describe, expect, it } from "vitest";
+import { slotOf } from "../../lambda/layer/src/transports/redis/cluster.ts";
+import { createKeys } from "../../lambda/layer/src/transports/redis/keys.ts";
+import { freePort } from "../support/ports.ts";
+import { waitFor } from "../support/proc.ts";
+import { startValkeyCluster, startValkeyServer, type ValkeyServer } from "../support/valkey.ts";
+import { channelOf, type Instance, PARTITIONS, startInstance, until, upTo } from "./redis-world.ts";
+
+const keys = createKeys("fanout", PARTITIONS);
+const channels = ["a", "b", "c", "d", "e", "f"].map(channelOf);
+const [channel = channelOf("a")] = channels;
+const cleanups: (() => Promise<void>)[] = [];
+
+afterEach(async () => {
+	for (const clean of cleanups.splice(0).reverse()) await clean();
+});
+
+function kept<T extends { stop(): Promise<void> } | { close(): Promise<void> }>(thing: T): T {
+	cleanups.push(() => ("stop" in thing ? thing.stop() : thing.close()));
+	return thing;
+}
+
+const instance = async (options: RedisOptions) => kept(await startInstance(options));
+
+async function accepted(from: Instance, numbers: readonly number[], to = channel): Promise<void> {
+	for (const outcome of await Promise.all(numbers.map((n) => from.publish(to, n)))) {
+		if (!outcome.ok) throw outcome.error;
+	}
+}
+
+describe("a start", () => {
+	it("that reaches nobody says where it looked and for how long [P7] [P9]", async () => {
+		const port = await freePort();
+		const url = `redis://user:s3cret@127.0.0.1:${port}`;
+		const failing = startInstance({ url, connectTimeoutMs: 300 });
+		await expect(failing).rejects.toMatchObject({ code: "TransportUnavailable", retryable: true });
+		const { message } = (await failing.catch((error: Error) => error)) as Error;
+		expect(message).toContain(`redis://127.0.0.1:${port} was not ready within 300 ms`);
+		expect(message).toContain("ECONNREFUSED");
+		expect(message).not.toContain("s3cret");
+	});
+
+	it("that reaches no Sentinel says so as well, and leaves nothing running [P7] [P9]", async () => {
+		const nodes = [{ host: "127.0.0.1", port: await freePort() }];
+		const failing = startInstance({ sentinel: { name: "fanout", nodes }, connectTimeoutMs: 300 });
+		await expect(failing).rejects.toThrow(/sentinel fanout at 127.0.0.1:\d+ was not ready within 300 ms/);
+	});
+
+	it("logs in as a user who may do no more than the transport needs; a wrong password is refused at once [P10]", async () => {
+		const server = kept(await startValkeyServer());
+		const rules = ["on", ">s3cret", "~{fanout:*", "&{fanout:*", "-@all", ...ALLOWED.map((name) => `+${name}`)];
+		await server.admin.acl("SETUSER", "fanout", ...rules);
+		await server.admin.acl("SETUSER", "default", "off");
+		const at = `127.0.0.1:${server.port}`;
+		const wrong = startInstance({ url: `redis://fanout:wr0ng@${at}` });
+		await expect(wrong).rejects.toMatchObject({ code: "TransportRefused", retryable: false });
+		expect(String(await wrong.catch((error: Error) => error))).not.toContain("wr0ng");
+		const a = await instance({ url: `redis://${at}`, username: "fanout", password: "s3cret" });
+		const stream = await a.open(channel);
+		await accepted(a, upTo(3));
+		await until("three are seen", () => stream.shown.length === 3);
+		await waitFor(
+			"beats are heard",
+			async () => a.errors.length === 0 && a.events.every(({ kind }) => kind !== "error"),
+			{
+				deadlineMs: 1_000,
+			},
+		);
+	});
+
+	it("with another number of partitions than the store's is refused with both [P2]", async () => {
+		const server = kept(await startValkeyServer());
+		await instance({ url: server.url });
+		for (const partitions of [PARTITIONS - 1, PARTITIONS + 1]) {
+			const other = startInstance({ url: server.url, partitions });
+			await expect(other).rejects.toMatchObject({ code: "ConfigInvalid" });
+			await expect(other).rejects.toThrow(`the store has ${PARTITIONS}, not ${partitions}`);
+		}
+		expect(await server.admin.exists(keys.meta(0).replace(":0}", `:${PARTITIONS}}`)), "none was made").toBe(0);
+	});
+});
+
+/** What the documentation tells operators to allow. */
+const ALLOWED = [
+	..."evalsha eval publish subscribe unsubscribe info ping hello client|setinfo hmget hset hget get set time".split(
+		" ",
+	),
+	..."xadd xrange xtrim unlink pexpire".split(" "),
+];
+
+describe("ready clients", () => {
+	it("are used and left open, one server and a cluster alike [P9]", async () => {
+		const server = kept(await startValkeyServer());
+		const cluster = kept(await startValkeyCluster());
+		const clients = [
+			new Redis(server.port, "127.0.0.1"),
+			new Cluster(cluster.primaries.map(({ host, port }) => ({ host, port }))),
+		];
+		for (const client of clients) {
+			cleanups.push(async () => client.disconnect());
+			const a = await startInstance({ client });
+			const streams = await Promise.all(channels.map((each) => a.open(each)));
+			await Promise.all(channels.map((each) => accepted(a, upTo(3), each)));
+			await until("all is seen", () => streams.every(({ shown }) => shown.length === 3));
+			await a.close();
+			expect(client.status).toBe("ready");
+			expect(await client.ping()).toBe("PONG");
+		}
+	});
+});
+
+describe("what a receipt says", () => {
+	it("is replicated when WAIT saw the replica, and less when it did not [P1]", async () => {
+		const primary = kept(await startValkeyServer({ args: ["--repl-diskless-sync-delay", "0"] }));
+		const replica = kept(await startValkeyServer({ args: ["--replicaof", "127.0.0.1", String(primary.port)] }));
+		const synced = async () => (await replica.admin.info("replication")).includes("master_link_status:up");
+		await waitFor("the replica is in sync", synced, { deadlineMs: 10_000 });
+		const a = await instance({ url: primary.url, wait: { replicas: 1, timeoutMs: 2_000 } });
+		expect(await a.publish(channel, 1)).toMatchObject({ ok: true, durability: "replicated" });
+		await replica.kill();
+		const b = await instance({ url: primary.url, wait: { replicas: 1, timeoutMs: 50 } });
+		expect(await b.publish(channel, 2)).toMatchObject({ ok: true, durability: "memory" });
+	});
+});
+
+describe("an append-only file that lost its end", () => {
+	async function lostEnd(seen: readonly number[]): Promise<{ server: ValkeyServer; lose(): Promise<void> }> {
+		const server = kept(await startValkeyServer({ args: ["--appendonly", "yes", "--appendfsync", "always"] }));
+		const a = await startInstance({ url: server.url });
+		await accepted(a, seen);
+		await a.close();
+		const folder = join(server.dir, "appendonlydir");
+		const name = (await readdir(folder)).find((file) => file.endsWith(".incr.aof")) as string;
+		const { size } = await stat(join(folder, name));
+		return {
+			server,
+			async lose() {
+				await server.kill();
+				await truncate(join(folder, name), size);
+				await server.start();
+			},
+		};
+	}
+
+	it("is told by whoever saw what is gone, to everybody [P3]", async () => {
+		const { server, lose } = await lostEnd(upTo(5));
+		const [a, b] = [await instance({ url: server.url }), await instance({ url: server.url })];
+		const stream = await a.open(channel);
+		await accepted(a, upTo(20, 6));
+		await until("the tail is seen", () => stream.shown.length === 20);
+		// Of the same partition, and nothing of its own is lost.
+		const quiet = await b.open(sibling);
+		await lose();
+		await accepted(b, upTo(40, 101));
+		await until("it goes on", () => stream.shown.at(-1) === 140);
+		await until("the quiet one is told", () => quiet.told.length > 0);
+		expect(stream.told).toEqual(["epoch"]);
+		expect(quiet.told).toEqual(["epoch"]);
+	});
+
+	it("is told to a cursor from the lost end, though nobody is left who knew it [P3]", async () => {
+		const { server, lose } = await lostEnd(upTo(5));
+		const a = await startInstance({ url: server.url });
+		const first = await a.open(channel);
+		await accepted(a, upTo(20, 6));
+		await until("the tail is seen", () => first.shown.length === 20);
+		const { cursor } = first;
+		await a.close();
+		await lose();
+		const b = await instance({ url: server.url });
+		// Its lane begins before the loss is passed, so that the window in memory spans it.
+		const early = await b.open(channel);
+		await accepted(b, upTo(40, 101));
+		await until("the early one sees all", () => early.shown.length === 40);
+		const resumed = await b.open(channel, cursor);
+		await until("it goes on", () => resumed.shown.at(-1) === 140);
+		expect(resumed.told).toEqual(["epoch"]);
+		expect(resumed.shown).toEqual(upTo(40, 101));
+		expect(early.told).toEqual([]);
+	});
+});
+
+const sibling = channelOf(
+	upTo(1_000)
+		.map((n) => `sibling-${n}`)
+		.find((id) => keys.partitionOf(channelOf(id)) === keys.partitionOf(channel)) as string,
+);
+
+describe("a cluster whose slots move", () => {
+	it("streams go on at the new node, told or whole [P3] [P7]", async () => {
+		const cluster = kept(await startValkeyCluster());
+		const [from, to] = cluster.primaries as [ValkeyServer, ValkeyServer];
+		const nodes = cluster.primaries.map(({ host, port }) => ({ host, port }));
+		const a = await instance({ cluster: { nodes }, partitions: 16 });
+		const all = upTo(16).map((n) => channelOf(`moving-${n}`));
+		const streams = await Promise.all(all.map((each) => a.open(each)));
+		await Promise.all(all.map((each) => accepted(a, upTo(3), each)));
+		await until("all see three", () => streams.every(({ shown }) => shown.length === 3));
+		const id = String(await to.admin.call("CLUSTER", "MYID"));
+		await from.admin.call("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", 0, 5_000, "NODE", id);
+		const moved = async () => String(await to.admin.call("CLUSTER", "SLOTS")).includes("0,5000,");
+		await waitFor("the slots have moved", moved, { deadlineMs: 15_000 });
+		for (const n of upTo(10, 101)) {
+			await Promise.all(all.map((each) => accepted(a, [n], each)));
+		}
+		await until("all see the rest", () => streams.every(({ shown }) => shown.at(-1) === 110));
+		const wide = createKeys("fanout", 16);
+		for (const { shown, told, channel: each } of streams) {
+			const wasMoved = slotOf(wide.meta(wide.partitionOf(each))) <= 5_000;
+			expect(shown).toEqual([...upTo(3), ...upTo(10, 101)]);
+			expect(told.length).toBeLessThanOrEqual(wasMoved ? 1 : 0);
+		}
+		const heard = () => a.events.filter(({ kind }) => kind === "disconnected").length;
+		expect(heard(), "no listener was lost over it").toBe(0);
+	});
+});
