@@ -1,7 +1,7 @@
 /** The processes of a bench: a server driven by orders, and a light client in C, or in JavaScript without a compiler. */
 import { type ChildProcess, execFileSync, fork, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -59,16 +59,20 @@ export async function startServer<O extends object, A>(
 	};
 }
 
+/** Undefined before the first try, empty when there is no compiler. */
 let compiled: string | undefined;
 
 /** The C client's path, or none when nothing here compiles it. */
 export function compileClient(): string | undefined {
-	if (compiled !== undefined) return compiled;
-	const out = join(mkdtempSync(join(tmpdir(), "mcp-fanout-bench-")), "client");
+	if (compiled !== undefined) return compiled === "" ? undefined : compiled;
+	const folder = mkdtempSync(join(tmpdir(), "mcp-fanout-bench-"));
+	process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
+	const out = join(folder, "client");
 	try {
 		execFileSync("cc", ["-O2", "-o", out, here("client.c")], { stdio: ["ignore", "ignore", "pipe"] });
 	} catch (error) {
 		console.log(`no C client (${(error as Error).message.split("\n")[0]}): the JavaScript client costs more`);
+		compiled = "";
 		return undefined;
 	}
 	compiled = out;
