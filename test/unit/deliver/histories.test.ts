@@ -226,3 +226,38 @@ test("[P3] a live stream shows what a publisher with a slow clock says, whatever
 	await w.clock.advance(10);
 	expect(one.numbers(c)).toEqual([1]);
 });
+
+test("[P3] a lane whose end cannot be asked for keeps nobody else from finding a lost end", async () => {
+	const w = world();
+	const [bad, good] = [w.world.channel("bad"), w.world.channel("good")];
+	const inner = createFakeTransport(w.brokers[0] as (typeof w.brokers)[number]);
+	const transport: Transport = {
+		...inner,
+		ends: (channels, signal) =>
+			channels.some(({ key }) => key === bad.key) ? new Promise(() => {}) : inner.ends(channels, signal),
+	};
+	const engine = createEngine(transport, {
+		clock: w.clock,
+		random: () => 0.5,
+		report: () => {},
+		limits: { endsBatch: 1 },
+	});
+	const one = new Client();
+	one.connect([engine], w.clock, [bad, good]);
+	await w.clock.advance(10);
+	(w.brokers[0] as (typeof w.brokers)[number]).faults.lose = 1;
+	w.publish(good, 1);
+	await w.clock.advance(12_000);
+	expect(one.numbers(good)).toEqual([1]);
+	engine.close();
+	await w.clock.settle();
+	w.world.close();
+	expect(w.clock.waiting).toBe(0);
+});
+
+test("[P5] a `since` that is no number is refused: it would hold nothing back", () => {
+	const { world: w, engines, clock } = world();
+	expect(() => new Client().connect(engines, clock, [w.channel("c")], Number.NaN)).toThrow(
+		expect.objectContaining({ code: "InvalidCursor" }),
+	);
+});

@@ -21,7 +21,8 @@ export interface EngineLimits {
 	/** How long a lane that nobody follows is kept, and how many of them. */
 	readonly lingerMs: number;
 	readonly lingering: number;
-	/** Deadline of a question for ends. */
+	/** Lanes in one question for ends, and its deadline. */
+	readonly endsBatch: number;
 	readonly endsTimeoutMs: number;
 }
 
@@ -31,6 +32,7 @@ export const DEFAULT_ENGINE: EngineLimits = {
 	pageEntries: 100,
 	lingerMs: 10_000,
 	lingering: 1_000,
+	endsBatch: 500,
 	endsTimeoutMs: 5_000,
 };
 
@@ -99,7 +101,14 @@ export function createEngine(transport: Transport, deps: EngineDeps): Engine {
 
 	async function checkEnds(): Promise<void> {
 		const lanes = [...held.values()].map(({ lane }) => lane).filter((lane) => lane.state === "live");
-		if (lanes.length === 0) return;
+		for (let at = 0; at < lanes.length && !stop.signal.aborted; at += limits.endsBatch) {
+			await checkSome(lanes.slice(at, at + limits.endsBatch)).catch((error) =>
+				host.report(asFanoutError(error, "TransportUnavailable", "an end check failed", true)),
+			);
+		}
+	}
+
+	async function checkSome(lanes: readonly Lane[]): Promise<void> {
 		const asked = lanes.map((lane) => lane.seen);
 		const bounds = await ends(lanes.map((lane) => lane.channel));
 		for (const [index, lane] of lanes.entries()) {
@@ -112,9 +121,7 @@ export function createEngine(transport: Transport, deps: EngineDeps): Engine {
 		if (stop.signal.aborted || transport.capabilities.endCheckMs <= 0) return;
 		// The stated bound covers one lost check: half of it between checks.
 		checkTimer = clock.after(transport.capabilities.endCheckMs / 2, () => {
-			checkEnds()
-				.catch((error) => host.report(asFanoutError(error, "TransportUnavailable", "an end check failed", true)))
-				.finally(scheduleCheck);
+			checkEnds().finally(scheduleCheck);
 		});
 	}
 

@@ -51,6 +51,7 @@ class StreamFeed implements Feed, TrackHost {
 		this.#deps = deps;
 		this.#sink = sink;
 		this.#sinceMs = request.sinceMs ?? 0;
+		if (Number.isNaN(this.#sinceMs)) throw new FanoutError("InvalidCursor", "sinceMs must be a time in milliseconds");
 		this.#early = new EarlyIds(deps.clock);
 		const channels = new Map(request.channels.map((channel) => [channel.key, channel]));
 		try {

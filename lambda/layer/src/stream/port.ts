@@ -9,7 +9,7 @@ import type { FilterOptions } from "./filter.ts";
 export interface StreamOptions {
 	readonly channels: readonly Channel[];
 	readonly lastEventId?: string;
-	/** Without a cursor: replay what is no older than this (wall time). */
+	/** Nothing published before this wall time is replayed, whatever the cursor says. */
 	readonly sinceMs?: number;
 	readonly filter?: FilterOptions;
 	/** While the client does not read, keep only the last of invalidations that say the same. */
