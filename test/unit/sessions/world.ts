@@ -8,6 +8,7 @@ import type { Clock } from "../../../lambda/layer/src/core/clock.ts";
 import { createIds } from "../../../lambda/layer/src/core/ids.ts";
 import { createMemoryStore } from "../../../lambda/layer/src/sessions/memory-store.ts";
 import { createOwner, type Owner } from "../../../lambda/layer/src/sessions/owner.ts";
+import type { Registry } from "../../../lambda/layer/src/sessions/port.ts";
 import { decodeSession, type SessionRecord } from "../../../lambda/layer/src/sessions/record.ts";
 import { createRegistry } from "../../../lambda/layer/src/sessions/registry.ts";
 import type { Row, Store } from "../../../lambda/layer/src/sessions/store.ts";
@@ -21,6 +22,7 @@ const TIMEOUT_MS = 400;
 export interface Node {
 	readonly name: string;
 	readonly owner: Owner;
+	readonly registry: Registry;
 	readonly clock: NodeClock;
 	cut: boolean;
 	crashed: boolean;
@@ -85,7 +87,7 @@ export class World {
 	readonly nodes: Node[] = [];
 	readonly violations: string[] = [];
 	accepted = 0;
-	readonly sessions: readonly Channel[] = ["s0", "s1", "s2"].map((id) => createChannel("session", id));
+	readonly sessions: readonly Channel[] = ["s0", "s1"].map((id) => createChannel("session", id));
 	readonly #store = createMemoryStore({ clock: this.base });
 	readonly #random: Random;
 	readonly #seed: number;
@@ -100,14 +102,20 @@ export class World {
 	async start(name: string): Promise<Node> {
 		const clock = createNodeClock(this.base, this.#random);
 		const node = { name, clock, cut: false, crashed: false } as { -readonly [Key in keyof Node]: Node[Key] };
-		const registry = createRegistry({
+		node.registry = createRegistry({
 			store: this.#link(node),
 			namespace: "default",
 			clock,
 			ids: createIds(clock, createFill(this.#seed + this.nodes.length)),
 			timeoutMs: TIMEOUT_MS,
 		});
-		node.owner = createOwner({ registry, instance: name, clock, random: this.#random.next, leaseMs: LEASE_MS });
+		node.owner = createOwner({
+			registry: node.registry,
+			instance: name,
+			clock,
+			random: this.#random.next,
+			leaseMs: LEASE_MS,
+		});
 		this.nodes.push(node);
 		const { trouble } = this;
 		this.trouble = 0;
