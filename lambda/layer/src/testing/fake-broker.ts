@@ -147,6 +147,13 @@ export class FakeBroker {
 		for (const subscriber of this.#subscribers.get(channel.key) ?? []) subscriber.suspect();
 	}
 
+	/** The lane cannot be followed any longer, as after a session moved: nothing more is handed over. */
+	end(channel: Channel, reason: "moved" | "expired" | "gap"): void {
+		const subscribers = [...(this.#subscribers.get(channel.key) ?? [])];
+		this.#subscribers.delete(channel.key);
+		for (const subscriber of subscribers) subscriber.ended(reason);
+	}
+
 	get subscriptions(): number {
 		return [...this.#subscribers.values()].reduce((sum, set) => sum + set.size, 0);
 	}
