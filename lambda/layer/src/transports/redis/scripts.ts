@@ -25,23 +25,21 @@ local function openPartition()
     redis.call('HSET', KEYS[1], 'epoch', p.epoch, 'offset', fmt(p.offset), 'line', line, 'run', run,
       'past', table.concat(past, ' '), 'partitions', ARGV[1])
   end
-  if not p.epoch then
-    p.epoch = ARGV[2]
-    save()
-    return p
-  end
-  if m[5] ~= ARGV[1] then return nil, 'PARTITIONS the store has ' .. tostring(m[5]) .. ', not ' .. ARGV[1] end
+  local isNew = not p.epoch
+  if isNew then p.epoch, fresh = ARGV[2], true
+  elseif m[5] ~= ARGV[1] then return nil, 'PARTITIONS the store has ' .. tostring(m[5]) .. ', not ' .. ARGV[1] end
   for epoch, cut, lossy in string.gmatch(m[4] or '', '(%x+)%.(%d+)(x?)') do
     p.past[#p.past + 1] = { epoch = epoch, cut = tonumber(cut), lossy = lossy == 'x' }
   end
   local function turn(lossy)
+    if isNew then return end
     if fresh then p.past[#p.past].lossy = p.past[#p.past].lossy or lossy return end
     p.past[#p.past + 1] = { epoch = p.epoch, cut = p.offset, lossy = lossy }
     if #p.past > 32 then table.remove(p.past, 1) end
     p.epoch = ARGV[2]
     fresh = true
   end
-  if m[3] ~= line then
+  if m[3] ~= line and not isNew then
     -- Never a replica, and loaded from its own append-only file or merely renamed: nothing is known to be lost.
     local alone = string.match(info, 'master_replid2:(%x+)') == string.rep('0', 40)
     local same = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') == redis.call('HGET', KEYS[1], 'run')
@@ -53,13 +51,17 @@ local function openPartition()
     if epoch == p.epoch then
       if n > p.offset then turn(true) end
     else
-      for i, t in ipairs(p.past) do
-        if t.epoch == epoch and n > t.cut then
-          local told = false
-          for j = i, #p.past do told = told or p.past[j].lossy end
-          if not told then turn(true) end
-          break
-        end
+      local found
+      for i, t in ipairs(p.past) do if t.epoch == epoch then found = i end end
+      if not found then
+        -- An epoch that this store never had, or lost with all that was in it: noted, so that it is told once.
+        turn(true)
+        table.insert(p.past, 1, { epoch = epoch, cut = 0, lossy = true })
+        fresh = true
+      elseif n > p.past[found].cut then
+        local told = false
+        for j = found, #p.past do told = told or p.past[j].lossy end
+        if not told then turn(true) end
       end
     end
   end
