@@ -288,12 +288,12 @@ const op: fc.Arbitrary<Op> = fc.oneof(
 it("every position ever handed out reads on whole, in order, or is told; and nobody is told for nothing [P2] [P3] [P4]", async () => {
 	let runs = 0;
 	await fc.assert(
-		fc.asyncProperty(fc.array(op, { minLength: 1, maxLength: 40 }), async (ops) => {
+		fc.asyncProperty(fc.array(op, { minLength: 1, maxLength: 40, size: "max" }), async (ops) => {
 			const model = new Model(`model-${runs++}`);
 			for (const each of ops) await model.run(each);
 			await model.checkAll();
 		}),
-		{ seed, numRuns: 150 },
+		{ seed, numRuns: 200 },
 	);
 });
 
