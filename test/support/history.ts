@@ -4,7 +4,9 @@
  * - order (P2): one publisher's messages to one channel in call order; streams of one lane agree with one another.
  * - loss (P3): an accepted message sent after the stream stood never arrived. duplicate (P4): it arrived twice.
  * - leak (P5): a message of a channel that the stream does not follow, or of another namespace.
- * - invented: a message that nobody sent. told: the stream was told of a gap, which this history did not justify.
+ * - invented: a message that nobody sent. denied: it arrived though its publisher was told for certain that it will not.
+ * - told: the stream was told of a gap, which nothing that happened under it justified. silent: it was not told though
+ *   its log was lost. Who was told may miss what was sent before the loss, and nobody else may miss anything.
  */
 export interface Sent {
 	/** Unique in the whole history; travels in the message. */
@@ -22,12 +24,12 @@ export interface HistoryStream {
 	readonly place: string;
 }
 
-export type FindingKind = "order" | "loss" | "duplicate" | "leak" | "invented" | "told";
+export type FindingKind = "order" | "loss" | "duplicate" | "leak" | "invented" | "denied" | "told" | "silent";
 
 export interface Finding {
 	readonly kind: FindingKind;
 	readonly stream: string;
-	/** The message's id; absent for `told`. */
+	/** The message's id; absent for `told` and `silent`. */
 	readonly message?: string;
 	readonly detail: string;
 }
@@ -36,12 +38,18 @@ export interface History {
 	opened(stream: HistoryStream): void;
 	/** Before the call that publishes. */
 	sent(message: Sent): void;
-	/** The publisher was told that it is not accepted: it may arrive, and need not. */
-	refused(id: string): void;
+	/** The publisher was told that it is not accepted: it may arrive, and need not; it must not when that was certain. */
+	refused(id: string, how?: "uncertain" | "certain"): void;
 	received(stream: string, id: string): void;
 	told(stream: string, reason: string): void;
+	/** The logs lost their past just now: streams must be told, and may miss what was sent before. */
+	lost(): void;
+	/** Something that no reader understands was put into this channel: its streams must be told, and miss nothing. */
+	unreadable(namespace: string, channel: string): void;
 	/** How many of the messages that must arrive somewhere have not, yet. */
 	missing(): number;
+	/** How many streams were not told, yet, of what they must be told. */
+	untold(): number;
 	check(): Finding[];
 }
 
@@ -49,61 +57,106 @@ interface Message extends Sent {
 	readonly at: number;
 	/** Among its publisher's messages to its channel. */
 	readonly nth: number;
-	refused: boolean;
+	refused: "uncertain" | "certain" | undefined;
 }
 
 interface Stream {
 	readonly spec: HistoryStream;
 	readonly openedAt: number;
 	readonly got: string[];
-	readonly seen: Set<string>;
-	readonly told: string[];
+	/** When each message was received first. */
+	readonly seen: Map<string, number>;
+	readonly told: { readonly at: number; readonly reason: string }[];
 }
+
+interface Loss {
+	readonly at: number;
+	/** The channel's line; absent when all logs were lost. */
+	readonly channel?: string;
+}
+
+const keyOf = (namespace: string, channel: string) => JSON.stringify([namespace, channel]);
+const lineOf = ({ namespace, channel, publisher }: Sent) => JSON.stringify([namespace, channel, publisher]);
 
 export function createHistory(): History {
 	let at = 0;
 	const messages = new Map<string, Message>();
+	const byChannel = new Map<string, Message[]>();
 	const streams = new Map<string, Stream>();
 	const counts = new Map<string, number>();
+	const losses: Loss[] = [];
 
 	const streamOf = (id: string): Stream => {
 		const stream = streams.get(id);
 		if (stream === undefined) throw new Error(`stream ${id} was never opened`);
 		return stream;
 	};
+	const keysOf = ({ spec }: Stream) => spec.channels.map((channel) => keyOf(spec.namespace, channel));
 	const follows = (stream: Stream, message: Message) =>
 		stream.spec.namespace === message.namespace && stream.spec.channels.includes(message.channel);
-	const isDue = (stream: Stream, message: Message) =>
-		!message.refused && message.at > stream.openedAt && follows(stream, message);
-	const missingOf = (stream: Stream) =>
-		[...messages.values()].filter((message) => isDue(stream, message) && !stream.seen.has(message.id));
+	const concerns = ({ at: lostAt, channel }: Loss, stream: Stream) =>
+		stream.openedAt < lostAt && (channel === undefined || keysOf(stream).includes(channel));
+	/** Only what was under the loss: neither what came after it, nor what the stream had passed before it. */
+	const isExcused = (stream: Stream, message: Message, passed: ReadonlyMap<string, Message[]>) =>
+		losses.some((loss) => {
+			if (loss.channel !== undefined || message.at > loss.at) return false;
+			if (!stream.told.some((told) => told.at > loss.at)) return false;
+			const later = (passed.get(lineOf(message)) ?? []).filter(({ nth }) => nth > message.nth);
+			return !later.some(({ id }) => (stream.seen.get(id) as number) < loss.at);
+		});
+	const missingOf = (stream: Stream) => {
+		const due = keysOf(stream).flatMap((key) =>
+			(byChannel.get(key) ?? []).filter(
+				(message) => message.refused === undefined && message.at > stream.openedAt && !stream.seen.has(message.id),
+			),
+		);
+		if (due.length === 0 || losses.length === 0) return due;
+		const passed = Map.groupBy(
+			[...stream.seen.keys()].flatMap((id) => messages.get(id) ?? []),
+			lineOf,
+		);
+		return due.filter((message) => !isExcused(stream, message, passed));
+	};
+	const untoldOf = (stream: Stream) =>
+		losses.filter((loss) => concerns(loss, stream) && !stream.told.some((told) => told.at > loss.at));
+	const unjustified = (stream: Stream) =>
+		stream.told.filter((told) => !losses.some((loss) => concerns(loss, stream) && loss.at < told.at));
 
 	return {
 		opened(spec) {
 			if (streams.has(spec.id)) throw new Error(`stream ${spec.id} was opened before`);
-			streams.set(spec.id, { spec, openedAt: at++, got: [], seen: new Set(), told: [] });
+			streams.set(spec.id, { spec, openedAt: at++, got: [], seen: new Map(), told: [] });
 		},
-		sent(message) {
-			if (messages.has(message.id)) throw new Error(`message ${message.id} was sent before`);
-			const line = JSON.stringify([message.namespace, message.channel, message.publisher]);
-			const nth = counts.get(line) ?? 0;
-			counts.set(line, nth + 1);
-			messages.set(message.id, { ...message, at: at++, nth, refused: false });
+		sent(sent) {
+			if (messages.has(sent.id)) throw new Error(`message ${sent.id} was sent before`);
+			const nth = counts.get(lineOf(sent)) ?? 0;
+			counts.set(lineOf(sent), nth + 1);
+			const message = { ...sent, at: at++, nth, refused: undefined };
+			messages.set(sent.id, message);
+			const key = keyOf(sent.namespace, sent.channel);
+			const others = byChannel.get(key);
+			if (others === undefined) byChannel.set(key, [message]);
+			else others.push(message);
 		},
-		refused(id) {
+		refused(id, how = "uncertain") {
 			const message = messages.get(id);
 			if (message === undefined) throw new Error(`message ${id} was never sent`);
-			message.refused = true;
+			message.refused = how;
 		},
 		received(id, messageId) {
 			const stream = streamOf(id);
 			stream.got.push(messageId);
-			stream.seen.add(messageId);
+			if (!stream.seen.has(messageId)) stream.seen.set(messageId, at++);
 		},
-		told: (id, reason) => void streamOf(id).told.push(reason),
+		told: (id, reason) => void streamOf(id).told.push({ at: at++, reason }),
+		lost: () => void losses.push({ at: at++ }),
+		unreadable: (namespace, channel) => void losses.push({ at: at++, channel: keyOf(namespace, channel) }),
 		missing: () => [...streams.values()].reduce((sum, stream) => sum + missingOf(stream).length, 0),
+		untold: () => [...streams.values()].filter((stream) => untoldOf(stream).length > 0).length,
 		check: () => [
 			...[...streams.values()].flatMap((stream) => [
+				...unjustified(stream).map(({ reason }) => about("told", stream, reason)),
+				...untoldOf(stream).map(({ channel }) => about("silent", stream, channel ?? "all logs were lost")),
 				...checkArrivals(stream, messages, follows),
 				...checkPublisherOrder(stream, messages),
 				...missingOf(stream).map((message) =>
@@ -115,6 +168,10 @@ export function createHistory(): History {
 	};
 }
 
+function about(kind: FindingKind, stream: Stream, detail: string): Finding {
+	return { kind, stream: stream.spec.id, detail };
+}
+
 function finding(kind: FindingKind, stream: Stream, message: string, detail = message): Finding {
 	return { kind, stream: stream.spec.id, message, detail };
 }
@@ -124,7 +181,7 @@ function checkArrivals(
 	messages: ReadonlyMap<string, Message>,
 	follows: (stream: Stream, message: Message) => boolean,
 ): Finding[] {
-	const found: Finding[] = stream.told.map((detail) => ({ kind: "told", stream: stream.spec.id, detail }));
+	const found: Finding[] = [];
 	const seen = new Set<string>();
 	for (const id of stream.got) {
 		const message = messages.get(id);
@@ -133,6 +190,7 @@ function checkArrivals(
 			const place = message.namespace === stream.spec.namespace ? "" : ` of namespace ${message.namespace}`;
 			found.push(finding("leak", stream, id, `${id} of ${message.channel}${place}`));
 		}
+		if (message?.refused === "certain") found.push(finding("denied", stream, id));
 		if (seen.has(id)) found.push(finding("duplicate", stream, id));
 		seen.add(id);
 	}
@@ -150,7 +208,7 @@ function checkPublisherOrder(stream: Stream, messages: ReadonlyMap<string, Messa
 	for (const id of firstArrivals(stream)) {
 		const message = messages.get(id);
 		if (message === undefined) continue;
-		const line = JSON.stringify([message.namespace, message.channel, message.publisher]);
+		const line = lineOf(message);
 		const before = last.get(line);
 		if (before !== undefined && before.nth > message.nth) {
 			found.push(finding("order", stream, id, `${id} after ${before.id}, both by ${message.publisher}`));

@@ -120,4 +120,84 @@ describe(`the history checker (seed ${seed})`, () => {
 		history.received("s", "early");
 		expect(history.check()).toEqual([]);
 	});
+
+	/** Three messages, the logs lost between the second and the third; `arrive` says what the stream is shown. */
+	function lossy(arrive: (history: ReturnType<typeof createHistory>) => void): string[] {
+		const history = createHistory();
+		history.opened({ id: "s", namespace: "n", channels: ["c"], place: "here" });
+		const send = (id: string) => history.sent({ id, namespace: "n", channel: "c", publisher: "p" });
+		send("a");
+		send("b");
+		arrive({
+			...history,
+			lost() {
+				history.lost();
+				send("z");
+			},
+		});
+		return history.check().map(({ kind, message }) => (message === undefined ? kind : `${kind} of ${message}`));
+	}
+
+	it("excuses who was told of a loss for what lay there, and for nothing else", () => {
+		const told = lossy(({ lost, told, received }) => {
+			received("s", "a");
+			lost();
+			told("s", "epoch");
+			received("s", "z");
+		});
+		expect(told).toEqual([]);
+		const after = lossy(({ lost, told, received }) => {
+			received("s", "a");
+			lost();
+			told("s", "epoch");
+		});
+		expect(after).toEqual(["loss of z"]);
+		const passed = lossy(({ lost, told, received }) => {
+			received("s", "b");
+			lost();
+			told("s", "epoch");
+			received("s", "z");
+		});
+		expect(passed).toEqual(["loss of a"]);
+	});
+
+	it("finds a planted silence: a log was lost and its stream was not told", () => {
+		const silent = lossy(({ lost, received }) => {
+			for (const id of ["a", "b"]) received("s", id);
+			lost();
+			received("s", "z");
+		});
+		expect(silent).toEqual(["silent"]);
+		const early = lossy(({ lost, told, received }) => {
+			for (const id of ["a", "b"]) received("s", id);
+			told("s", "epoch");
+			lost();
+			received("s", "z");
+		});
+		expect(early).toEqual(["told", "silent"]);
+	});
+
+	it("wants streams of a channel told of what they cannot read there, and excuses no loss for it", () => {
+		const history = createHistory();
+		for (const id of ["c", "d"]) history.opened({ id, namespace: "n", channels: [id], place: "here" });
+		history.sent({ id: "m", namespace: "n", channel: "c", publisher: "p" });
+		history.unreadable("n", "c");
+		expect(history.untold()).toBe(1);
+		expect(history.check().map(({ kind, stream }) => `${kind} on ${stream}`)).toEqual(["silent on c", "loss on c"]);
+		history.told("c", "gap");
+		history.told("d", "gap");
+		expect(history.untold()).toBe(0);
+		expect(history.check().map(({ kind, stream }) => `${kind} on ${stream}`)).toEqual(["loss on c", "told on d"]);
+	});
+
+	it("finds what arrives though its publisher was told that it never will", () => {
+		for (const how of ["certain", "uncertain"] as const) {
+			const history = createHistory();
+			history.opened({ id: "s", namespace: "n", channels: ["c"], place: "here" });
+			history.sent({ id: "m", namespace: "n", channel: "c", publisher: "p" });
+			history.refused("m", how);
+			history.received("s", "m");
+			expect(history.check().map(({ kind }) => kind)).toEqual(how === "certain" ? ["denied"] : []);
+		}
+	});
 });
