@@ -90,6 +90,8 @@ class Model {
 		else if (op.do === "rollback" && this.#knows) await this.#restore(op.do);
 		else if (op.do === "rollback") return;
 		else if (op.do === "stranger") {
+			// The last word of whoever goes: a loss that he took with him unsaid would be nobody's.
+			if (this.#knows) await this.store.ends(this.channels.slice(0, 1));
 			this.store = this.#createStore();
 			this.#knows = false;
 		} else await this.#turn(op.do);
