@@ -8,7 +8,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { type FanoutOptions, resolveOptions } from "./config/options.ts";
 import { type Channel, createChannel } from "./core/channel.ts";
 import { systemClock } from "./core/clock.ts";
-import { checkNames, type Envelope, encodeEnvelope, WRITTEN_VERSION } from "./core/envelope.ts";
+import { checkNames, type Envelope, sealEnvelope, WRITTEN_VERSION } from "./core/envelope.ts";
 import { asFanoutError, FanoutError } from "./core/errors.ts";
 import { createIds } from "./core/ids.ts";
 import { type NotificationInput, parseNotification } from "./core/message.ts";
@@ -137,7 +137,7 @@ export async function createFanout(options: FanoutOptions = {}): Promise<Fanout>
 		if (closing !== undefined) throw new FanoutError("Closed", "the fanout is closed");
 		const message = parseNotification(notification);
 		const { id = ids.next(), trace } = more;
-		checkNames(id, trace);
+		if (more.id !== undefined || trace !== undefined) checkNames(id, trace);
 		const fields = {
 			v: WRITTEN_VERSION,
 			id,
@@ -147,14 +147,18 @@ export async function createFanout(options: FanoutOptions = {}): Promise<Fanout>
 			origin: instanceId,
 			lanes: laneNames,
 		};
-		const envelope: Envelope = trace === undefined ? fields : { ...fields, trace };
+		let envelope: Envelope;
 		try {
-			encodeEnvelope(envelope);
+			envelope = sealEnvelope(trace === undefined ? fields : { ...fields, trace });
 		} catch (cause) {
 			throw new FanoutError("InvalidMessage", "params must be JSON: no cycles, no BigInt", { cause });
 		}
 		const started = clock.monotonic();
-		const outcomes = await Promise.all(publishers.map((publisher) => publisher.publish(envelope)));
+		const [only] = publishers;
+		const outcomes =
+			publishers.length === 1 && only !== undefined
+				? [await only.publish(envelope)]
+				: await Promise.all(publishers.map((publisher) => publisher.publish(envelope)));
 		const durationMs = clock.monotonic() - started;
 		const accepted = outcomes.filter(({ ok }) => ok).length;
 		emit("publish", { id, kind: channel.kind, accepted, failed: outcomes.length - accepted, durationMs });

@@ -36,14 +36,32 @@ export function laneKey(tag: string, place: number): string {
 	return tag + place.toString(16).padStart(4, "0");
 }
 
-/** One lane's 24 characters. */
-export function encodeLane(tag: string, place: number, position: Position): string {
-	const bytes = Buffer.allocUnsafe(18);
+/** The first 16 of a lane's 24 characters: they change with the epoch only. */
+export function laneHead(tag: string, place: number, epoch: string): string {
+	const bytes = Buffer.allocUnsafe(12);
 	bytes.write(tag, 0, 6, "hex");
 	bytes.writeUInt16BE(place, 6);
-	bytes.write(position.epoch, 8, 4, "hex");
-	bytes.writeUIntBE(Number(position.offset), 12, 6);
+	bytes.write(epoch, 8, 4, "hex");
 	return bytes.toString("base64url");
+}
+
+const BASE64URL = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/** The last 8: six bytes are eight whole characters, so no byte is shared with the head. */
+export function laneOffset(offset: bigint): string {
+	const value = Number(offset);
+	const high = Math.floor(value / 2 ** 24);
+	return fourChars(high) + fourChars(value - high * 2 ** 24);
+}
+
+function fourChars(bits: number): string {
+	const char = (shift: number) => BASE64URL.charAt((bits >>> shift) & 63);
+	return char(18) + char(12) + char(6) + char(0);
+}
+
+/** One lane's 24 characters. */
+export function encodeLane(tag: string, place: number, { epoch, offset }: Position): string {
+	return laneHead(tag, place, epoch) + laneOffset(offset);
 }
 
 /** What an empty lane's entry says: nothing was there at `nowMs`. */

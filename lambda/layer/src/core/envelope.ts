@@ -29,40 +29,98 @@ export const MAX_ENVELOPE_LANES = 8;
 const ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const TRACE = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 
-const messages = new WeakMap<Envelope, string>();
-const envelopes = new WeakMap<Envelope, string>();
+/**
+ * An envelope that keeps its JSON: made when it is published, so that it is made once however many transports, retries
+ * and client streams show it, and so that what a caller does to its own objects afterwards changes nothing.
+ */
+class SealedEnvelope implements Envelope {
+	readonly v: number;
+	readonly id: string;
+	readonly channel: Channel;
+	readonly message: Message;
+	readonly publishedAt: number;
+	readonly origin: string;
+	readonly lanes: readonly string[];
+	declare readonly trace?: string;
+	#text = "";
+	#messageAt = 0;
+	#bytes = 0;
 
-/** The message's JSON, made once per envelope object: what every wire and client stream shows. */
+	constructor(fields: Envelope) {
+		this.v = fields.v;
+		this.id = fields.id;
+		this.channel = fields.channel;
+		this.message = fields.message;
+		this.publishedAt = fields.publishedAt;
+		this.origin = fields.origin;
+		this.lanes = fields.lanes;
+		if (fields.trace !== undefined) this.trace = fields.trace;
+	}
+
+	static seal(fields: Envelope): SealedEnvelope {
+		const sealed = new SealedEnvelope(fields);
+		const message = messageText(fields);
+		const head = headText(fields);
+		sealed.#text = `${head}${message}}`;
+		sealed.#messageAt = head.length;
+		sealed.#bytes = Buffer.byteLength(sealed.#text);
+		return sealed;
+	}
+
+	/** One that came over a wire: its size is known, its JSON is made again only for those who ask. */
+	static received(fields: Envelope, bytes: number): SealedEnvelope {
+		const sealed = new SealedEnvelope(fields);
+		sealed.#bytes = bytes;
+		return sealed;
+	}
+
+	static textOf(envelope: Envelope): string | undefined {
+		return #text in envelope && envelope.#text !== "" ? envelope.#text : undefined;
+	}
+
+	static messageOf(envelope: Envelope): string | undefined {
+		return #text in envelope && envelope.#text !== "" ? envelope.#text.slice(envelope.#messageAt, -1) : undefined;
+	}
+
+	static bytesOf(envelope: Envelope): number | undefined {
+		return #text in envelope ? envelope.#bytes : undefined;
+	}
+}
+
+/** Two code points that are legal in JSON and that SQS refuses raw. */
+const UNSENDABLE = /[\ufffe\uffff]/;
+
+function messageText({ message }: Envelope): string {
+	const text = JSON.stringify(message);
+	if (!UNSENDABLE.test(text)) return text;
+	return text.replaceAll("\ufffe", "\\ufffe").replaceAll("\uffff", "\\uffff");
+}
+
+/** Everything before the message; a channel's key is percent-encoded and needs no quoting. */
+function headText({ v, id, channel, publishedAt, origin, lanes, trace }: Envelope): string {
+	const traced = trace === undefined ? "" : `,"trace":${JSON.stringify(trace)}`;
+	const names = lanes.length === 1 ? `[${JSON.stringify(lanes[0])}]` : JSON.stringify(lanes);
+	return `{"v":${v},"id":${JSON.stringify(id)},"publishedAt":${publishedAt},"origin":${JSON.stringify(origin)},"lanes":${names}${traced},"channel":"${channel.key}","message":`;
+}
+
+/** Makes the envelope's JSON and keeps it; throws what JSON.stringify throws of a cycle or a BigInt. */
+export function sealEnvelope(fields: Envelope): Envelope {
+	return SealedEnvelope.seal(fields);
+}
+
+/** The message's JSON: what every wire and client stream shows. */
 export function encodeMessage(envelope: Envelope): string {
-	let text = messages.get(envelope);
-	if (text === undefined) {
-		// Two code points that are legal in JSON and that SQS refuses raw.
-		text = JSON.stringify(envelope.message).replace(/[\ufffe\uffff]/g, (unit) =>
-			unit === "\ufffe" ? "\\ufffe" : "\\uffff",
-		);
-		messages.set(envelope, text);
-	}
-	return text;
+	return SealedEnvelope.messageOf(envelope) ?? messageText(envelope);
 }
 
-/** The message's JSON if it was made already: for those who keep no second copy of it. */
-export function encodedMessage(envelope: Envelope): string | undefined {
-	return messages.get(envelope);
-}
-
-/** JSON text, made once per envelope object however many transports and retries carry it. */
+/** JSON text; kept for sealed envelopes. */
 export function encodeEnvelope(envelope: Envelope): string {
-	let text = envelopes.get(envelope);
-	if (text === undefined) {
-		const { message: _message, channel, ...fields } = envelope;
-		text = `${JSON.stringify({ ...fields, channel: channel.key }).slice(0, -1)},"message":${encodeMessage(envelope)}}`;
-		envelopes.set(envelope, text);
-	}
-	return text;
+	return SealedEnvelope.textOf(envelope) ?? `${headText(envelope)}${messageText(envelope)}}`;
 }
 
+/** Size of the JSON, in bytes. */
 export function envelopeBytes(envelope: Envelope): number {
-	return Buffer.byteLength(encodeEnvelope(envelope));
+	return SealedEnvelope.bytesOf(envelope) ?? Buffer.byteLength(encodeEnvelope(envelope));
 }
 
 function invalid(what: string): FanoutError {
@@ -84,7 +142,7 @@ export function decodeEnvelope(text: string): Envelope {
 		// Not as a cause: a JSON parser quotes what it could not read, and content is for no log (P10).
 		throw invalid("an envelope is JSON");
 	}
-	return readEnvelope(raw);
+	return SealedEnvelope.received(readEnvelope(raw), Buffer.byteLength(text));
 }
 
 /** The same for an envelope that is parsed already. */

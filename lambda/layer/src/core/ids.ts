@@ -17,41 +17,50 @@ function format(bytes: Buffer): string {
 	return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
 
+const HEX: readonly string[] = Array.from({ length: 256 }, (_value, byte) => byte.toString(16).padStart(2, "0"));
+
 /** Fills a buffer with random bytes; tests pass a seeded one. */
 export type RandomFill = (buffer: Buffer) => void;
 
 export function createIds(clock: Clock, fill: RandomFill = randomFillSync): Ids {
 	const pool = Buffer.alloc(4096);
 	let used = pool.length;
-	const take = (count: number): Buffer => {
-		if (used + count > pool.length) {
+	const take = (): number => {
+		if (used === pool.length) {
 			fill(pool);
 			used = 0;
 		}
-		used += count;
-		return pool.subarray(used - count, used);
+		used += 1;
+		return pool[used - 1] as number;
 	};
 	let lastMs = 0;
 	let sequence = 0;
+	/** The first 48 bits as they are spelled, made once a millisecond. */
+	let timeMs = -1;
+	let time = "";
+	const octet = (): string => HEX[take()] as string;
 	return {
 		next() {
-			const ms = Math.max(clock.now(), lastMs);
+			const ms = Math.floor(Math.max(clock.now(), lastMs));
 			// 12 bits of counter after the time keep ids of one millisecond in order; it overflows into the time.
 			if (ms === lastMs) sequence += 1;
-			else sequence = take(2).readUInt16BE(0) & 0x7ff;
+			else sequence = ((take() << 8) | take()) & 0x7ff;
 			lastMs = ms;
 			if (sequence > 0xfff) {
 				sequence = 0;
 				lastMs += 1;
 			}
-			const bytes = Buffer.allocUnsafe(16);
-			bytes.writeUIntBE(Math.floor(lastMs), 0, 6);
-			bytes.writeUInt16BE(0x7000 | sequence, 6);
-			take(8).copy(bytes, 8);
-			bytes[8] = 0x80 | ((bytes[8] as number) & 0x3f);
-			return format(bytes);
+			if (timeMs !== lastMs) {
+				timeMs = lastMs;
+				const hex = lastMs.toString(16).padStart(12, "0");
+				time = `${hex.slice(0, 8)}-${hex.slice(8)}-7`;
+			}
+			const counter = (HEX[sequence >>> 8] as string).charAt(1) + HEX[sequence & 0xff];
+			const variant = HEX[0x80 | (take() & 0x3f)];
+			const node = octet() + octet() + octet() + octet() + octet() + octet();
+			return `${time}${counter}-${variant}${octet()}-${node}`;
 		},
-		random32: () => take(4).readUInt32BE(0),
+		random32: () => ((take() << 24) | (take() << 16) | (take() << 8) | take()) >>> 0,
 	};
 }
 

@@ -5,10 +5,10 @@
  */
 import type { Channel } from "../core/channel.ts";
 import type { Clock, Timer } from "../core/clock.ts";
-import { emptySince, encodeLane, placeCode } from "../core/cursor.ts";
+import { placeCode } from "../core/cursor.ts";
 import { withDeadline } from "../core/deadline.ts";
 import { asFanoutError, FanoutError } from "../core/errors.ts";
-import { NO_EPOCH, type Position } from "../core/position.ts";
+import type { Position } from "../core/position.ts";
 import type { Bounds, Page, Transport } from "../core/transport.ts";
 import { DEFAULT_LANE, Lane, type LaneHost, type LaneLimits } from "./lane.ts";
 import { DEFAULT_READS, type ReadLimits, Reads } from "./reads.ts";
@@ -90,10 +90,7 @@ export function createEngine(transport: Transport, deps: EngineDeps): Engine {
 			if (bounds === undefined) throw new FanoutError("TransportRefused", `${transport.place} gave no end`);
 			return bounds;
 		},
-		part(tag, position) {
-			const shown = position.epoch === NO_EPOCH ? emptySince(clock.now()) : position;
-			return encodeLane(tag, place, shown);
-		},
+		place,
 		report: (error) => {
 			if (!stop.signal.aborted) deps.report(error);
 		},

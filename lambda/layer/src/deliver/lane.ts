@@ -14,6 +14,7 @@ import { laneTag } from "../core/cursor.ts";
 import { asFanoutError, FanoutError } from "../core/errors.ts";
 import { BEGINNING, isAtOrBefore, NO_EPOCH, type Position, samePosition } from "../core/position.ts";
 import { type Bounds, type Entry, type Page, prevOffset, type Subscription } from "../core/transport.ts";
+import { CursorPart } from "./cursor-part.ts";
 import { DEFAULT_RECENT, Recent, type RecentLimits } from "./recent.ts";
 import { Stash } from "./stash.ts";
 
@@ -25,8 +26,8 @@ export interface LaneHost {
 	subscribe(channel: Channel, lane: Lane): Subscription;
 	read(channel: Channel, from: Position): Promise<Page>;
 	ends(channel: Channel): Promise<Bounds>;
-	/** The characters of a cursor of the lane with this tag. */
-	part(tag: string, position: Position): string;
+	/** The transport's place, as cursors spell it. */
+	readonly place: number;
 	report(error: FanoutError): void;
 }
 
@@ -65,7 +66,7 @@ export class Lane {
 	#subscription: Subscription | undefined;
 	#state: Lane["state"] = "opening";
 	readonly #stash: Stash;
-	#part: { readonly position: Position; readonly text: string } | undefined;
+	readonly #part: CursorPart;
 	#filled: Promise<void> = Promise.resolve();
 	#telling = false;
 
@@ -76,6 +77,7 @@ export class Lane {
 		this.#limits = limits;
 		this.#recent = new Recent(BEGINNING, limits.recent);
 		this.#stash = new Stash(limits.recent.count);
+		this.#part = new CursorPart(this.tag, host.place, host.clock);
 		this.opened = this.#opening.promise;
 		this.opened.catch(() => {});
 		this.#open();
@@ -137,10 +139,9 @@ export class Lane {
 		return this.#recent.after(position);
 	}
 
-	/** The lane's part of a cursor at a position: made once for all streams that an entry reaches. */
+	/** The lane's part of a cursor at a position. */
 	part(position: Position): string {
-		if (this.#part?.position !== position) this.#part = { position, text: this.#host.part(this.tag, position) };
-		return this.#part.text;
+		return this.#part.at(position);
 	}
 
 	/** Whether this envelope passed at or before `position`, as far as memory goes back. */

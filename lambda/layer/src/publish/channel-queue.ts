@@ -13,6 +13,7 @@ import { withDeadline } from "../core/deadline.ts";
 import { type Envelope, envelopeBytes } from "../core/envelope.ts";
 import { asFanoutError, FanoutError } from "../core/errors.ts";
 import type { Outcome, Transport } from "../core/transport.ts";
+import type { Term } from "./pending.ts";
 
 export const DEFAULT_RETRY = { baseMs: 25, capMs: 1_000 } as const;
 
@@ -22,7 +23,7 @@ export interface QueueHost {
 	readonly stop: AbortSignal;
 	random(): number;
 	/** The queue gave back an envelope's room. */
-	settled(bytes: number): void;
+	settled(bytes: number, term: Term): void;
 	/** Nothing is queued or in flight any more. */
 	idle(channel: Channel): void;
 }
@@ -30,6 +31,7 @@ export interface QueueHost {
 interface Item {
 	readonly envelope: Envelope;
 	readonly bytes: number;
+	readonly term: Term;
 	/** Monotonic. */
 	readonly deadline: number;
 	uncertain: boolean;
@@ -52,10 +54,10 @@ export class ChannelQueue {
 	}
 
 	/** Never rejects: a failure is an outcome. */
-	push(envelope: Envelope, timeoutMs: number): Promise<Outcome> {
+	push(envelope: Envelope, timeoutMs: number, term: Term): Promise<Outcome> {
 		return new Promise((resolve) => {
 			const deadline = this.#host.clock.monotonic() + timeoutMs;
-			this.#items.push({ envelope, bytes: envelopeBytes(envelope), deadline, uncertain: false, resolve });
+			this.#items.push({ envelope, bytes: envelopeBytes(envelope), term, deadline, uncertain: false, resolve });
 			if (this.#running) return;
 			this.#running = true;
 			this.#run();
@@ -141,7 +143,7 @@ export class ChannelQueue {
 	}
 
 	#settle(item: Item, outcome: Outcome): void {
-		this.#host.settled(item.bytes);
+		this.#host.settled(item.bytes, item.term);
 		item.resolve(outcome);
 	}
 

@@ -9,6 +9,7 @@ import { type Envelope, envelopeBytes } from "../core/envelope.ts";
 import { FanoutError } from "../core/errors.ts";
 import type { Outcome, Transport } from "../core/transport.ts";
 import { ChannelQueue, type QueueHost } from "./channel-queue.ts";
+import { Pending } from "./pending.ts";
 
 export interface PublisherLimits {
 	/** How long an envelope may take, waiting for its turn included. */
@@ -42,7 +43,7 @@ export function createPublisher(transport: Transport, deps: PublisherDeps): Publ
 	const limits: PublisherLimits = { ...DEFAULT_PUBLISHER, ...deps.limits };
 	const queues = new Map<string, ChannelQueue>();
 	const stop = new AbortController();
-	const pending = new Set<Promise<Outcome>>();
+	const pending = new Pending();
 	let queuedBytes = 0;
 
 	const host: QueueHost = {
@@ -50,8 +51,9 @@ export function createPublisher(transport: Transport, deps: PublisherDeps): Publ
 		clock: deps.clock,
 		stop: stop.signal,
 		random: deps.random,
-		settled: (bytes) => {
+		settled: (bytes, term) => {
 			queuedBytes -= bytes;
+			pending.end(term);
 		},
 		idle: (channel: Channel) => {
 			if (queues.get(channel.key)?.length === 0) queues.delete(channel.key);
@@ -65,9 +67,9 @@ export function createPublisher(transport: Transport, deps: PublisherDeps): Publ
 			const message = `the envelope takes ${bytes} bytes encoded, ${transport.name} takes at most ${maxPayloadBytes}`;
 			return new FanoutError("PayloadTooLarge", message, { data: { bytes, maxPayloadBytes } });
 		}
-		if (pending.size >= limits.maxQueued || queuedBytes + bytes > limits.maxQueuedBytes) {
-			const message = `${pending.size} envelopes of ${queuedBytes} bytes are queued for ${transport.name}; at most ${limits.maxQueued} of ${limits.maxQueuedBytes} bytes are`;
-			return new FanoutError("QueueFull", message, { retryable: true, data: { queued: pending.size, queuedBytes } });
+		if (pending.count >= limits.maxQueued || queuedBytes + bytes > limits.maxQueuedBytes) {
+			const message = `${pending.count} envelopes of ${queuedBytes} bytes are queued for ${transport.name}; at most ${limits.maxQueued} of ${limits.maxQueuedBytes} bytes are`;
+			return new FanoutError("QueueFull", message, { retryable: true, data: { queued: pending.count, queuedBytes } });
 		}
 		return undefined;
 	}
@@ -84,14 +86,9 @@ export function createPublisher(transport: Transport, deps: PublisherDeps): Publ
 				queue = new ChannelQueue(channel, host);
 				queues.set(channel.key, queue);
 			}
-			const outcome = queue.push(envelope, limits.timeoutMs);
-			pending.add(outcome);
-			outcome.finally(() => pending.delete(outcome));
-			return outcome;
+			return queue.push(envelope, limits.timeoutMs, pending.begin());
 		},
-		async flush() {
-			await Promise.allSettled([...pending]);
-		},
+		flush: () => pending.flush(),
 		close() {
 			stop.abort(new FanoutError("Closed", "the publisher is closed"));
 		},

@@ -6,7 +6,7 @@
  */
 
 import type { Reason } from "../core/client-feed.ts";
-import { type Envelope, encodedMessage } from "../core/envelope.ts";
+import { type Envelope, encodeMessage } from "../core/envelope.ts";
 
 export interface Encoding {
 	message(json: string, cursor: string | undefined): string;
@@ -35,7 +35,7 @@ let lastJson = "";
 /** The message's JSON in ASCII, made once for all streams that are handed the envelope in a row. */
 export function messageJson(envelope: Envelope): string {
 	if (envelope !== lastEnvelope) {
-		lastJson = toAscii(encodedMessage(envelope) ?? JSON.stringify(envelope.message));
+		lastJson = toAscii(encodeMessage(envelope));
 		lastEnvelope = envelope;
 	}
 	return lastJson;

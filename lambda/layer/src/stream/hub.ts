@@ -120,7 +120,7 @@ export function createHub(options: HubOptions): Hub {
 		if (streams.size === 0) return;
 		whenEmpty ??= Promise.withResolvers();
 		const waiting = new AbortController();
-		await Promise.race([whenEmpty.promise, pause(clock, withinMs, waiting.signal)]);
+		await Promise.race([whenEmpty.promise, pause(clock, withinMs, waiting.signal, true)]);
 		waiting.abort();
 		for (const stream of [...streams]) stream.destroy();
 	};

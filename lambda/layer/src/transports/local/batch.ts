@@ -48,13 +48,15 @@ export function planBatch(
 	epoch: string,
 	durability: Durability,
 ): Plan {
-	const fresh = new Map<string, Kept>();
+	const fresh: Kept[] = [];
+	/** Only a batch of several can repeat an id within itself. */
+	const own = batch.length > 1 ? new Map<string, Kept>() : undefined;
 	const outcomes: Outcome[] = [];
 	const at = Math.max(now, lastAtOf(log));
 	let offset = endOf(log);
 	let bytes = 0;
 	for (const envelope of batch) {
-		const known = log.ids.get(envelope.id) ?? fresh.get(envelope.id);
+		const known = log.ids.get(envelope.id) ?? own?.get(envelope.id);
 		let position = known?.position;
 		if (position === undefined) {
 			const prev = { epoch, offset: BigInt(offset) };
@@ -62,14 +64,19 @@ export function planBatch(
 			position = { epoch, offset: BigInt(offset) };
 			const size = envelopeBytes(envelope);
 			bytes += size;
-			fresh.set(envelope.id, { position, prev, envelope, id: envelope.id, at, bytes: size });
+			const kept = { position, prev, envelope, id: envelope.id, at, bytes: size };
+			fresh.push(kept);
+			own?.set(envelope.id, kept);
 		}
 		outcomes.push({ ok: true, position, duplicate: known !== undefined, durability, reach: "process" });
 	}
-	return { outcomes, fresh: [...fresh.values()], bytes };
+	return { outcomes, fresh, bytes };
 }
 
-export function toStored(event: Kept): StoredEvent {
-	const text = event.envelope === undefined ? "" : encodeEnvelope(event.envelope);
-	return { offset: Number(event.position.offset), id: event.id, at: event.at, text };
+/** As a store keeps them; a store that keeps nothing asks for none. */
+export function* toStored(events: readonly Kept[]): Iterable<StoredEvent> {
+	for (const { position, id, at, envelope } of events) {
+		const text = envelope === undefined ? "" : encodeEnvelope(envelope);
+		yield { offset: Number(position.offset), id, at, text };
+	}
 }

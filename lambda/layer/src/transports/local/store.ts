@@ -36,7 +36,7 @@ export interface Store {
 	/** Throws a FanoutError when the store cannot be used. A store that has no past begins with this epoch. */
 	open(freshEpoch: string): Snapshot;
 	/** All or nothing, together with everything noted so far. */
-	append(key: string, base: number, baseAt: number, events: readonly StoredEvent[]): void;
+	append(key: string, base: number, baseAt: number, events: Iterable<StoredEvent>): void;
 	noteDrop(key: string, base: number, baseAt: number): void;
 	noteEviction(key: string, floor: number, floorAt: number): void;
 	settle(): void;

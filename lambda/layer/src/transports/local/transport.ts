@@ -79,7 +79,7 @@ export function createLocalTransport(options: LocalOptions, { clock, ids, instan
 		if (fresh.length > 0) {
 			shelf.makeRoom(log, fresh.length, bytes);
 			try {
-				store.append(channel.key, log.base, log.baseAt, fresh.map(toStored));
+				store.append(channel.key, log.base, log.baseAt, toStored(fresh));
 			} catch (cause) {
 				const failure = asFanoutError(cause, "TransportUnavailable", "the local store failed", true);
 				return refuse(batch.length, failure);
