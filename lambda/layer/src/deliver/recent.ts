@@ -11,7 +11,7 @@ export interface RecentLimits {
 	readonly bytes: number;
 }
 
-export const DEFAULT_RECENT: RecentLimits = { count: 256, bytes: 1024 * 1024 };
+export const DEFAULT_RECENT: RecentLimits = { count: 100, bytes: 1024 * 1024 };
 
 export class Recent {
 	#entries: Entry[] = [];
