@@ -6,7 +6,7 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type FanoutOptions, resolveOptions } from "./config/options.ts";
-import { type Channel, createChannel } from "./core/channel.ts";
+import { type Channel, createChannel, parseChannel } from "./core/channel.ts";
 import { systemClock } from "./core/clock.ts";
 import { checkNames, type Envelope, sealEnvelope, WRITTEN_VERSION } from "./core/envelope.ts";
 import { asFanoutError, FanoutError } from "./core/errors.ts";
@@ -194,7 +194,7 @@ export async function createFanout(options: FanoutOptions = {}): Promise<Fanout>
 		namespace,
 		notify: to({ all: true }).notify,
 		to,
-		publish,
+		publish: (channel, notification, more) => publish(parseChannel(channel.key), notification, more),
 		bus: () => bus,
 		sse(req, res, request = {}) {
 			following();

@@ -14,7 +14,7 @@ const publish = fc.record({
 	do: fc.constant("publish" as const),
 	channel: fc.nat(1),
 	count: fc.integer({ min: 1, max: 12 }),
-	lanes: fc.constantFrom(["a"], ["b"], ["a", "b"], ["b", "a"]),
+	lanes: fc.constantFrom<string[]>(["a"], ["b"], ["a", "b"], ["b", "a"]),
 });
 const who = { who: fc.nat(2), instance: fc.nat(1) };
 const step = fc.oneof(
@@ -81,7 +81,8 @@ test("[P2] [P3] [P4] two transports, lanes that end, readers that stall, clients
 					const { promise, resolve } = Promise.withResolvers<void>();
 					client.room = () => promise;
 					free.set(client, resolve);
-				} else if (!client.connected || client.ends.length > 0) connect(client, step.instance);
+				} else if (step.do === "resume" && (!client.connected || client.ends.length > 0))
+					connect(client, step.instance);
 			}
 			await world.calm();
 			for (const client of clients) unstall(client);

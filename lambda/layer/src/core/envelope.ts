@@ -96,11 +96,11 @@ function messageText({ message }: Envelope): string {
 	return text.replaceAll("\ufffe", "\\ufffe").replaceAll("\uffff", "\\uffff");
 }
 
-/** Everything before the message; a channel's key is percent-encoded and needs no quoting. */
+/** Everything before the message. */
 function headText({ v, id, channel, publishedAt, origin, lanes, trace }: Envelope): string {
 	const traced = trace === undefined ? "" : `,"trace":${JSON.stringify(trace)}`;
 	const names = lanes.length === 1 ? `[${JSON.stringify(lanes[0])}]` : JSON.stringify(lanes);
-	return `{"v":${v},"id":${JSON.stringify(id)},"publishedAt":${publishedAt},"origin":${JSON.stringify(origin)},"lanes":${names}${traced},"channel":"${channel.key}","message":`;
+	return `{"v":${v},"id":${JSON.stringify(id)},"publishedAt":${publishedAt},"origin":${JSON.stringify(origin)},"lanes":${names}${traced},"channel":${JSON.stringify(channel.key)},"message":`;
 }
 
 /** Makes the envelope's JSON and keeps it; throws what JSON.stringify throws of a cycle or a BigInt. */

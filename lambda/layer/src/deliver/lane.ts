@@ -66,7 +66,7 @@ export class Lane {
 	#subscription: Subscription | undefined;
 	#state: Lane["state"] = "opening";
 	readonly #stash: Stash;
-	readonly #part: CursorPart;
+	readonly cursorPart: CursorPart;
 	#filled: Promise<void> = Promise.resolve();
 	#telling = false;
 
@@ -77,7 +77,7 @@ export class Lane {
 		this.#limits = limits;
 		this.#recent = new Recent(BEGINNING, limits.recent);
 		this.#stash = new Stash(limits.recent.count);
-		this.#part = new CursorPart(this.tag, host.place, host.clock);
+		this.cursorPart = new CursorPart(this.tag, host.place, host.clock);
 		this.opened = this.#opening.promise;
 		this.opened.catch(() => {});
 		this.#open();
@@ -137,11 +137,6 @@ export class Lane {
 	/** The entries after a position when memory still has them all; not for a position that the lane has not reached. */
 	after(position: Position): Entry[] | undefined {
 		return this.#recent.after(position);
-	}
-
-	/** The lane's part of a cursor at a position. */
-	part(position: Position): string {
-		return this.#part.at(position);
 	}
 
 	/** Whether this envelope passed at or before `position`, as far as memory goes back. */

@@ -47,7 +47,7 @@ export class Track implements Follower {
 
 	/** This lane's part of the stream's cursor. */
 	get part(): string {
-		return this.lane.part(this.position);
+		return this.lane.cursorPart.at(this.position);
 	}
 
 	/** Brings the stream from its position to the live end; joins at once when memory reaches back far enough. */

@@ -268,8 +268,8 @@ function decodeEntry({ position, prev, text }: WireEntry): Entry {
 	try {
 		return { position, prev, envelope: decodeEnvelope(text) };
 	} catch (error) {
-		// A newer publisher's version is a hole for this reader, told as a gap, and no reason to fail the page.
-		if (isFanoutError(error, "UnknownEnvelopeVersion")) return { position, prev };
+		// What this reader cannot decode is a hole for it, told as a gap, and no reason to fail its neighbours' page.
+		if (isFanoutError(error)) return { position, prev };
 		throw error;
 	}
 }
