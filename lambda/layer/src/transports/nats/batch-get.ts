@@ -11,7 +11,6 @@ export interface Fetched {
 	readonly seq: number;
 	readonly subject: string;
 	readonly data: Uint8Array;
-	readonly time: string;
 }
 
 export interface Batch {
@@ -24,6 +23,11 @@ export interface Batch {
 
 export type BatchGet = (stream: string, request: object) => Promise<Batch>;
 
+function refusedBatch(what: string, code: number, description: string): FanoutError {
+	if (code === 503) return new FanoutError("TransportUnavailable", `nobody has ${what} now`, { retryable: true });
+	return new FanoutError("TransportRefused", `${what}: ${code} ${description}`, { data: { code } });
+}
+
 export function createBatchGet(nc: NatsConnection, inbox: Inbox, apiPrefix: string, timeoutMs: number): BatchGet {
 	return (stream, request) =>
 		new Promise((resolve, reject) => {
@@ -31,36 +35,24 @@ export function createBatchGet(nc: NatsConnection, inbox: Inbox, apiPrefix: stri
 			const what = `messages of ${stream}`;
 			const message = (msg: Msg): boolean => {
 				const { headers } = msg;
+				const code = headers?.code ?? 0;
 				const number = (name: string) => Number(headers?.get(name) || Number.NaN);
-				switch (headers?.code ?? 0) {
-					case 0:
-						messages.push({
-							seq: number("Nats-Sequence"),
-							subject: headers?.get("Nats-Subject") ?? "",
-							data: msg.data,
-							time: headers?.get("Nats-Time-Stamp") ?? "",
-						});
-						return false;
-					case 204: {
-						const upTo = number("Nats-UpTo-Sequence");
-						const pending = number("Nats-Num-Pending") || 0;
-						resolve({ messages, pending, upTo: Number.isNaN(upTo) ? undefined : upTo });
-						return true;
-					}
-					case 404:
-						resolve({ messages, pending: 0, upTo: undefined });
-						return true;
-					case 503:
-						reject(new FanoutError("TransportUnavailable", `nobody has ${what} at the moment`, { retryable: true }));
-						return true;
-					default:
-						reject(
-							new FanoutError("TransportRefused", `${what}: ${headers?.code} ${headers?.description}`, {
-								data: { code: headers?.code },
-							}),
-						);
-						return true;
+				// Each answer names the one sent before it: what was lost on the way shows.
+				if ((code === 0 || code === 204) && number("Nats-Last-Sequence") !== (messages.at(-1)?.seq ?? 0)) {
+					reject(new FanoutError("TransportUnavailable", `some ${what} were lost on the way`, { retryable: true }));
+					return true;
 				}
+				if (code === 0) {
+					const subject = headers?.get("Nats-Subject") ?? "";
+					messages.push({ seq: number("Nats-Sequence"), subject, data: msg.data });
+					return false;
+				}
+				const upTo = number("Nats-UpTo-Sequence");
+				const pending = number("Nats-Num-Pending") || 0;
+				if (code === 204) resolve({ messages, pending, upTo: Number.isNaN(upTo) ? undefined : upTo });
+				else if (code === 404) resolve({ messages, pending: 0, upTo: undefined });
+				else reject(refusedBatch(what, code, headers?.description ?? ""));
+				return true;
 			};
 			const failed = (reason: "timeout" | "disconnected" | "closed"): void => {
 				if (reason === "closed") reject(closed());

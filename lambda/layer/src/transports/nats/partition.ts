@@ -50,7 +50,7 @@ export class Partition {
 	#epoch = NO_EPOCH;
 	#highest = 0;
 	#askedAt = Number.NEGATIVE_INFINITY;
-	#first = 1;
+	#markerSeq = 0;
 
 	constructor(deps: PartitionDeps) {
 		this.#deps = deps;
@@ -72,8 +72,9 @@ export class Partition {
 		return this.#askedAt;
 	}
 
-	get first(): number {
-		return this.#first;
+	/** So much came after the epoch's own message that it should be asked for, and so renewed, before it goes. */
+	worn(seq: number): boolean {
+		return seq - this.#markerSeq > this.#deps.maxMessages / 2;
 	}
 
 	position(seq: number): Position {
@@ -134,11 +135,11 @@ export class Partition {
 	}
 
 	#settle({ state, ts }: StreamInfo, marker: Stored, epoch: string): Snapshot {
-		const { maxMessages, maxAgeMs, clock } = this.#deps;
+		const { maxAgeMs, clock } = this.#deps;
 		const ageMs = Date.parse(ts) - Date.parse(marker.time);
-		if (ageMs > maxAgeMs / 4 || state.last_seq - marker.seq > maxMessages / 2) this.#renew(epoch, marker.seq);
+		this.#markerSeq = marker.seq;
+		if (ageMs > maxAgeMs / 4 || this.worn(state.last_seq)) this.#renew(epoch, marker.seq);
 		this.#askedAt = clock.monotonic();
-		this.#first = state.first_seq;
 		if (epoch === this.#epoch) this.saw(state.last_seq);
 		else {
 			const before = this.#epoch;
@@ -151,6 +152,12 @@ export class Partition {
 
 	/** The same epoch again, at the log's end. Whoever else did it meanwhile did it for all, and a failure is tried again by the next question. */
 	#renew(epoch: string, seq: number): void {
-		this.#deps.api.swap(this.#deps.epochSubject, epoch, seq).catch(() => {});
+		const renewed = this.#deps.api.swap(this.#deps.epochSubject, epoch, seq);
+		renewed.then(
+			(marker) => {
+				if (marker !== undefined) this.#markerSeq = marker;
+			},
+			() => {},
+		);
 	}
 }

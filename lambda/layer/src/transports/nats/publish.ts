@@ -121,7 +121,7 @@ export function createPublish(deps: PublishDeps): Publish {
 	/** A sequence that is no higher than one that was there before the message was sent is another log's. */
 	async function settle(partition: Partition, seq: number, highestBefore: number): Promise<void> {
 		if (seq <= highestBefore) await deps.inspect(partition);
-		else if (deps.monotonic() - partition.askedAt > INSPECT_MS) void deps.inspect(partition);
+		else if (partition.worn(seq) || deps.monotonic() - partition.askedAt > INSPECT_MS) void deps.inspect(partition);
 		partition.saw(seq);
 	}
 

@@ -1,0 +1,230 @@
+/** What one real nats-server does to messages, logs and settings; each history was measured before it was a test. */
+import { connect, type NatsConnection } from "@nats-io/transport-node";
+import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
+import { BEGINNING } from "../../lambda/layer/src/core/position.ts";
+import type { Page, Subscriber } from "../../lambda/layer/src/core/transport.ts";
+import type { NatsOptions } from "../../lambda/layer/src/transports/nats/index.ts";
+import { type NatsServers, startNatsServers } from "../support/nats.ts";
+import { envelopeOf, type Instance, numberOf, startInstance, topic } from "../support/nats-fleet.ts";
+import { type Tampered, tamper } from "../support/nats-tamper.ts";
+
+let servers: NatsServers;
+let count = 0;
+const open: (() => Promise<void>)[] = [];
+const never = new AbortController().signal;
+const LATE = { timeout: 8_000, interval: 20 };
+
+beforeAll(async () => {
+	servers = await startNatsServers();
+});
+afterAll(() => servers?.stop());
+afterEach(async () => {
+	for (const close of open.splice(0).reverse()) await close();
+});
+
+const prefix = () => `p${++count}`;
+
+async function instance(options: NatsOptions): Promise<Instance> {
+	const started = await startInstance({ servers: servers.urls, storage: "memory", ...options });
+	open.push(() => started.close());
+	return started;
+}
+
+async function tampered(): Promise<Tampered & { readonly real: NatsConnection }> {
+	const real = await connect({ servers: servers.urls, maxReconnectAttempts: -1, reconnectTimeWait: 50 });
+	open.push(() => real.close());
+	return Object.assign(tamper(real), { real });
+}
+
+async function readAll({ transport }: Instance, channel: ReturnType<typeof topic>, from = BEGINNING): Promise<Page> {
+	for await (const page of transport.read([{ channel, from, limit: 100 }], never)) return page;
+	throw new Error("no page");
+}
+
+const numbersIn = (page: Page) => page.entries.map(({ envelope }) => envelope && numberOf(envelope));
+const isLive = (subject: string) => subject.includes("-live.");
+const upTo = (last: number) => Array.from({ length: last }, (_, index) => index + 1);
+
+test("[P3] a live copy that is lost without a successor is found within the stated time", async () => {
+	const shared = prefix();
+	const link = await tampered();
+	const follower = await instance({ prefix: shared, connection: link.nc });
+	const publisher = await instance({ prefix: shared });
+	const stream = await follower.open(topic("quiet"));
+	const busy = await follower.open(topic("busy"));
+	link.arrives = ({ subject }) => !isLive(subject);
+	await publisher.publish(topic("quiet"), 1);
+	await publisher.publish(topic("busy"), 1);
+	await vi.waitFor(() => expect([stream.numbers, busy.numbers]).toEqual([[1], [1]]), LATE);
+	expect([...stream.marks, ...busy.marks]).toEqual([]);
+});
+
+test("[P3] a hole is seen whatever the methods are, since a channel is one subject", async () => {
+	const shared = prefix();
+	const link = await tampered();
+	const follower = await instance({ prefix: shared, connection: link.nc });
+	const publisher = await instance({ prefix: shared });
+	const stream = await follower.open(topic("a"));
+	let lost = 0;
+	link.arrives = ({ subject }) => !isLive(subject) || ++lost !== 2;
+	const methods = ["notifications/message", "notifications/progress", "notifications/message"];
+	for (const [index, method] of methods.entries()) {
+		const envelope = envelopeOf(topic("a"), index + 1);
+		await publisher.publisher.publish({ ...envelope, message: { ...envelope.message, method } });
+	}
+	await vi.waitFor(() => expect(stream.numbers).toEqual([1, 2, 3]), LATE);
+	expect(stream.marks).toEqual([]);
+});
+
+test("[P3] [P4] a duplicate acknowledgement nudges the subject: subscribers learn the end at once", async () => {
+	const shared = prefix();
+	const link = await tampered();
+	const follower = await instance({ prefix: shared, connection: link.nc });
+	const publisher = await instance({ prefix: shared });
+	const channel = topic("a");
+	const suspects: number[] = [];
+	const subscriber: Subscriber = { entry() {}, suspect: () => void suspects.push(1), ended() {} };
+	const subscription = follower.transport.subscribe(channel, subscriber);
+	await subscription.ready;
+	link.arrives = ({ subject, headers }) => !isLive(subject) || headers?.has("Nats-Sequence") !== true;
+	const envelope = envelopeOf(channel, 1);
+	const [first] = await publisher.transport.publish(channel, [envelope], { mayExist: false }, never);
+	const [second] = await publisher.transport.publish(channel, [envelope], { mayExist: true }, never);
+	expect(first).toMatchObject({ ok: true, duplicate: false });
+	expect(second).toMatchObject({ ok: true, duplicate: true, position: first?.ok ? first.position : undefined });
+	await vi.waitFor(() => expect(suspects.length).toBeGreaterThan(0), LATE);
+	subscription.close();
+});
+
+test("[P2] [P4] a batch with one id that is stored already is resent one by one: everything once, in order", async () => {
+	const { transport, ...rest } = await instance({ prefix: prefix() });
+	const channel = topic("a");
+	const batch = upTo(10).map((n) => envelopeOf(channel, n));
+	const third = batch.slice(0, 3);
+	await transport.publish(channel, third, { mayExist: false }, never);
+	const outcomes = await transport.publish(channel, batch, { mayExist: false }, never);
+	expect(outcomes.map((outcome) => outcome.ok && outcome.duplicate)).toEqual([
+		...Array(3).fill(true),
+		...Array(7).fill(false),
+	]);
+	const page = await readAll({ transport, ...rest }, channel);
+	expect(numbersIn(page)).toEqual(upTo(10));
+	expect(page.entries.map(({ position }) => position)).toEqual(
+		outcomes.map((outcome) => outcome.ok && outcome.position),
+	);
+});
+
+test("[P3] what a neighbour pushed out is told: by a read, and by the next live entry of a quiet channel", async () => {
+	const shared = { prefix: prefix(), partitions: 1, maxMessages: 50 };
+	const follower = await instance(shared);
+	const publisher = await instance(shared);
+	const [quiet, loud] = [topic("quiet"), topic("loud")];
+	await publisher.publish(quiet, 1);
+	const before = await follower.open(quiet);
+	await publisher.publish(quiet, 2);
+	await vi.waitFor(() => expect(before.numbers).toEqual([2]), LATE);
+	const { cursor } = before;
+	const { entries } = await readAll(publisher, quiet);
+	for (const part of [1, 2]) {
+		for (const n of upTo(40)) await publisher.publish(loud, part * 100 + n);
+		// As the engine does all the time: half of what a partition keeps has passed.
+		await follower.transport.ends([quiet], never);
+	}
+	expect((await readAll(publisher, quiet)).verdict).toBe("retention");
+	expect((await readAll(publisher, quiet, entries[1]?.position)).verdict).toBe("retention");
+	// The open stream knows that nothing is missing: its instance looked all the time.
+	await publisher.publish(quiet, 3);
+	await vi.waitFor(() => expect(before.numbers).toEqual([2, 3]), LATE);
+	expect(before.marks).toEqual([]);
+	// Another instance cannot know that of a cursor whose own entry is gone.
+	const elsewhere = await (await instance(shared)).open(quiet, cursor);
+	await vi.waitFor(() => expect(elsewhere.marks).toEqual(["retention"]), LATE);
+	await vi.waitFor(() => expect(elsewhere.numbers).toEqual([3]), LATE);
+});
+
+test("[P3] a stream that opened on an empty channel resumes whole on any instance, whoever opened its lane first", async () => {
+	const shared = { prefix: prefix(), partitions: 1 };
+	const [one, two] = [await instance(shared), await instance(shared)];
+	const [empty, loud] = [topic("empty"), topic("loud")];
+	const early = await two.open(empty);
+	for (const n of upTo(5)) await one.publish(loud, n);
+	const { cursor } = await one.open(empty);
+	const resumed = await two.open(empty, cursor);
+	for (const n of upTo(3)) await one.publish(empty, n);
+	for (const stream of [early, resumed]) {
+		await vi.waitFor(() => expect(stream.numbers).toEqual([1, 2, 3]), LATE);
+		expect(stream.marks).toEqual([]);
+	}
+});
+
+test("[P3] what is lost out of an answer when a hole is filled shows: it is read again until its sequence was seen", async () => {
+	const shared = prefix();
+	const link = await tampered();
+	const follower = await instance({ prefix: shared, connection: link.nc });
+	const publisher = await instance({ prefix: shared });
+	const stream = await follower.open(topic("a"));
+	let stale = 3;
+	link.arrives = ({ subject, headers }) => {
+		if (isLive(subject)) return headers?.get("Nats-Last-Sequence") !== "0";
+		const isEntry = headers?.has("Nats-Num-Pending") && headers.has("Nats-Subject");
+		return isEntry !== true || stale-- <= 0;
+	};
+	for (const n of upTo(2)) await publisher.publish(topic("a"), n);
+	await vi.waitFor(() => expect(stream.numbers).toEqual([1, 2]), LATE);
+	expect(stale).toBeLessThanOrEqual(0);
+	expect(stream.marks).toEqual([]);
+});
+
+test("[P3] [P5] two numbers of partitions, or other settings, in one fleet are refused with the difference", async () => {
+	const shared = prefix();
+	const starts = await Promise.allSettled([
+		instance({ prefix: shared, partitions: 4 }),
+		instance({ prefix: shared, partitions: 6 }),
+	]);
+	const failed = starts.filter((start) => start.status === "rejected");
+	expect(failed).toHaveLength(1);
+	expect(failed[0]?.reason).toMatchObject({ code: "ConfigInvalid" });
+	expect(String(failed[0]?.reason)).toMatch(/mcp-fanout-partitions is "[46]", not "[46]"/);
+	const partitions = starts[0]?.status === "fulfilled" ? 4 : 6;
+	await expect(instance({ prefix: shared, partitions, maxAgeMs: 60_000 })).rejects.toThrow(
+		/max_age is \d+, not 60000000000/,
+	);
+	await instance({ prefix: shared, partitions });
+});
+
+test("[P3] instances that start at once on an empty server all start, with one epoch", async () => {
+	const shared = { prefix: prefix(), partitions: 3 };
+	const fleet = await Promise.all(upTo(6).map(() => instance(shared)));
+	const ends = await Promise.all(fleet.map(({ transport }) => transport.ends([topic("a")], never)));
+	expect(new Set(ends.map(([bounds]) => bounds?.end.epoch)).size).toBe(1);
+});
+
+test("[P3] after a reconnect thousands of channels cost a few requests for each partition, and all are whole", async () => {
+	const shared = { prefix: prefix(), partitions: 4 };
+	const link = await tampered();
+	const follower = await instance({ ...shared, connection: link.nc });
+	const publisher = await instance(shared);
+	const channels = upTo(2_000).map((n) => topic(`session-${n}`));
+	const streams = await Promise.all(channels.map((channel) => follower.open(channel)));
+	link.asked.length = 0;
+	let heard = 0;
+	link.arrives = ({ subject }) => !isLive(subject) || heard++ < 0;
+	await Promise.all(channels.slice(0, 20).map((channel) => publisher.publish(channel, 1)));
+	await link.real.reconnect();
+	link.arrives = () => true;
+	await vi.waitFor(() => expect(streams.slice(0, 20).map(({ numbers }) => numbers)).toEqual(Array(20).fill([1])), LATE);
+	expect(streams.flatMap(({ marks }) => marks)).toEqual([]);
+	// Ends and epochs, for the reconnect and the checks meanwhile, and one read for each channel with something new.
+	const reads = link.asked.filter((subject) => subject.includes("DIRECT.GET")).length;
+	expect(reads).toBeLessThan(200);
+	expect(link.asked.length).toBeLessThan(400);
+});
+
+test("[P7] a server that nobody answers at: the error names it and the deadline, and no secret", async () => {
+	const urls = ["nats://someone:secret@127.0.0.1:9", "nats://127.0.0.1:10"];
+	const failed = instance({ servers: urls, connectTimeoutMs: 2_000 });
+	await expect(failed).rejects.toThrow(
+		/could not connect to nats:\/\/127\.0\.0\.1:9, nats:\/\/127\.0\.0\.1:10 within 2000 ms/,
+	);
+	await expect(failed).rejects.not.toThrow(/secret/);
+});
