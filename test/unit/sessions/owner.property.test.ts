@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { createChannel } from "../../../lambda/layer/src/core/channel.ts";
+import { pause } from "../../../lambda/layer/src/core/clock.ts";
 import type { Hold } from "../../../lambda/layer/src/sessions/hold.ts";
 import { announcedSeed } from "../../support/random.ts";
 import { LEASE_MS, type Node, World } from "./world.ts";
@@ -11,11 +12,23 @@ const step = fc.record({
 	node: fc.nat(2),
 	session: fc.nat(1),
 	act: fc.constantFrom(
-		...(["claim", "claim", "wait", "wait", "update", "release", "remove", "stale", "stale"] as const),
+		...([
+			"claim",
+			"claim",
+			"wait",
+			"contend",
+			"contend",
+			"update",
+			"release",
+			"release",
+			"remove",
+			"stale",
+			"stale",
+		] as const),
 		...(["pause", "sleep", "resume", "resume", "cut", "heal", "crash", "retire", "jump"] as const),
 	),
 	ms: fc.constantFrom(0, 0, 25, 200, LEASE_MS / 2, LEASE_MS, 3 * LEASE_MS),
-	trouble: fc.constantFrom(0, 0, 0.2, 0.5),
+	trouble: fc.constantFrom(0, 0.2, 0.6, 0.9),
 });
 
 /** One of the writes that an owner makes, without asking whether it still is one. */
@@ -59,6 +72,7 @@ test("[P8] never do two owners act inside their leases at the same time, and nev
 					const hold = node.owner.held(session);
 					if (act === "claim") quietly(node.owner.claim(session));
 					if (act === "wait") quietly(node.owner.claim(session, { waitMs: 3 * LEASE_MS }));
+					if (act === "contend") for (const one of slots) quietly(one.owner.claim(session, { waitMs: 2 * LEASE_MS }));
 					if (act === "update") quietly(hold?.update({ state: { by: node.name, epoch: hold.epoch } }));
 					// Past its own fence, as a process would that was paused between its look and its write.
 					if (act === "stale") {
@@ -119,4 +133,46 @@ test("[P8] never do two owners act inside their leases at the same time, and nev
 	expect(accepted).toBeGreaterThan(1_000);
 	expect(takeovers).toBeGreaterThan(100);
 	expect(stale).toBeGreaterThan(50);
+}, 120_000);
+
+test("[P8] an owner that falls silent at any moment stops acting before another takes over, which happens", async () => {
+	const silence = fc.constantFrom("pause", "sleep", "cut", "lossy" as const);
+	await fc.assert(
+		fc.asyncProperty(silence, fc.nat(2 * LEASE_MS), fc.nat(9), fc.nat(), async (how, after, trouble, run) => {
+			const world = new World(run);
+			const [a, b] = [await world.start("a"), await world.start("b")];
+			const [session] = world.sessions as [(typeof world.sessions)[0]];
+			await world.settle(a.owner.claim(session));
+			expect(world.acting(session)).toEqual([a]);
+			world.trouble = trouble / 10;
+			// It asks all the time, so that its first look is as early and its last as prompt as can be.
+			let taken = false;
+			const contend = async () => {
+				while (!taken) {
+					await b.owner.claim(session, { waitMs: LEASE_MS / 2 }).then(
+						() => {
+							taken = true;
+						},
+						() => pause(b.clock, 10),
+					);
+				}
+			};
+			const contending = contend();
+			await world.advance(after);
+			if (how === "lossy") world.trouble = 1;
+			else if (how === "cut") a.cut = true;
+			else a.clock.pause(how === "sleep");
+			await world.advance(2 * LEASE_MS);
+			if (how === "lossy") a.cut = true;
+			world.trouble = 0;
+			await world.settle(contending);
+			expect(world.violations).toEqual([]);
+			a.cut = false;
+			a.clock.resume();
+			await world.advance(LEASE_MS);
+			expect(world.acting(session)).toEqual([b]);
+			expect(world.violations).toEqual([]);
+		}),
+		{ seed, numRuns: 200 },
+	);
 }, 120_000);

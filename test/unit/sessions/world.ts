@@ -208,9 +208,9 @@ export class World {
 	}
 
 	async #travel(node: Node): Promise<void> {
-		if (node.cut || this.#random.next() < this.trouble / 4) await new Promise(() => {});
+		if (node.cut || this.#random.next() < this.trouble / 8) await new Promise(() => {});
 		if (this.#random.next() >= this.trouble) return;
-		const ms = this.#random.pick([1, 50, 300, 2 * LEASE_MS]);
+		const ms = this.#random.pick([1, 50, 150, 250, 350, 2 * LEASE_MS]);
 		await new Promise<void>((resolve) => {
 			this.base.after(ms, resolve);
 		});
