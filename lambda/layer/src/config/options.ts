@@ -9,6 +9,13 @@ import { FanoutError } from "../core/errors.ts";
 import type { Ids } from "../core/ids.ts";
 import type { Transport } from "../core/transport.ts";
 import type { PublisherLimits } from "../publish/publisher.ts";
+import type {
+	BreakerOptions,
+	FallbackStrategy,
+	OutboxOptions,
+	RoutingOptions,
+	TransportRole,
+} from "../route/options.ts";
 import type { StreamLimits } from "../stream/port.ts";
 import type { AwsOptions } from "../transports/aws/options.ts";
 import type { LocalOptions } from "../transports/local/options.ts";
@@ -19,12 +26,19 @@ import { ENV } from "./env-names.ts";
 export interface FanoutOptions {
 	/** `cluster_id`: fleets with different ones never hear each other. */
 	readonly namespace?: string | undefined;
-	readonly local?: LocalOptions | undefined;
-	readonly nats?: NatsOptions | undefined;
-	readonly redis?: RedisOptions | undefined;
-	readonly aws?: AwsOptions | undefined;
+	readonly local?: (LocalOptions & TransportRole) | undefined;
+	readonly nats?: (NatsOptions & TransportRole) | undefined;
+	readonly redis?: (RedisOptions & TransportRole) | undefined;
+	readonly aws?: (AwsOptions & TransportRole) | undefined;
 	/** Ready transports of others, after the named ones. */
 	readonly transports?: readonly Transport[] | undefined;
+	/** Which lanes an envelope enters; without rules, every enabled transport by priority. */
+	readonly routing?: RoutingOptions | undefined;
+	/** What client streams of this process get while a lane refuses. Default `local`. */
+	readonly fallbackStrategy?: FallbackStrategy | undefined;
+	/** With more than one transport, or with either of these, every target has a breaker and an outbox. */
+	readonly breaker?: Partial<BreakerOptions> | undefined;
+	readonly outbox?: Partial<OutboxOptions> | undefined;
 	/** `fail` (default): every transport must start. `degrade`: one is enough, the others are tried again. */
 	readonly startup?: "fail" | "degrade" | undefined;
 	/** Deadline of a transport's start. */
