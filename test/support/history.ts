@@ -44,10 +44,15 @@ export interface History {
 	told(stream: string, reason: string): void;
 	/** The logs lost their past just now: streams must be told, and may miss what was sent before. */
 	lost(): void;
-	/** Something that no reader understands was put into this channel: its streams must be told, and miss nothing. */
-	unreadable(namespace: string, channel: string): void;
+	/**
+	 * Something that no reader understands is put into this channel: its streams must be told, and miss nothing. Call
+	 * what is returned when it was not accepted: then they may be told, and need not.
+	 */
+	unreadable(namespace: string, channel: string): () => void;
 	/** How many of the messages that must arrive somewhere have not, yet. */
 	missing(): number;
+	/** How often streams were told of anything. */
+	tells(): number;
 	/** How many streams were not told, yet, of what they must be told. */
 	untold(): number;
 	check(): Finding[];
@@ -73,6 +78,8 @@ interface Loss {
 	readonly at: number;
 	/** The channel's line; absent when all logs were lost. */
 	readonly channel?: string;
+	/** It may not have happened. */
+	isDoubtful: boolean;
 }
 
 const keyOf = (namespace: string, channel: string) => JSON.stringify([namespace, channel]);
@@ -118,7 +125,9 @@ export function createHistory(): History {
 		return due.filter((message) => !isExcused(stream, message, passed));
 	};
 	const untoldOf = (stream: Stream) =>
-		losses.filter((loss) => concerns(loss, stream) && !stream.told.some((told) => told.at > loss.at));
+		losses.filter(
+			(loss) => !loss.isDoubtful && concerns(loss, stream) && !stream.told.some((told) => told.at > loss.at),
+		);
 	const unjustified = (stream: Stream) =>
 		stream.told.filter((told) => !losses.some((loss) => concerns(loss, stream) && loss.at < told.at));
 
@@ -149,9 +158,16 @@ export function createHistory(): History {
 			if (!stream.seen.has(messageId)) stream.seen.set(messageId, at++);
 		},
 		told: (id, reason) => void streamOf(id).told.push({ at: at++, reason }),
-		lost: () => void losses.push({ at: at++ }),
-		unreadable: (namespace, channel) => void losses.push({ at: at++, channel: keyOf(namespace, channel) }),
+		lost: () => void losses.push({ at: at++, isDoubtful: false }),
+		unreadable(namespace, channel) {
+			const loss: Loss = { at: at++, channel: keyOf(namespace, channel), isDoubtful: false };
+			losses.push(loss);
+			return () => {
+				loss.isDoubtful = true;
+			};
+		},
 		missing: () => [...streams.values()].reduce((sum, stream) => sum + missingOf(stream).length, 0),
+		tells: () => [...streams.values()].reduce((sum, { told }) => sum + told.length, 0),
 		untold: () => [...streams.values()].filter((stream) => untoldOf(stream).length > 0).length,
 		check: () => [
 			...[...streams.values()].flatMap((stream) => [

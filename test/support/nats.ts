@@ -42,7 +42,7 @@ interface NodePlan {
 	readonly args: readonly string[];
 }
 
-export async function startNatsServers(size: 1 | 3 = 1): Promise<NatsServers> {
+export async function startNatsServers(size: 1 | 3 = 1, extra: readonly string[] = []): Promise<NatsServers> {
 	const dir = await mkdtemp(join(tmpdir(), "mcp-fanout-nats-"));
 	const ports = await freePorts(size * 3);
 	const at = (index: number) => ports[index] as number;
@@ -53,7 +53,8 @@ export async function startNatsServers(size: 1 | 3 = 1): Promise<NatsServers> {
 			size === 1
 				? []
 				: ["--cluster_name", "test", "--cluster", `nats://127.0.0.1:${at(2 * size + index)}`, "--routes", routes];
-		return { name, port: at(index), monitorPort: at(size + index), dir: join(dir, name), args: cluster };
+		const args = [...cluster, ...extra];
+		return { name, port: at(index), monitorPort: at(size + index), dir: join(dir, name), args };
 	});
 	const nodes = plans.map(nodeOf);
 	const stop = async () => {

@@ -188,6 +188,9 @@ describe(`the history checker (seed ${seed})`, () => {
 		history.told("d", "gap");
 		expect(history.untold()).toBe(0);
 		expect(history.check().map(({ kind, stream }) => `${kind} on ${stream}`)).toEqual(["loss on c", "told on d"]);
+		const refused = history.unreadable("n", "d");
+		refused();
+		expect(history.untold()).toBe(0);
 	});
 
 	it("finds what arrives though its publisher was told that it never will", () => {

@@ -1,0 +1,65 @@
+/**
+ * `npm run chaos -- [--seed N] [--minutes M] [--world name] [--only fault,fault]`: the same seed makes the same faults
+ * at the same times. Without a world each has its share of the time. The exit code says whether anything was found.
+ */
+import { parseArgs } from "node:util";
+import { runChaos } from "./run.ts";
+import { FAULT_KINDS, type FaultKind } from "./schedule.ts";
+import { WORLD_NAMES, type WorldName } from "./worlds.ts";
+
+const MAX_MINUTES = 60;
+const SHOWN_FINDINGS = 20;
+
+function oneOf<T extends string>(name: string, known: readonly T[], text: string): T {
+	const found = known.find((one) => one === text);
+	if (found === undefined) throw new Error(`--${name} is one of ${known.join(", ")}, not ${text}`);
+	return found;
+}
+
+function number(name: string, text: string, most: number): number {
+	const value = Number(text);
+	if (!(value > 0 && value <= most)) throw new Error(`--${name} is a number over 0 and up to ${most}, not ${text}`);
+	return value;
+}
+
+async function main(): Promise<void> {
+	const { values } = parseArgs({
+		options: {
+			seed: { type: "string", default: String(1 + (Date.now() % 1_000_000)) },
+			minutes: { type: "string", default: "2" },
+			world: { type: "string" },
+			only: { type: "string" },
+		},
+	});
+	const seed = Math.floor(number("seed", values.seed, 2 ** 31));
+	const minutes = number("minutes", values.minutes, MAX_MINUTES);
+	const worlds: readonly WorldName[] =
+		values.world === undefined ? WORLD_NAMES : [oneOf("world", WORLD_NAMES, values.world)];
+	const kinds: readonly FaultKind[] =
+		values.only === undefined ? FAULT_KINDS : values.only.split(",").map((kind) => oneOf("only", FAULT_KINDS, kind));
+	console.log(`chaos: seed ${seed}, ${minutes} min over ${worlds.join(", ")}`);
+	for (const world of worlds) {
+		const forMs = (minutes * 60_000) / worlds.length;
+		const say = (text: string) => console.log(`  ${text}`);
+		console.log(`${world}:`);
+		const { findings, counts, resumes, mangled, tells, wholeAfterMs } = await runChaos({
+			world,
+			seed,
+			forMs,
+			kinds,
+			say,
+		});
+		console.log(
+			`  ${counts.accepted} accepted, ${counts.uncertain} uncertain, ${counts.certain} refused; ${resumes} resumes; ` +
+				`${mangled} deliveries mangled, ${tells} times told; ` +
+				`whole ${(wholeAfterMs / 1_000).toFixed(1)} s after the last fault; ${findings.length} findings`,
+		);
+		for (const { kind, stream, detail } of findings.slice(0, SHOWN_FINDINGS)) {
+			console.log(`  FOUND ${kind} on ${stream}: ${detail}`);
+		}
+		if (findings.length > 0) process.exitCode = 1;
+	}
+	console.log(process.exitCode === 1 ? `broken promises with seed ${seed}` : "nothing found");
+}
+
+await main();
