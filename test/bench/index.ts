@@ -2,6 +2,8 @@
 const BENCHES: Readonly<Record<string, () => Promise<{ run(args: readonly string[]): Promise<boolean> }>>> = {
 	import: () => import("./import.ts"),
 	local: () => import("./local.ts"),
+	nats: () => import("./nats.ts"),
+	redis: () => import("./redis.ts"),
 };
 
 const [name = "", ...args] = process.argv.slice(2);

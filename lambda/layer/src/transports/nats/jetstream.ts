@@ -26,7 +26,6 @@ export interface JetStreamDeps {
 	readonly nc: NatsConnection;
 	readonly settings: NatsSettings;
 	readonly clock: Clock;
-	readonly instance: string;
 	random32(): number;
 	report(event: TransportEvent): void;
 }
@@ -45,7 +44,7 @@ export interface JetStream {
 
 const HEAL = { baseMs: 100, capMs: 1_000 } as const;
 
-export function createJetStream({ nc, settings, clock, instance, random32, report }: JetStreamDeps): JetStream {
+export function createJetStream({ nc, settings, clock, random32, report }: JetStreamDeps): JetStream {
 	const { requestTimeoutMs: timeoutMs, partitions: count, maxMessages, maxMessagesPerChannel } = settings;
 	const subjects = createSubjects(settings.prefix, count);
 	const api = createApi(nc, settings.domain, { timeoutMs, createTimeoutMs: settings.connectTimeoutMs });
@@ -108,10 +107,11 @@ export function createJetStream({ nc, settings, clock, instance, random32, repor
 
 	const durability = settings.replicas > 1 ? "replicated" : settings.storage === "file" ? "disk" : "memory";
 	const publish = createPublish({
-		...{ nc, inbox, subjects, durability, instance, inspect },
+		...{ nc, inbox, subjects, durability, inspect },
 		partitions: shards.map(({ partition }) => partition),
 		ackTimeoutMs: settings.ackTimeoutMs,
 		maxInFlight: settings.maxInFlight,
+		batchPrefix: `${random32().toString(36)}-${random32().toString(36)}-`,
 		monotonic: () => clock.monotonic(),
 		pause: (ms, signal) => pause(clock, ms, signal),
 	});

@@ -34,8 +34,8 @@ export interface PublishDeps {
 	readonly durability: Durability;
 	readonly ackTimeoutMs: number;
 	readonly maxInFlight: number;
-	/** Makes batch ids unique in the fleet. */
-	readonly instance: string;
+	/** Makes batch ids unique in the fleet; short, since every message carries it. */
+	readonly batchPrefix: string;
 	monotonic(): number;
 	pause(ms: number, signal: AbortSignal): Promise<void>;
 	/** Asks a partition for its state; failures are reported there. */
@@ -56,7 +56,7 @@ export function createPublish(deps: PublishDeps): Publish {
 	let batches = 0;
 
 	function send(address: Address, envelope: Envelope, extra: string, reply: string | undefined): void {
-		const id = `Nats-Msg-Id: ${address.token}:${envelope.id}\r\n`;
+		const id = `Nats-Msg-Id: ${address.idPrefix}:${envelope.id}\r\n`;
 		const headers = rawHeaders(id + methodLine(methodOf(envelope.message)) + extra);
 		nc.publish(address.log, encodeEnvelope(envelope), reply === undefined ? { headers } : { headers, reply });
 	}
@@ -100,7 +100,7 @@ export function createPublish(deps: PublishDeps): Publish {
 		try {
 			const { length } = batch;
 			return await offered("an atomic batch to JetStream", signal, (reply) => {
-				const id = `${deps.instance}-${(batches++).toString(36)}`;
+				const id = `${deps.batchPrefix}${(batches++).toString(36)}`;
 				for (const [index, envelope] of batch.entries()) {
 					const commit = index === length - 1;
 					const extra = `Nats-Batch-Id: ${id}\r\nNats-Batch-Sequence: ${index + 1}\r\n${commit ? "Nats-Batch-Commit: 1\r\n" : ""}`;
@@ -185,12 +185,12 @@ export function createPublish(deps: PublishDeps): Publish {
 	};
 }
 
-/** After a failure all the rest fail with it; what was not sent is certain. */
+/** After a failure all the rest fail with it; one failed outcome may stand for a whole batch, uncertainty included. */
 function fill(outcomes: Outcome[], length: number): Outcome[] {
+	if (outcomes.length >= length) return outcomes;
 	const last = outcomes.at(-1);
 	const error =
 		last?.ok === false ? last.error : new FanoutError("Aborted", "the publish was aborted", { retryable: true });
-	// One failed outcome may stand for a whole batch, so its uncertainty is that of all the rest.
 	const rest: Outcome = { ok: false, uncertain: last?.ok === false && last.uncertain, error };
 	while (outcomes.length < length) outcomes.push(rest);
 	return outcomes;

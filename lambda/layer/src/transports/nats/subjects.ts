@@ -8,8 +8,8 @@ import type { Channel } from "../../core/channel.ts";
 
 export interface Address {
 	readonly partition: number;
-	/** 128 bits of the key's SHA-256, base64url. */
-	readonly token: string;
+	/** Distinguishes the same envelope id on several channels. */
+	readonly idPrefix: string;
 	/** The subject in the log, and the one that the log republishes to. */
 	readonly log: string;
 	readonly live: string;
@@ -30,24 +30,29 @@ export interface Subjects {
 
 const PLAIN = /^[A-Za-z0-9_-]{1,64}$/;
 const TOKEN_CHARS = 22;
+/** Addresses that are remembered, so that a channel is not hashed at every publish. */
+const MAX_KNOWN = 16_384;
+/** Of a token, in an id: ids are unique, but the same one may stand in several channels of a partition. */
+const ID_CHARS = 8;
 
 function clusterToken(namespace: string): string {
 	return PLAIN.test(namespace) ? namespace : `=${hash("sha256", namespace, "base64url").slice(0, TOKEN_CHARS)}`;
 }
 
 export function createSubjects(prefix: string, partitions: number): Subjects {
-	const known = new WeakMap<Channel, Address>();
+	const known = new Map<string, Address>();
 	const live = `${prefix}-live`;
 	return {
 		of(channel) {
-			let address = known.get(channel);
+			let address = known.get(channel.key);
 			if (address === undefined) {
 				const digest = hash("sha256", channel.key, "buffer");
 				const token = digest.toString("base64url", 0, 16);
 				const partition = digest.readUInt32BE(16) % partitions;
 				const path = `${clusterToken(channel.namespace)}.${partition}.${channel.kind}.${token}`;
-				address = { partition, token, log: `${prefix}.${path}`, live: `${live}.${path}` };
-				known.set(channel, address);
+				address = { partition, idPrefix: token.slice(0, ID_CHARS), log: `${prefix}.${path}`, live: `${live}.${path}` };
+				known.set(channel.key, address);
+				if (known.size > MAX_KNOWN) known.delete(known.keys().next().value as string);
 			}
 			return address;
 		},
