@@ -91,7 +91,7 @@ class Model {
 		else if (op.do === "rollback") return;
 		else if (op.do === "stranger") {
 			// The last word of whoever goes: a loss that he took with him unsaid would be nobody's.
-			if (this.#knows) await this.store.ends(this.channels.slice(0, 1));
+			if (this.#knows) await this.store.ends(0, this.channels.slice(0, 1));
 			this.store = this.#createStore();
 			this.#knows = false;
 		} else await this.#turn(op.do);
@@ -101,7 +101,7 @@ class Model {
 		const log = this.keys.log(0, channel);
 		if (op.do === "publish") await this.#publish(index, channel, op.fresh, op.repeat);
 		else if (op.do === "ends") {
-			const [bounds] = await this.store.ends([channel]);
+			const [bounds] = (await this.store.ends(0, [channel])).bounds;
 			if (bounds === undefined) throw new Error("no bounds");
 			this.#hand(index, bounds.end);
 			expect(await this.store.read({ channel, from: bounds.end, limit: 5 })).toMatchObject({
@@ -307,7 +307,7 @@ it("a loss that many know is told once: their knowledge is settled, and epochs s
 	const open = () =>
 		createStore({ client, keys, settings, sharded: false, monotonic: () => 0, random32, report: () => undefined });
 	const stores = Array.from({ length: 5 }, open);
-	const endOf = async (store: Store | undefined) => (await store?.ends([news]))?.[0]?.end;
+	const endOf = async (store: Store | undefined) => (await store?.ends(0, [news]))?.bounds[0]?.end;
 	for (const store of stores) await endOf(store);
 	const before = await endOf(stores[0]);
 	for (const how of ["flush", "foreign"]) {

@@ -3,13 +3,19 @@ import type { Channel } from "../../core/channel.ts";
 import { asFanoutError, FanoutError } from "../../core/errors.ts";
 import type { Position } from "../../core/position.ts";
 import type { Bounds, Entry, Subscriber } from "../../core/transport.ts";
-import { ENDS_CHANNELS, envelopeOf } from "./store.ts";
+import { ENDS_CHANNELS } from "./ends.ts";
+import { Run } from "./run.ts";
+import { envelopeOf, type Tip } from "./store.ts";
 
 interface Follow {
 	readonly channel: Channel;
 	readonly subscriber: Subscriber;
 	/** Entries handed over: an end that was asked for before the last of them may be older than it. */
 	handed: number;
+	/** The newest that was heard. */
+	heard: Position | undefined;
+	/** What was last looked up, and the partition's tip then. */
+	known: { readonly tip: Tip; readonly bounds: Bounds } | undefined;
 }
 
 export interface Followers {
@@ -19,6 +25,10 @@ export interface Followers {
 	has(partition: number): boolean;
 	/** Dispatches what was published to a partition. */
 	heard(partition: number, text: string): void;
+	/** A channel's bounds were looked up when the partition's tip was there. */
+	learn(partition: number, channel: Channel, tip: Tip, bounds: Bounds): void;
+	/** A channel's bounds at the tip, when all that came since they were looked up was heard. */
+	vouched(partition: number, channel: Channel, tip: Tip): Bounds | undefined;
 	/** Asks for the ends of all that is followed in these partitions, and tells each. */
 	recheck(partitions: readonly number[]): Promise<void>;
 	clear(): void;
@@ -26,7 +36,7 @@ export interface Followers {
 
 export interface FollowersDeps {
 	saw(partition: number, epoch: string, offset: number): void;
-	ends(channels: readonly Channel[]): Promise<Bounds[]>;
+	lookUp(partition: number, channels: readonly Channel[]): Promise<Bounds[]>;
 	report(error: FanoutError): void;
 }
 
@@ -35,6 +45,7 @@ const HEAD = /^([0-9a-f]{8}) (\d+) (\d+) (\d+)$/;
 
 export function createFollowers(deps: FollowersDeps): Followers {
 	const byPartition = new Map<number, Map<string, Follow>>();
+	const runs = new Map<number, Run>();
 
 	const guarded = (call: () => void) => {
 		try {
@@ -58,12 +69,17 @@ export function createFollowers(deps: FollowersDeps): Followers {
 			guarded(() => follow.subscriber.entry(entry));
 			before = offset;
 			offset += 1n;
+			const { heard } = follow;
+			if (heard?.epoch !== epoch || heard.offset < position.offset) follow.heard = position;
 		}
 	}
 
 	async function recheckSome(partition: number, follows: readonly Follow[]): Promise<void> {
 		const handed = follows.map((follow) => follow.handed);
-		const bounds = await deps.ends(follows.map(({ channel }) => channel));
+		const bounds = await deps.lookUp(
+			partition,
+			follows.map(({ channel }) => channel),
+		);
 		for (const [index, follow] of follows.entries()) {
 			const isCurrent = byPartition.get(partition)?.get(follow.channel.key) === follow;
 			// What was handed over since names the entry before it: a hole shows by itself.
@@ -78,7 +94,7 @@ export function createFollowers(deps: FollowersDeps): Followers {
 			if (follows.has(channel.key)) {
 				throw new FanoutError("Unsupported", "a channel has one live subscription; the engine shares it");
 			}
-			const follow: Follow = { channel, subscriber, handed: 0 };
+			const follow: Follow = { channel, subscriber, handed: 0, heard: undefined, known: undefined };
 			byPartition.set(partition, follows.set(channel.key, follow));
 			return () => {
 				if (follows.get(channel.key) !== follow) return;
@@ -95,9 +111,28 @@ export function createFollowers(deps: FollowersDeps): Followers {
 				deps.report(new FanoutError("InvalidEnvelope", "what was published to a partition cannot be read"));
 				return;
 			}
-			deps.saw(partition, head[1] as string, Number(head[3]));
+			const [, epoch = "", first, last] = head;
+			deps.saw(partition, epoch, Number(last));
+			let run = runs.get(partition);
+			if (run === undefined) {
+				run = new Run();
+				runs.set(partition, run);
+			}
+			run.heard(epoch, Number(first), Number(last));
 			const follow = byPartition.get(partition)?.get(text.slice(0, keyEnd));
 			if (follow !== undefined) hand(follow, head, text.slice(headEnd + 1));
+		},
+		learn(partition, channel, tip, bounds) {
+			const follow = byPartition.get(partition)?.get(channel.key);
+			if (follow !== undefined) follow.known = { tip, bounds };
+		},
+		vouched(partition, channel, tip) {
+			const { known, heard } = byPartition.get(partition)?.get(channel.key) ?? {};
+			if (known === undefined || known.tip.epoch !== tip.epoch) return undefined;
+			const { epoch, offset } = known.tip;
+			if (offset < tip.offset && runs.get(partition)?.spans(epoch, offset, tip.offset) !== true) return undefined;
+			const isNewer = heard?.epoch === epoch && heard.offset > BigInt(offset);
+			return isNewer ? { ...known.bounds, end: heard } : known.bounds;
 		},
 		async recheck(partitions) {
 			const asking: Promise<void>[] = [];

@@ -14,8 +14,12 @@ local fmt = function(n) return string.format('%.0f', n) end
 local function openPartition()
   local m = redis.call('HMGET', KEYS[1], 'epoch', 'offset', 'line', 'past', 'partitions')
   local info = redis.call('INFO', 'replication')
-  local line = string.match(info, 'master_replid:(%x+)')
-  if not line then return nil, 'NOLINE INFO replication shows no master_replid' end
+  local line = m[3]
+  -- Found as it stands, nothing has to be taken apart: this runs for every batch.
+  if not line or not string.find(info, 'master_replid:' .. line, 1, true) then
+    line = string.match(info, 'master_replid:(%x+)')
+    if not line then return nil, 'NOLINE INFO replication shows no master_replid' end
+  end
   local p = { epoch = m[1], offset = tonumber(m[2] or '0'), past = {} }
   local fresh
   local save = function()
@@ -91,6 +95,10 @@ end
 local function stateText(s)
   return s.epoch .. ' ' .. fmt(s.last) .. ' ' .. fmt(s.base) .. ' ' .. fmt(s.trim)
 end
+-- A channel that is idle for so long is forgotten, its end last.
+local function lifeOf(retention)
+  return math.floor(retention * 17 / 16) + 60000
+end
 local function nowMs()
   local t = redis.call('TIME')
   return tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
@@ -105,28 +113,37 @@ if not p then return redis.error_reply(refusal) end
  */
 export const PUBLISH = `${PARTITION}
 local now, retention, window = nowMs(), tonumber(ARGV[5]), tonumber(ARGV[6])
+local life = lifeOf(retention)
 local s = readState(KEYS[2])
 if not s then
   -- A log without its end cannot be continued: what there was of it counts as gone.
   redis.call('UNLINK', KEYS[3], KEYS[4], KEYS[5])
-  s = { epoch = p.epoch, last = p.offset, base = p.offset, trim = now + retention }
+  s = { epoch = p.epoch, last = p.offset, base = p.offset, trim = 0 }
 end
 local bucket = math.floor(now / window)
 local ids, older = KEYS[4 + bucket % 2], KEYS[4 + (bucket + 1) % 2]
-if redis.call('HGET', ids, '') ~= fmt(bucket) then
-  redis.call('UNLINK', ids)
-  redis.call('HSET', ids, '', fmt(bucket))
-  redis.call('PEXPIRE', ids, 2 * window)
+local name, before = fmt(bucket), fmt(bucket - 1)
+-- The hashes carry the number of their window under the empty name; one of another window holds nothing.
+local function known(id)
+  local found = redis.call('HMGET', ids, '', id)
+  if found[1] ~= name then
+    redis.call('UNLINK', ids)
+    redis.call('HSET', ids, '', name)
+    redis.call('PEXPIRE', ids, 2 * window)
+  elseif found[2] then
+    return found[2]
+  end
+  found = redis.call('HMGET', older, '', id)
+  return found[1] == before and found[2]
 end
-local hasOlder = redis.call('HGET', older, '') == fmt(bucket - 1)
 local answer = { p.epoch, 0 }
 local live = {}
 local first, prev = p.offset + 1, s.last
 for i = 9, #ARGV, 2 do
   local id, envelope = ARGV[i], ARGV[i + 1]
-  local known = redis.call('HGET', ids, id) or (hasOlder and redis.call('HGET', older, id))
-  if known then
-    answer[#answer + 1] = known
+  local at = known(id)
+  if at then
+    answer[#answer + 1] = at
     answer[#answer + 1] = 1
   else
     p.offset = p.offset + 1
@@ -143,19 +160,22 @@ end
 answer[2] = fmt(p.offset)
 if #live > 0 then
   redis.call('HSET', KEYS[1], 'offset', fmt(p.offset))
-  if now > s.trim then
-    local oldest = redis.call('XRANGE', KEYS[3], '-', '+', 'COUNT', 100)
-    for _, entry in ipairs(oldest) do
-      local n, at = string.match(entry[1], '(%d+)-(%d+)')
-      s.trim = tonumber(at) + retention
-      if s.trim >= now then
-        redis.call('XTRIM', KEYS[3], 'MINID', n)
-        break
+  if now >= s.trim then
+    -- Once in a while: what is too old goes, and the log's own end is put off.
+    local fresh
+    repeat
+      local oldest = redis.call('XRANGE', KEYS[3], '-', '+', 'COUNT', 100)
+      for _, entry in ipairs(oldest) do
+        local n, at = string.match(entry[1], '(%d+)-(%d+)')
+        fresh = tonumber(at) >= now - retention and n
+        if fresh then break end
       end
-    end
+      redis.call('XTRIM', KEYS[3], 'MINID', fresh or fmt(tonumber(string.match(oldest[#oldest][1], '^%d+')) + 1))
+    until fresh
+    s.trim = now + math.floor(retention / 16)
+    redis.call('PEXPIRE', KEYS[3], life)
   end
-  redis.call('SET', KEYS[2], stateText(s), 'PX', retention + 60000)
-  redis.call('PEXPIRE', KEYS[3], retention + 60000)
+  redis.call('SET', KEYS[2], stateText(s), 'PX', life)
   local head = ARGV[7] .. '\\n' .. p.epoch .. ' ' .. fmt(first) .. ' ' .. fmt(p.offset) .. ' ' .. fmt(prev)
   redis.call(ARGV[8], KEYS[6], head .. '\\n' .. table.concat(live, '\\n'))
 end
@@ -167,14 +187,14 @@ return answer
  * end and oldest of each. A channel without a state gets one: its end is a floor, under which nothing is known.
  */
 export const ENDS = `${PARTITION}
-local retention = tonumber(ARGV[4])
+local life = lifeOf(tonumber(ARGV[4]))
 local answer = { p.epoch, fmt(p.offset) }
 for i = 2, #KEYS, 2 do
   local s = readState(KEYS[i])
   if not s then
     redis.call('UNLINK', KEYS[i + 1])
-    s = { epoch = p.epoch, last = p.offset, base = p.offset, trim = nowMs() + retention }
-    redis.call('SET', KEYS[i], stateText(s), 'PX', retention + 60000)
+    s = { epoch = p.epoch, last = p.offset, base = p.offset, trim = 0 }
+    redis.call('SET', KEYS[i], stateText(s), 'PX', life)
   else
     if not stands(p, s.epoch, s.last) then
       -- So that whoever is at this end is told of the loss, once.
@@ -182,8 +202,8 @@ for i = 2, #KEYS, 2 do
       redis.call('SET', KEYS[i], stateText(s), 'KEEPTTL')
     end
     if ARGV[5] == '1' then
-      redis.call('PEXPIRE', KEYS[i], retention + 60000)
-      redis.call('PEXPIRE', KEYS[i + 1], retention + 60000)
+      redis.call('PEXPIRE', KEYS[i], life)
+      redis.call('PEXPIRE', KEYS[i + 1], life)
     end
   end
   answer[#answer + 1] = s.epoch .. '.' .. fmt(s.last)

@@ -14,8 +14,6 @@ import { createKnowledge, type Knowledge } from "./knowledge.ts";
 import type { RedisSettings } from "./options.ts";
 import { ENDS, PUBLISH, READ } from "./scripts.ts";
 
-/** Channels in one question for ends: the server does nothing else meanwhile. */
-export const ENDS_CHANNELS = 128;
 /** Envelope bytes in one page, unless its first entry alone is more. */
 const PAGE_BYTES = 256 * 1024;
 const RENEW_MS = 60_000;
@@ -25,11 +23,21 @@ export interface Accepted {
 	readonly duplicate: boolean;
 }
 
+/** A partition's epoch and its newest offset. */
+export interface Tip {
+	readonly epoch: string;
+	readonly offset: number;
+}
+
 export interface Store {
 	/** Makes or checks every partition; throws ConfigInvalid when the store has another number of them. */
 	open(): Promise<void>;
 	publish(channel: Channel, batch: readonly Envelope[]): Promise<Accepted[]>;
-	ends(channels: readonly Channel[]): Promise<Bounds[]>;
+	/** Ends in a partition, as they are at its tip. */
+	ends(partition: number, channels: readonly Channel[]): Promise<{ readonly tip: Tip; readonly bounds: Bounds[] }>;
+	tip(partition: number): Promise<Tip>;
+	/** What is followed in this partition has to be looked up now and then, so that it does not expire. */
+	isRenewalDue(partition: number): boolean;
 	read(ask: Ask): Promise<Page>;
 	/** Something of this partition was heard. */
 	saw(partition: number, epoch: string, offset: number): void;
@@ -83,18 +91,8 @@ export function createStore(deps: StoreDeps): Store {
 		return answer;
 	}
 
-	async function endsOf(partition: number, channels: readonly Channel[]): Promise<Bounds[]> {
-		const more = channels.flatMap((channel) => [keys.state(partition, channel), keys.log(partition, channel)]);
-		const now = deps.monotonic();
-		const renew = now - (renewedAt[partition] as number) >= renewMs;
-		const answer = await run(SCRIPTS.ends, partition, more, [retentionMs, renew ? "1" : "0"]);
-		if (renew) renewedAt[partition] = now;
-		return channels.map((_, index) => {
-			const end = parsePosition(answer[2 + 2 * index]);
-			const oldest = answer[3 + 2 * index];
-			return { end, oldest: oldest === "" ? end : parsePosition(oldest) };
-		});
-	}
+	const tipOf = ([epoch, offset]: readonly unknown[]): Tip => ({ epoch: String(epoch), offset: Number(offset) });
+	const isRenewalDue = (partition: number) => deps.monotonic() - (renewedAt[partition] as number) >= renewMs;
 
 	function entryOf(channel: Channel, [offset, epoch, prev, text]: readonly string[]): Entry {
 		const position = parsePosition(`${epoch}.${offset}`);
@@ -133,21 +131,19 @@ export function createStore(deps: StoreDeps): Store {
 				duplicate: answer[3 + 2 * index] === 1,
 			}));
 		},
-		async ends(channels) {
-			const found = new Map<string, Bounds>();
-			const byPartition = Map.groupBy(channels, keys.partitionOf);
-			const questions: Promise<void>[] = [];
-			for (const [partition, all] of byPartition) {
-				for (let at = 0; at < all.length; at += ENDS_CHANNELS) {
-					const some = all.slice(at, at + ENDS_CHANNELS);
-					const ask = endsOf(partition, some).then((bounds) => {
-						for (const [index, each] of bounds.entries()) found.set((some[index] as Channel).key, each);
-					});
-					questions.push(ask);
-				}
-			}
-			await Promise.all(questions);
-			return channels.map(({ key }) => found.get(key) as Bounds);
+		isRenewalDue,
+		tip: async (partition) => tipOf(await run(SCRIPTS.ends, partition, [], [retentionMs, "0"])),
+		async ends(partition, channels) {
+			const more = channels.flatMap((channel) => [keys.state(partition, channel), keys.log(partition, channel)]);
+			const renew = isRenewalDue(partition);
+			const answer = await run(SCRIPTS.ends, partition, more, [retentionMs, renew ? "1" : "0"]);
+			if (renew) renewedAt[partition] = deps.monotonic();
+			const bounds = channels.map((_, index) => {
+				const end = parsePosition(answer[2 + 2 * index]);
+				const oldest = answer[3 + 2 * index];
+				return { end, oldest: oldest === "" ? end : parsePosition(oldest) };
+			});
+			return { tip: tipOf(answer), bounds };
 		},
 		async read({ channel, from, limit }) {
 			const partition = keys.partitionOf(channel);

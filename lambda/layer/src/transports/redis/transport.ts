@@ -12,7 +12,7 @@ import type { Position } from "../../core/position.ts";
 import type { Durability, Outcome, Transport, TransportHost } from "../../core/transport.ts";
 import { type Client, createDialler, isCluster } from "./client.ts";
 import { nodeOf, primaryOf } from "./cluster.ts";
-import { createEndAsker, type EndAsker } from "./end-asker.ts";
+import { createEnds, type Ends } from "./ends.ts";
 import { failureOf } from "./failure.ts";
 import { createFollowers, type Followers } from "./followers.ts";
 import { createKeys } from "./keys.ts";
@@ -36,7 +36,7 @@ interface Running {
 	readonly store: Store;
 	readonly followers: Followers;
 	readonly listener: Listener;
-	readonly asker: EndAsker;
+	readonly ends: Ends;
 	durability: Durability;
 	stop(): void;
 }
@@ -80,9 +80,10 @@ export function createRedisTransport(options: RedisOptions, { clock, ids, instan
 		});
 		const followers = createFollowers({
 			saw: store.saw,
-			ends: (channels) => asking("an end check failed", () => store.ends(channels)),
+			lookUp: (partition, channels) => asking("an end check failed", () => ends.lookUp(partition, channels)),
 			report,
 		});
+		const ends = createEnds({ keys, store, followers });
 		const listener = createListener({
 			clock,
 			keys,
@@ -96,13 +97,12 @@ export function createRedisTransport(options: RedisOptions, { clock, ids, instan
 			restored: (partitions) => followers.recheck(partitions).catch(report),
 			report: (event) => host.report(event),
 		});
-		const asker = createEndAsker(keys, store.ends);
 		const found: Running = {
 			client,
 			store,
 			followers,
 			listener,
-			asker,
+			ends,
 			durability: "memory",
 			stop() {
 				client.removeListener("ready", onReady);
@@ -217,7 +217,7 @@ export function createRedisTransport(options: RedisOptions, { clock, ids, instan
 		subscribe(channel, subscriber) {
 			let close = () => {};
 			const follow = async (): Promise<Position> => {
-				const { followers, listener, asker } = insist();
+				const { followers, listener, ends } = insist();
 				const partition = keys.partitionOf(channel);
 				const end = followers.add(partition, channel, subscriber);
 				close = () => {
@@ -226,7 +226,7 @@ export function createRedisTransport(options: RedisOptions, { clock, ids, instan
 					if (!followers.has(partition)) listener.unfollow(partition);
 				};
 				await listener.follow(partition);
-				return asking("an end could not be asked for", () => asker.ask(channel));
+				return asking("an end could not be asked for", () => ends.one(channel));
 			};
 			const ready = follow();
 			// Whoever waits for it sees it; whoever closed first must not bring the process down.
@@ -243,8 +243,8 @@ export function createRedisTransport(options: RedisOptions, { clock, ids, instan
 			}
 		},
 		async ends(channels, signal) {
-			const { store } = insist(signal);
-			return asking("ends could not be asked for", () => store.ends(channels));
+			const { ends } = insist(signal);
+			return asking("ends could not be asked for", () => ends.all(channels));
 		},
 		async close() {
 			if (closed) return;
