@@ -1,0 +1,182 @@
+/** What a real server does to the registry's backends beside the contract: lost subscriptions, other settings, old rows. */
+import { connect } from "@nats-io/transport-node";
+import { Redis } from "ioredis";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createChannel } from "../../lambda/layer/src/core/channel.ts";
+import { systemClock } from "../../lambda/layer/src/core/clock.ts";
+import { createIds } from "../../lambda/layer/src/core/ids.ts";
+import { createNatsStore, type NatsStoreOptions } from "../../lambda/layer/src/sessions/nats-store.ts";
+import type { SessionChange } from "../../lambda/layer/src/sessions/port.ts";
+import { createRedisStore } from "../../lambda/layer/src/sessions/redis-store.ts";
+import { createRegistry } from "../../lambda/layer/src/sessions/registry.ts";
+import type { Store } from "../../lambda/layer/src/sessions/store.ts";
+import { type Broker, startNats, startValkey } from "../support/broker.ts";
+import { waitFor } from "../support/proc.ts";
+
+const namespace = "faults";
+const tenant = "default";
+const session = (id: string) => createChannel("session", id, { namespace });
+const ids = createIds(systemClock);
+const until = (what: string, holds: () => boolean) => waitFor(what, async () => holds(), { deadlineMs: 15_000 });
+
+async function open(store: Store) {
+	const registry = createRegistry({ store, namespace, clock: systemClock, ids });
+	await registry.start();
+	const { term } = await registry.enlist("a", 10_000);
+	return { registry, term, [Symbol.asyncDispose]: () => registry.close() };
+}
+
+describe("redis", () => {
+	let broker: Broker;
+	beforeAll(async () => {
+		broker = await startValkey();
+	});
+	afterAll(() => broker.stop());
+
+	test("[P3] a watcher whose connection was cut is told to list again, and hears what comes after", async () => {
+		await using a = await open(createRedisStore({ url: broker.url }));
+		const told: SessionChange[] = [];
+		let suspected = 0;
+		const suspect = () => {
+			suspected += 1;
+		};
+		await a.registry.watch(tenant, { change: (change) => void told.push(change), suspect });
+		const admin = new Redis(broker.url);
+		try {
+			await admin.call("CLIENT", "KILL", "TYPE", "pubsub");
+			await until("the watcher suspects", () => suspected === 1);
+			await a.registry.claim(session("after"), a.term);
+			await until("the change after the cut", () => told.some(({ session: { id } }) => id === "after"));
+		} finally {
+			admin.disconnect();
+		}
+	});
+
+	test("[P6] a row that is over is gone for reading, counting and listing, may be claimed, and is cleared", async () => {
+		await using a = await open(createRedisStore({ url: broker.url, prefix: "over:" }));
+		for (const id of ["old", "new"]) await a.registry.claim(session(id), a.term, { state: id });
+		const admin = new Redis(broker.url);
+		try {
+			const expire = async (id: string) => {
+				for (const key of await admin.keys("over:*expiry")) await admin.zadd(key, "XX", 1, session(id).key);
+			};
+			await expire("old");
+			expect(await a.registry.get(session("old"))).toBeUndefined();
+			expect(await a.registry.count(tenant)).toBe(1);
+			expect((await a.registry.list(tenant)).sessions.map(({ state }) => state)).toEqual(["new"]);
+			expect(await a.registry.claim(session("old"), a.term)).toMatchObject({ ok: true, created: true });
+			await expire("new");
+			// Writes clear what is over beside them: of every partition, once each has been written to.
+			for (let index = 0; index < 200; index += 1) await a.registry.claim(session(`s${index}`), a.term);
+			const kept = await Promise.all(
+				(await admin.keys("over:*rows")).map((key) => admin.hexists(key, session("new").key)),
+			);
+			expect(kept.every((is) => is === 0)).toBe(true);
+			const times = await Promise.all((await admin.keys("over:*")).map((key) => admin.pttl(key)));
+			expect(times.every((ms) => ms > 0)).toBe(true);
+		} finally {
+			admin.disconnect();
+		}
+	});
+
+	test("[P9] a client that was passed in stays open, and one of its own is closed", async () => {
+		const client = new Redis(broker.url);
+		try {
+			const before = await client.client("LIST");
+			const a = await open(createRedisStore({ client }));
+			await a.registry.watch(tenant, { change: () => {}, suspect: () => {} });
+			await a.registry.close();
+			expect(await client.ping()).toBe("PONG");
+			const b = await open(createRedisStore({ url: broker.url }));
+			await b.registry.close();
+			const lines = (list: unknown) => String(list).trim().split("\n").length;
+			await waitFor("other connections are gone", async () => lines(await client.client("LIST")) === lines(before), {
+				deadlineMs: 5_000,
+			});
+		} finally {
+			client.disconnect();
+		}
+	});
+
+	test("[P7] a server that is not there fails the start within its deadline", async () => {
+		const store = createRedisStore({ url: "redis://127.0.0.1:1", onerror: () => {} });
+		const registry = createRegistry({ store, namespace, clock: systemClock, ids, timeoutMs: 2_000 });
+		await expect(registry.start()).rejects.toMatchObject({ retryable: true });
+		await registry.close();
+	});
+});
+
+describe("nats", () => {
+	let broker: Broker;
+	beforeAll(async () => {
+		broker = await startNats();
+	});
+	afterAll(() => broker.stop());
+	const build = (more: Partial<NatsStoreOptions> = {}) =>
+		createNatsStore({ connect: { servers: broker.url }, ...more } as NatsStoreOptions);
+
+	test("a bucket of other settings is refused with the difference", async () => {
+		await using _a = await open(build({ bucket: "settings", storage: "memory" }));
+		const other = createRegistry({
+			store: build({ bucket: "settings", storage: "file", retentionMs: 120_000 }),
+			namespace,
+			clock: systemClock,
+			ids,
+		});
+		await expect(other.start()).rejects.toMatchObject({
+			code: "ConfigInvalid",
+			message: expect.stringMatching(/storage is memory, wanted file.*|retentionMs is 86400000, wanted 120000/),
+		});
+		await other.close();
+	});
+
+	test("[P3] changes that were republished to nobody are found by looking", async () => {
+		const connection = await connect({ servers: broker.url });
+		// Deaf to republished headers, as after a leader that died before it sent them.
+		const subscribe = connection.subscribe.bind(connection);
+		let silenced = 0;
+		connection.subscribe = (subject, how) => {
+			if (!subject.includes(".changes.")) return subscribe(subject, how);
+			silenced += 1;
+			return subscribe("nobody.says.this", how);
+		};
+		try {
+			await using a = await open(build({ bucket: "deaf" }));
+			const store = createNatsStore({ connection, bucket: "deaf" });
+			await using b = await open(store);
+			const told: string[] = [];
+			const watch = await b.registry.watch(tenant, {
+				change: ({ session: { id } }) => void told.push(id),
+				suspect: () => {},
+			});
+			for (let index = 0; index < 600; index += 1) await a.registry.claim(session(`s${index}`), a.term);
+			await until("every change", () => new Set(told).size === 600);
+			await watch.close();
+			expect(silenced).toBe(1);
+		} finally {
+			await connection.close();
+		}
+	}, 60_000);
+
+	test("[P3] [P8] a bucket that was lost is suspected, and what stood in it is not renewed", async () => {
+		const admin = await connect({ servers: broker.url });
+		try {
+			await using a = await open(build({ bucket: "lost" }));
+			const lease = await a.registry.enlist("b", 10_000);
+			for (const id of ["1", "2", "3"]) await a.registry.claim(session(id), a.term);
+			let suspected = 0;
+			const suspect = () => {
+				suspected += 1;
+			};
+			await a.registry.watch(tenant, { change: () => {}, suspect });
+			await admin.request("$JS.API.STREAM.PURGE.KV_lost", "{}");
+			await admin.request("$JS.API.STREAM.DELETE.KV_lost");
+			await using again = await open(build({ bucket: "lost" }));
+			await until("the watcher suspects", () => suspected > 0);
+			await expect(a.registry.renew(lease)).rejects.toMatchObject({ code: "NotOwner" });
+			expect(await again.registry.get(session("1"))).toBeUndefined();
+		} finally {
+			await admin.close();
+		}
+	}, 30_000);
+});
