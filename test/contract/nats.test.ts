@@ -25,7 +25,7 @@ function row(name: string, size: 1 | 3, settings: NatsOptions): void {
 			},
 			namespace: () => `contract-${++count}`,
 			limits: { waitMs: 10_000, eventsPerChannel },
-			reset: () => loseLogs(servers),
+			...(settings.jetstream === false ? { bare: true } : { reset: () => loseLogs(servers) }),
 		}));
 	});
 }
@@ -44,3 +44,4 @@ async function loseLogs({ urls }: NatsServers): Promise<void> {
 row("nats, one node, in memory", 1, { storage: "memory" });
 row("nats, one node, in files", 1, { storage: "file" });
 row("nats, three nodes, replicated in files", 3, { storage: "file", replicas: 3 });
+row("nats, core without JetStream", 1, { jetstream: false });
