@@ -42,6 +42,6 @@ async function loseLogs({ urls }: NatsServers): Promise<void> {
 }
 
 row("nats, one node, in memory", 1, { storage: "memory" });
-row("nats, one node, in files", 1, { storage: "file" });
+row("nats, one node, in files", 1, { storage: "file", prefix: "mcp.notifications" });
 row("nats, three nodes, replicated in files", 3, { storage: "file", replicas: 3 });
 row("nats, core without JetStream", 1, { jetstream: false });

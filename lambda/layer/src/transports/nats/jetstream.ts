@@ -46,7 +46,7 @@ const HEAL = { baseMs: 100, capMs: 1_000 } as const;
 
 export function createJetStream({ nc, settings, clock, random32, report }: JetStreamDeps): JetStream {
 	const { requestTimeoutMs: timeoutMs, partitions: count, maxMessages, maxMessagesPerChannel } = settings;
-	const subjects = createSubjects(settings.prefix, count);
+	const subjects = createSubjects(settings.prefix, count, settings.streamName);
 	const api = createApi(nc, settings.domain, { timeoutMs, createTimeoutMs: settings.connectTimeoutMs });
 	const inbox = createInbox(nc, loadNatsClient().createInbox(settings.inboxPrefix), clock);
 	const batchGet = createBatchGet(nc, inbox, api.prefix, timeoutMs);
@@ -118,7 +118,7 @@ export function createJetStream({ nc, settings, clock, random32, report }: JetSt
 	const epochs = nc.subscribe(subjects.liveEpochs, {
 		callback(error, msg) {
 			// Renewed or new: the leader says which.
-			const shard = shards[Number(msg?.subject.split(".")[2])];
+			const shard = shards[Number(msg?.subject.split(".").at(-3))];
 			if (error === null && shard !== undefined) void inspect(shard.partition);
 		},
 	});

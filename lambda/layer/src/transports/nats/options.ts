@@ -7,6 +7,7 @@ import type { NatsConnection, TlsOptions } from "./client.ts";
 
 export const DEFAULT_SERVERS = ["nats://127.0.0.1:4222"] as const;
 export const DEFAULT_PREFIX = "fanout";
+export const DEFAULT_CLIENT_NAME = "mcp-fanout {instance_id}";
 export const DEFAULT_PARTITIONS = 8;
 export const DEFAULT_MAX_AGE_MS = 24 * 60 * 60 * 1000;
 export const DEFAULT_MAX_MESSAGES = 1_000_000;
@@ -23,6 +24,8 @@ export const END_CHECK_MS = 1_000;
 /** Envelopes in one atomic batch; the server's own bound is 1,000. */
 export const MAX_BATCH = { count: 100, bytes: 512 * 1024 } as const;
 const MAX_PARTITIONS = 256;
+const PREFIX = /^(?=.{1,64}$)[\w-]+(?:\.[\w-]+)*$/;
+const NAME = /^[\w-]{1,64}$/;
 
 export interface NatsOptions {
 	readonly servers?: string | readonly string[] | undefined;
@@ -36,8 +39,12 @@ export interface NatsOptions {
 	/** The contents of a creds file. */
 	readonly creds?: string | undefined;
 	readonly tls?: TlsOptions | undefined;
-	/** First token of every subject and of the streams' names; what is live goes to `<prefix>-live`. */
+	/** The connection's name in the server's lists; `{instance_id}` is this process's. */
+	readonly clientName?: string | undefined;
+	/** First tokens of every subject; what is live goes to `<prefix>-live`. */
 	readonly prefix?: string | undefined;
+	/** The streams are `<streamName>-0` and on; by default the prefix, with _ for its dots. */
+	readonly streamName?: string | undefined;
 	/** Streams that the log is kept in; can be changed only with a new prefix or after the streams were removed. */
 	readonly partitions?: number | undefined;
 	readonly replicas?: number | undefined;
@@ -73,6 +80,7 @@ export interface NatsOptions {
 
 export interface LogSettings {
 	readonly prefix: string;
+	readonly streamName: string;
 	readonly partitions: number;
 	readonly replicas: number;
 	readonly storage: "memory" | "file";
@@ -85,6 +93,7 @@ export interface LogSettings {
 
 export interface NatsSettings extends LogSettings {
 	readonly servers: readonly string[];
+	readonly clientName: string;
 	readonly jetstream: boolean;
 	readonly domain: string | undefined;
 	readonly inboxPrefix: string | undefined;
@@ -119,7 +128,11 @@ export function resolveNatsOptions(options: NatsOptions): NatsSettings {
 	const named = servers.map((server) => server.trim()).filter((server) => server !== "");
 	if (named.length === 0) throw invalid("servers", "names no server");
 	const prefix = options.prefix ?? DEFAULT_PREFIX;
-	if (!/^[A-Za-z0-9_-]{1,32}$/.test(prefix)) throw invalid("prefix", "is 1 to 32 letters, digits, - or _");
+	if (!PREFIX.test(prefix)) {
+		throw invalid("prefix", "is tokens of letters, digits, - or _, joined by dots, of at most 64 characters");
+	}
+	const streamName = options.streamName ?? prefix.replaceAll(".", "_");
+	if (!NAME.test(streamName)) throw invalid("streamName", "is 1 to 64 letters, digits, - or _");
 	const storage = options.storage ?? "file";
 	if (storage !== "file" && storage !== "memory") throw invalid("storage", 'must be "file" or "memory"');
 	const partitions = positive("partitions", options.partitions ?? DEFAULT_PARTITIONS, MAX_PARTITIONS);
@@ -130,7 +143,9 @@ export function resolveNatsOptions(options: NatsOptions): NatsSettings {
 		jetstream: options.jetstream ?? true,
 		domain: options.domain,
 		inboxPrefix: options.inboxPrefix,
+		clientName: options.clientName ?? DEFAULT_CLIENT_NAME,
 		prefix,
+		streamName,
 		partitions,
 		replicas: positive("replicas", options.replicas ?? 1, 5),
 		storage,

@@ -39,7 +39,7 @@ function clusterToken(namespace: string): string {
 	return PLAIN.test(namespace) ? namespace : `=${hash("sha256", namespace, "base64url").slice(0, TOKEN_CHARS)}`;
 }
 
-export function createSubjects(prefix: string, partitions: number): Subjects {
+export function createSubjects(prefix: string, partitions: number, streamName = prefix): Subjects {
 	const known = new Map<string, Address>();
 	const live = `${prefix}-live`;
 	return {
@@ -60,7 +60,7 @@ export function createSubjects(prefix: string, partitions: number): Subjects {
 			const token = hash("sha256", channel.key, "base64url").slice(0, TOKEN_CHARS);
 			return `${live}.${clusterToken(channel.namespace)}.bare.${channel.kind}.${token}`;
 		},
-		stream: (partition) => `${prefix}-${partition}`,
+		stream: (partition) => `${streamName}-${partition}`,
 		capture: (partition) => `${prefix}.*.${partition}.>`,
 		// No namespace is spelled "=", and no kind "epoch".
 		epoch: (partition) => `${prefix}.=.${partition}.epoch.nonce`,

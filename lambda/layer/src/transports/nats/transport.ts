@@ -51,7 +51,13 @@ export function createNatsTransport(options: NatsOptions, { clock, ids, instance
 	};
 
 	async function start(signal: AbortSignal): Promise<void> {
-		const nc = await dial(options, settings, clock, `mcp-fanout ${instanceId}`, signal);
+		const nc = await dial(
+			options,
+			settings,
+			clock,
+			settings.clientName.replaceAll("{instance_id}", instanceId),
+			signal,
+		);
 		const deps = { nc, settings, clock, random32: ids.random32, report };
 		const log = jetstream ? createJetStream(deps) : createCore(deps);
 		const fail = async (error: unknown): Promise<never> => {

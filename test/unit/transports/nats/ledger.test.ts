@@ -1,0 +1,134 @@
+import { expect, test } from "vitest";
+import { createFakeClock } from "../../../../lambda/layer/src/testing/fake-clock.ts";
+import { createKnown, type Known } from "../../../../lambda/layer/src/transports/nats/known.ts";
+import { Ledger } from "../../../../lambda/layer/src/transports/nats/ledger.ts";
+import { readPage } from "../../../../lambda/layer/src/transports/nats/read.ts";
+import { topic } from "../../../support/nats-fleet.ts";
+import { EPOCH_SUBJECT, FakeStream } from "./fake-stream.ts";
+
+const subscriber = { entry() {}, suspect() {}, ended() {} };
+const subjectOf = (id: string) => `p.test.0.topic.${id}`;
+const ids = (count: number) => Array.from({ length: count }, (_, index) => `c${index}`);
+
+function world(perChannel = 100) {
+	const clock = createFakeClock();
+	const stream = new FakeStream(clock);
+	const partition = stream.partition();
+	const followed = new Map<string, Known>();
+	const { api, batchGet } = stream;
+	const ledger = new Ledger({ partition, api, batchGet, clock, epochSubject: EPOCH_SUBJECT, followed });
+	const addressOf = (id: string) => ({ partition: 0, idPrefix: id, log: subjectOf(id), live: `live.${id}` });
+	const question = (id: string) => ({ key: topic(id).key, log: subjectOf(id) });
+	return {
+		...{ clock, stream, partition, followed },
+		follow(...names: string[]) {
+			for (const id of names) followed.set(topic(id).key, createKnown(topic(id), addressOf(id), subscriber));
+		},
+		async ends(...names: string[]) {
+			const ends = await ledger.ends(names.map(question));
+			return names.map((id) => Number(ends.get(topic(id).key)?.offset));
+		},
+		async verdict(id: string, offset: number) {
+			const deps = { partition, batchGet, maxMessagesPerChannel: perChannel };
+			const known = (channel: { key: string }) => followed.get(channel.key);
+			const from = { epoch: (await partition.inspect()).epoch, offset: BigInt(offset) };
+			const page = await readPage({ ...deps, known }, { channel: topic(id), from, limit: 10 }, addressOf(id));
+			return [page.verdict, ...page.entries.map(({ position, prev }) => `${prev?.offset}<${position.offset}`)];
+		},
+	};
+}
+
+test("[P3] the end of an empty channel is where the log was: it stays there while others write", async () => {
+	const { stream, follow, ends } = world();
+	stream.add(subjectOf("loud"));
+	follow("a");
+	expect(await ends("a")).toEqual([2]);
+	for (let n = 0; n < 5; n += 1) stream.add(subjectOf("loud"));
+	expect(await ends("a")).toEqual([2]);
+	stream.add(subjectOf("a"));
+	expect(await ends("a")).toEqual([8]);
+});
+
+test("thousands of channels cost a thousandth of the requests, and nothing more while their partition stands still", async () => {
+	const { stream, follow, ends } = world();
+	const names = ids(2_500);
+	for (const id of names.slice(0, 1_000)) stream.add(subjectOf(id));
+	follow(...names);
+	await ends(...names);
+	const multis = () => stream.asked.filter((what) => what.startsWith("multi"));
+	expect(multis()).toHaveLength(3);
+	stream.asked.length = 0;
+	await ends(...names);
+	expect(stream.asked).toEqual(["info", `last ${EPOCH_SUBJECT}`].sort((a, b) => b.localeCompare(a)));
+	stream.add(subjectOf("c7"));
+	stream.asked.length = 0;
+	const found = await ends(...names);
+	expect(found[7]).toBe(stream.last);
+	expect(multis().every((what) => what.endsWith(` from ${stream.last}`))).toBe(true);
+});
+
+test("[P3] a replica that is behind is asked again; when it stays behind, the leader is asked", async () => {
+	const { clock, stream, follow, ends } = world();
+	const names = ids(20);
+	follow(...names);
+	await ends(...names);
+	stream.add(subjectOf("c3"));
+	stream.behind = 1;
+	const asked = ends(...names);
+	await clock.advance(50);
+	stream.behind = 0;
+	await clock.advance(1_000);
+	expect((await asked)[3]).toBe(stream.last);
+	stream.add(subjectOf("c4"));
+	stream.behind = 1;
+	const again = ends(...names);
+	await clock.advance(5_000);
+	expect((await again)[4]).toBe(stream.last);
+});
+
+test("[P3] a position is whole while its own entry is there, or nothing can be gone; else `retention`", async () => {
+	const { stream, partition, verdict } = world(3);
+	await partition.inspect();
+	const [first, second] = [stream.add(subjectOf("a")), stream.add(subjectOf("a"))];
+	expect(await verdict("a", 0)).toEqual(["whole", `0<${first}`, `${first}<${second}`]);
+	expect(await verdict("a", first)).toEqual(["whole", `${first}<${second}`]);
+	const third = stream.add(subjectOf("a"));
+	// As many as a channel may have: there may have been more.
+	expect((await verdict("a", 0))[0]).toBe("retention");
+	expect((await verdict("a", first))[0]).toBe("whole");
+	stream.drop(2);
+	expect(await verdict("a", 0)).toEqual(["retention", `${second - 1}<${second}`, `${second}<${third}`]);
+	expect((await verdict("a", first))[0]).toBe("whole");
+	stream.drop(1);
+	expect(await verdict("a", first)).toEqual(["retention", `${third - 1}<${third}`]);
+	expect(await verdict("a", second)).toEqual(["whole", `${second}<${third}`]);
+	expect((await verdict("a", 99))[0]).toBe("epoch");
+});
+
+test("[P3] a quiet channel whose last entry expired stays whole where its instance looked all the time", async () => {
+	const { stream, follow, ends, verdict } = world();
+	follow("a");
+	const own = stream.add(subjectOf("a"));
+	expect(await ends("a")).toEqual([own]);
+	for (let n = 0; n < 5; n += 1) stream.add(subjectOf("loud"));
+	await ends("a");
+	stream.drop(4);
+	expect(await verdict("a", own)).toEqual(["whole"]);
+	const next = stream.add(subjectOf("a"));
+	expect(await verdict("a", own)).toEqual(["whole", `${own}<${next}`]);
+	expect(await ends("a")).toEqual([next]);
+	expect(await verdict("a", own)).toEqual(["whole", `${own}<${next}`]);
+});
+
+test("[P3] when everything since the last look is gone, the end moves to where the log begins: a loss is told", async () => {
+	const { stream, follow, ends, verdict } = world();
+	follow("a");
+	const own = stream.add(subjectOf("a"));
+	await ends("a");
+	for (let n = 0; n < 9; n += 1) stream.add(subjectOf("loud"));
+	stream.drop(8);
+	stream.add(EPOCH_SUBJECT, (await world().partition.inspect()).epoch);
+	const [end] = await ends("a");
+	expect(end).toBe(stream.first - 1);
+	expect((await verdict("a", own))[0]).toBe("retention");
+});

@@ -1,0 +1,56 @@
+import { expect, test } from "vitest";
+import { Room } from "../../../../lambda/layer/src/transports/nats/room.ts";
+import { Turns } from "../../../../lambda/layer/src/transports/nats/turns.ts";
+
+test("[P6] who asks in one turn shares a round; who asks during a round gets the next one, begun after the question", async () => {
+	const rounds: (readonly string[])[] = [];
+	const gates: (() => void)[] = [];
+	const turns = new Turns<string, number>(async (items) => {
+		const number = rounds.push(items);
+		await new Promise<void>((open) => gates.push(open));
+		return number;
+	});
+	const first = [turns.ask(["a"]), turns.ask(["b"])];
+	await undefined;
+	const second = [turns.ask(["c"]), turns.ask(["d", "e"])];
+	expect(rounds).toEqual([["a", "b"]]);
+	gates.shift()?.();
+	expect(await Promise.all(first)).toEqual([1, 1]);
+	await undefined;
+	expect(rounds).toEqual([
+		["a", "b"],
+		["c", "d", "e"],
+	]);
+	gates.shift()?.();
+	expect(await Promise.all(second)).toEqual([2, 2]);
+});
+
+test("a failed round fails its own askers only", async () => {
+	let round = 0;
+	const turns = new Turns<never, number>(async () => {
+		round += 1;
+		if (round === 1) throw new Error("no");
+		return round;
+	});
+	const failing = turns.ask();
+	await expect(failing).rejects.toThrow("no");
+	expect(await turns.ask()).toBe(2);
+});
+
+test("[P6] a room lets in while there is any, then in line; a request for more than all of it enters when it is empty", async () => {
+	const room = new Room(2);
+	const entered: string[] = [];
+	expect(room.enter(1)).toBeUndefined();
+	expect(room.enter(1)).toBeUndefined();
+	const big = room.enter(5)?.then(() => entered.push("big"));
+	const small = room.enter(1)?.then(() => entered.push("small"));
+	room.leave(1);
+	await big;
+	expect(entered).toEqual(["big"]);
+	room.leave(1);
+	await undefined;
+	expect(entered).toEqual(["big"]);
+	room.leave(5);
+	await small;
+	expect(entered).toEqual(["big", "small"]);
+});
