@@ -10,7 +10,7 @@ import { asFanoutError, type FanoutError } from "../core/errors.ts";
 import type { Owner } from "./owner.ts";
 
 /** Releases under way at once: a drain must not flood the store that others claim from. */
-export const MAX_RELEASES = 32;
+export const MAX_RELEASES = 64;
 /** How much longer than its grace the ending of streams may take before leases go without it. */
 export const DRAIN_SLACK_MS = 1_000;
 

@@ -36,7 +36,7 @@ export interface HoldTable {
 
 export function createHold(table: HoldTable, held: Held, askedAt: Instant): KeptHold {
 	const { registry, clock } = table;
-	const { session, epoch, term } = held;
+	const { session, epoch, claim, term } = held;
 	let writtenAt = askedAt;
 
 	function drop(): boolean {
@@ -53,6 +53,7 @@ export function createHold(table: HoldTable, held: Held, askedAt: Instant): Kept
 	const hold: KeptHold = {
 		session,
 		epoch,
+		claim,
 		term,
 		get age() {
 			return elapsedSince(clock, writtenAt);

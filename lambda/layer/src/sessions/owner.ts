@@ -8,6 +8,7 @@ import { fullJitter } from "../core/backoff.ts";
 import type { Channel } from "../core/channel.ts";
 import { type Clock, pause, type Timer } from "../core/clock.ts";
 import { asFanoutError, FanoutError, isFanoutError } from "../core/errors.ts";
+import { createGate } from "./gate.ts";
 import { createHold, type Hold, type HoldTable, type KeptHold } from "./hold.ts";
 import type { Opening, Registry } from "./port.ts";
 import type { SessionRecord, Term } from "./record.ts";
@@ -20,6 +21,8 @@ export const DEFAULT_MAX_HOLDS = 100_000;
 const RENEWALS_PER_LEASE = 4;
 /** Least sessions that one renewal may write again because their rows grow old. */
 const MIN_TOUCHED = 10;
+/** Claims under way at once: many that wait for sessions to be released must not keep the store from releasing them. */
+export const MAX_CLAIMS_AT_ONCE = 64;
 const POLL = { firstMs: 20, capMs: 500 };
 
 export interface OwnerOptions {
@@ -70,6 +73,7 @@ export function createOwner(options: OwnerOptions): Owner {
 	const holds = new Map<string, KeptHold>();
 	const claims = new Map<string, Promise<unknown>>();
 	const stop = new AbortController();
+	const gate = createGate(MAX_CLAIMS_AT_ONCE);
 	let lease: Lease | undefined;
 	let timer: Timer | undefined;
 	let refusing = false;
@@ -158,7 +162,7 @@ export function createOwner(options: OwnerOptions): Owner {
 			throw new FanoutError("QueueFull", `this instance owns at most ${maxHolds} sessions`, { data: { maxHolds } });
 		}
 		const askedAt = instantOf(clock);
-		const claim = await registry.claim(session, term, opening, signal);
+		const claim = await gate.run(() => registry.claim(session, term, opening, signal));
 		if (!claim.ok) return claim;
 		// A term that ended meanwhile leaves a record that anybody may claim at once.
 		if (lease?.term.id !== term.id || retiring !== undefined) {

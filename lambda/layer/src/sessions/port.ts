@@ -21,6 +21,7 @@ export interface Opening {
 export interface Held {
 	readonly session: Channel;
 	readonly epoch: number;
+	readonly claim: string;
 	readonly term: Term;
 }
 

@@ -35,6 +35,8 @@ export interface SessionRecord {
 	readonly version: string;
 	/** Counts the claims of this record; the newest owner has the greatest. */
 	readonly epoch: number;
+	/** The newest claim's own id: unlike an epoch it never comes again, also when the record was removed and made anew. */
+	readonly claim: string;
 	/** Undefined when released. */
 	readonly owner: Term | undefined;
 	readonly principal: string | undefined;
@@ -119,8 +121,9 @@ function readTerm(raw: unknown): Term {
 
 /** Throws InvalidRecord or UnknownRecordVersion. */
 export function decodeSession(text: string, version: string): SessionRecord {
-	const { v, session, epoch, owner, principal, facts, state, createdAt, touchedAt, ...unknown } = parse(text);
+	const { v, session, epoch, claim, owner, principal, facts, state, createdAt, touchedAt, ...unknown } = parse(text);
 	if (typeof epoch !== "number" || !Number.isSafeInteger(epoch) || epoch < 1) throw invalid("an epoch counts from 1");
+	if (typeof claim !== "string" || claim === "") throw invalid("a claim has an id");
 	if (typeof createdAt !== "number" || typeof touchedAt !== "number") throw invalid("times are in milliseconds");
 	if (principal !== undefined && typeof principal !== "string") throw invalid("a principal is a string");
 	return {
@@ -128,6 +131,7 @@ export function decodeSession(text: string, version: string): SessionRecord {
 		session: parseChannel(session),
 		version,
 		epoch,
+		claim,
 		owner: owner === undefined ? undefined : readTerm(owner),
 		principal,
 		facts: (facts ?? null) as Json,

@@ -94,7 +94,7 @@ export function createRegistry(options: RegistryOptions): Registry {
 	function standing(basis: Basis, row: Row | undefined): SessionRecord {
 		const record = row === undefined ? undefined : decodeSession(row.text, row.version);
 		if (isHeld(basis)) {
-			if (record?.epoch === basis.epoch && record.owner?.id === basis.term.id) return record;
+			if (record?.claim === basis.claim && record.owner?.id === basis.term.id) return record;
 			const epoch = record?.epoch;
 			throw new FanoutError("NotOwner", "the session has another owner, or is gone", {
 				data: { heldEpoch: basis.epoch, epoch },
@@ -129,10 +129,10 @@ export function createRegistry(options: RegistryOptions): Registry {
 			}
 			const fresh = { v: WRITTEN_RECORD_VERSION, session, principal, facts, state, createdAt: now, unknown: {} };
 			const epoch = (old?.epoch ?? 0) + 1;
-			const record = { ...(old ?? fresh), version: "", epoch, owner: term, touchedAt: now };
+			const record = { ...(old ?? fresh), version: "", epoch, claim: mint(), owner: term, touchedAt: now };
 			const written = await store.write(session, rowOf(record), row, signal);
 			if (written === undefined) return undefined;
-			const held = { session, epoch, term };
+			const held = { session, epoch, claim: record.claim, term };
 			return { ok: true, held, record: { ...record, version: written.version }, created: old === undefined };
 		});
 	}

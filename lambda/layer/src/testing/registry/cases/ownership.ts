@@ -188,4 +188,22 @@ export const ownershipCases = [
 			assert.equal(await b.registry.get(session), undefined);
 		},
 	),
+
+	define(
+		"removed-and-mine-again",
+		["P8"],
+		"a hold from before a removal is stale, also for the same owner in the same epoch",
+		async (bench) => {
+			const a = await bench.instance("a");
+			const session = bench.session("s");
+			const before = await take(a, session);
+			await a.registry.remove(before);
+			const after = await take(a, session, "anew");
+			assert.deepEqual([before.epoch, before.term], [after.epoch, after.term]);
+			await throwsCode("NotOwner", "an update", () => a.registry.update(before, { state: "stale" }));
+			await throwsCode("NotOwner", "a release", () => a.registry.release(before));
+			await throwsCode("NotOwner", "a removal", () => a.registry.remove(before));
+			assert.equal((await a.registry.get(session))?.state, "anew");
+		},
+	),
 ];
