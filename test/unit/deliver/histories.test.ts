@@ -158,6 +158,26 @@ test("[P3] [P4] a publish from inside a mark comes after the mark on every strea
 	engine.close();
 });
 
+test("[P3] [P4] an end that a transport asked for before the lane's last entries came is no loss", async () => {
+	const w = world();
+	const c = w.world.channel("c");
+	const { engine, subscribers } = held(w);
+	const client = new Client();
+	client.connect([engine], w.clock, [c]);
+	await w.clock.advance(10);
+	const broker = w.brokers[0] as (typeof w.brokers)[number];
+	for (const end of [BEGINNING, () => broker.bounds(c).end]) {
+		const old = typeof end === "function" ? end() : end;
+		w.publish(c, 1);
+		await w.clock.advance(10);
+		subscribers[0]?.suspect(old);
+		await w.clock.advance(10);
+	}
+	expect(client.marks).toEqual([]);
+	expect(client.numbers(c)).toEqual([1, 2]);
+	engine.close();
+});
+
 test("[P9] closing leaves no timer while a replay cannot read, nor while a subscription never stands", async () => {
 	const w = world();
 	const c = w.world.channel("c");
