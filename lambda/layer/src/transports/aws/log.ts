@@ -90,17 +90,19 @@ export function createLog(options: LogOptions): Log {
 
 	async function query(
 		key: string,
-		range: "all" | { readonly after: number },
+		range: "all" | { readonly after: number } | { readonly before: number },
 		limit: number,
 		{ newestFirst = false, whole = true, signal = undefined as AbortSignal | undefined } = {},
 	): Promise<{ rows: Row[]; more: boolean }> {
+		const bound =
+			range === "all" ? undefined : "after" in range ? { is: ">", n: range.after } : { is: "<", n: range.before };
 		const command = new aws.document.QueryCommand({
 			TableName: table,
 			ConsistentRead: true,
 			ScanIndexForward: !newestFirst,
 			Limit: limit,
-			KeyConditionExpression: range === "all" ? "channel = :key" : "channel = :key AND n > :after",
-			ExpressionAttributeValues: range === "all" ? { ":key": key } : { ":key": key, ":after": range.after },
+			KeyConditionExpression: `channel = :key${bound === undefined ? "" : ` AND n ${bound.is} :n`}`,
+			ExpressionAttributeValues: bound === undefined ? { ":key": key } : { ":key": key, ":n": bound.n },
 			...(whole
 				? {}
 				: {
@@ -112,8 +114,18 @@ export function createLog(options: LogOptions): Log {
 		return { rows: (answer.Items ?? []) as Row[], more: answer.LastEvaluatedKey !== undefined };
 	}
 
-	const newestRows = async (key: string, limit: number, signal?: AbortSignal): Promise<Row[]> =>
-		(await query(key, "all", limit, { newestFirst: true, whole: false, signal })).rows;
+	/** A query reads 1 MB at most, whatever it returns of it: ten rows of the largest envelopes are two queries. */
+	async function newestRows(key: string, limit: number, signal?: AbortSignal): Promise<Row[]> {
+		const found: Row[] = [];
+		for (let before: number | undefined, more = true; more && found.length < limit; ) {
+			const range = before === undefined ? "all" : { before };
+			const page = await query(key, range, limit - found.length, { newestFirst: true, whole: false, signal });
+			found.push(...page.rows);
+			before = page.rows.at(-1)?.n;
+			more = page.more && before !== undefined;
+		}
+		return found;
+	}
 
 	/** The first row after `low` that satisfies a condition which, once true, stays true up to `high`. */
 	async function seek(key: string, low: number, high: number, holds: (row: Row) => boolean, signal?: AbortSignal) {
