@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createChannel } from "../../lambda/layer/src/core/channel.ts";
 import { encodeEnvelope } from "../../lambda/layer/src/core/envelope.ts";
+import { mailboxMessage } from "../../lambda/layer/src/transports/aws/cell/mailbox.ts";
 import type { Poster } from "../../lambda/layer/src/transports/aws/cell/poster.ts";
 import { sync } from "../../lambda/layer/src/transports/aws/cell/sync.ts";
 import { REGION } from "./aws-cell-caller.ts";
@@ -34,5 +35,23 @@ describe("a session that moved", () => {
 		expect(mail.map(({ body, via }) => [body, via])).toEqual(
 			[after, later].map((one) => [encodeEnvelope(one), REGION]),
 		);
+	});
+
+	it("takes along what its new home had sent here before: that mailbox still knows the id", async () => {
+		const session = createChannel("session", randomUUID());
+		const envelope = envelopeOf(session, 1);
+		// It reached eu-west-1 first, which then believed that the session lived here, and sent it on.
+		await world.forward().sendTo("eu-west-1", [mailboxMessage(session.key, envelope.id, encodeEnvelope(envelope))]);
+		expect(await world.takeMail("eu-west-1", 1)).toHaveLength(1);
+		await world.home("eu-west-1").claim(session.key);
+		const at = world.clock.now();
+		world.clock.advance(100);
+		await world.log().append(session.key, [itemOf(envelope)]);
+		const { clock } = world;
+		const poster: Poster = { post: async () => {}, close: async () => {} };
+		const parts = { log: world.log(), connections: world.connections(), poster, clock, report: () => {} };
+		await sync({ ...world.forward(), ...parts }, [{ sequence: "1", session: session.key, region: "eu-west-1", at }]);
+		const mail = await world.takeMail("eu-west-1", 1);
+		expect(mail.map(({ body }) => body)).toEqual([encodeEnvelope(envelope)]);
 	});
 });

@@ -36,7 +36,12 @@ async function forwardSince(ports: SyncPorts, session: string, target: string, a
 	for (let more = true; more; ) {
 		const page: RowPage = await ports.log.rows(session, from, PAGE);
 		const kept = page.entries.flatMap(({ text }) => (text === undefined ? [] : [text]));
-		const messages = kept.map((text) => mailboxMessage(session, idOf(text), text, [ports.region]));
+		// Not the envelope's id: the target may have had it in its mailbox and sent it here, when this was the home. SQS would
+		// then drop it silently for five minutes; the target's log knows by the envelope's id what it holds.
+		const messages = kept.map((text) => {
+			const id = deriveId("moved", ports.region, idOf(text));
+			return mailboxMessage(session, id, text, [ports.region]);
+		});
 		await forward(ports, target, messages);
 		more = page.more;
 		from = page.entries.at(-1)?.position ?? from;
