@@ -3,7 +3,7 @@
  * can be removed with it), and a channel's connections, which deliver reads by one strongly consistent query.
  * Rows outlive no connection: API Gateway cuts at two hours. A client's channel rows end with its ticket.
  */
-import type { Clock } from "../../../core/clock.ts";
+import { type Clock, pause } from "../../../core/clock.ts";
 import { FanoutError } from "../../../core/errors.ts";
 import { aws, type DynamoClient } from "../sdk.ts";
 import { type Claims, parseClaims } from "../ticket.ts";
@@ -14,6 +14,8 @@ export type Api = "backend" | "client";
 export const CONNECTION_SECONDS = 2 * 60 * 60 + 10 * 60;
 const WRITE_BATCH = 25;
 const MAX_WRITE_ROUNDS = 6;
+/** A popular channel is one partition, of 1,000 writes a second: what it did not take is offered later, not at once. */
+const WRITE_RETRY_MS = 50;
 
 export interface Connection {
 	readonly id: string;
@@ -70,6 +72,7 @@ export function createConnections({ table, dynamo, clock }: ConnectionsOptions):
 						data: { left: left.length },
 					});
 				}
+				if (round > 0) await pause(clock, WRITE_RETRY_MS * 2 ** (round - 1));
 				const command = new aws.document.BatchWriteCommand({ RequestItems: { [table]: left } });
 				left = ((await dynamo.send(command)).UnprocessedItems?.[table] ?? []) as Write[];
 			}
