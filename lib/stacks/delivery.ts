@@ -88,7 +88,9 @@ export class DeliveryStack extends FanoutStack {
 
 	private connectSources(state: StateStack): void {
 		const { deliver, relay, sync } = this.handlers;
-		this.messaging.mailbox.connectDeliver(deliver);
+		const reserved = this.config.deliverReservedConcurrency;
+		// Pollers that ask for more are throttled, and what they hold comes back only after the visibility timeout.
+		this.messaging.mailbox.connectDeliver(deliver, reserved === undefined ? {} : { maxConcurrency: reserved });
 
 		QueueGrants.fromQueue(this.messaging.relay).consumeMessages(relay);
 		new EventSourceMapping(this, "RelaySource", {

@@ -84,6 +84,20 @@ test("queue event sources take ten, name the failed ones, and the relay's concur
 	expect(bounded).toHaveLength(2);
 });
 
+test("a source asks for no more concurrency than its function has reserved", () => {
+	const prod = synthesise("prod");
+	const reserved = prod
+		.resources("AWS::Lambda::Function")
+		.filter(({ properties }) => properties.ReservedConcurrentExecutions !== undefined);
+	expect(reserved).toHaveLength(2);
+	for (const { stack, id, properties } of reserved) {
+		const source = prod
+			.resources("AWS::Lambda::EventSourceMapping")
+			.find((other) => other.stack === stack && at(other.properties.FunctionName, "Ref") === id);
+		expect(at(source?.properties.ScalingConfig, "MaximumConcurrency")).toBe(properties.ReservedConcurrentExecutions);
+	}
+});
+
 test("every standard queue with a consumer sets messages aside after ten receives, for two weeks", () => {
 	const consumed = queueSources
 		.map((source) => target(source, source.properties.EventSourceArn, "AWS::SQS::Queue"))
