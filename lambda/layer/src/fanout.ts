@@ -15,8 +15,9 @@ import { type NotificationInput, parseNotification } from "./core/message.ts";
 import type { Transport } from "./core/transport.ts";
 import { createEngine, type Engine } from "./deliver/engine.ts";
 import { openFeed } from "./deliver/feed.ts";
-import { createBus, type FanoutBus } from "./mcp/bus.ts";
-import { Ears } from "./mcp/ears.ts";
+import { createBuses, type FanoutBus } from "./mcp/bus.ts";
+import { HeardChannels } from "./mcp/heard-channels.ts";
+import { createRequestScopes } from "./mcp/request-scope.ts";
 import { emit } from "./observe/events.ts";
 import { type Address, channelOf, createAddress, type Notify, type Target } from "./publish/address.ts";
 import { createPublisher, type Publisher } from "./publish/publisher.ts";
@@ -54,7 +55,7 @@ export interface Health {
 export interface Fanout {
 	readonly instanceId: string;
 	readonly namespace: string;
-	/** To everyone of the default tenant. */
+	/** To everyone of the tenant whose request this is, in a fleet handler; else of the default tenant. */
 	readonly notify: Notify;
 	to(target: Target): Address;
 	/** Resolves when a lane has accepted; rejects with AllBroadcastersFailed or the caller's own mistake. */
@@ -124,9 +125,15 @@ export async function createFanout(options: FanoutOptions = {}): Promise<Fanout>
 		ids,
 		limits: options.streams ?? {},
 	});
-	const all = createChannel("all", "", { namespace });
-	const ears = follow ? new Ears((sink) => openFeed(feedDeps, { channels: [all] }, sink)) : undefined;
-	await ears?.opened;
+	const scopes = createRequestScopes();
+	const heard = new HeardChannels({
+		openFeed: (channel, sink) => openFeed(feedDeps, { channels: [channel] }, sink),
+		transports: engines.map(({ transport }) => transport),
+		clock,
+		report,
+	});
+	// Held for good, so that what a bus is told of stands before this resolves.
+	if (follow) await heard.acquire(createChannel("all", "", { namespace })).opened;
 	let closing: Promise<void> | undefined;
 
 	async function publish(
@@ -173,7 +180,10 @@ export async function createFanout(options: FanoutOptions = {}): Promise<Fanout>
 		const channel = channelOf(target, namespace);
 		return createAddress((notification) => publish(channel, notification));
 	};
-	const bus = createBus({ channel: all, publish, onerror: report, listen: (ear) => ears?.add(ear) ?? (() => {}) });
+	const bus = createBuses({ namespace, clock, channels: heard, scopes, publish, onerror: report });
+	const everyone = createAddress((notification) =>
+		publish(createChannel("all", "", { namespace, tenant: scopes.getStore()?.tenant }), notification),
+	);
 
 	function following(): void {
 		if (!follow) throw new FanoutError("Unsupported", "this fanout only publishes (follow: false)");
@@ -183,7 +193,7 @@ export async function createFanout(options: FanoutOptions = {}): Promise<Fanout>
 		await Promise.all(publishers.map((publisher) => publisher.flush()));
 		for (const publisher of publishers) publisher.close();
 		await hub.close();
-		ears?.close();
+		heard.close();
 		stop.abort();
 		for (const engine of engines) engine.close();
 		await closeTransports();
@@ -192,10 +202,10 @@ export async function createFanout(options: FanoutOptions = {}): Promise<Fanout>
 	return {
 		instanceId,
 		namespace,
-		notify: to({ all: true }).notify,
+		notify: everyone.notify,
 		to,
 		publish: (channel, notification, more) => publish(parseChannel(channel.key), notification, more),
-		bus: () => bus,
+		bus,
 		sse(req, res, request = {}) {
 			following();
 			return openSse(hub, req, res, streamOptions(request, namespace, req.headers["last-event-id"]));

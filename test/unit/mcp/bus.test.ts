@@ -1,7 +1,7 @@
 import { afterEach, expect, test } from "vitest";
 import type { FanoutError } from "../../../lambda/layer/src/core/errors.ts";
 import { createFanout, type Fanout } from "../../../lambda/layer/src/fanout.ts";
-import type { ServerEvent } from "../../../lambda/layer/src/mcp/bus.ts";
+import type { ServerEvent } from "../../../lambda/layer/src/mcp/change.ts";
 import { FakeBroker } from "../../../lambda/layer/src/testing/fake-broker.ts";
 import { createFakeTransport } from "../../../lambda/layer/src/testing/fake-transport.ts";
 import { createRandom } from "../../support/random.ts";

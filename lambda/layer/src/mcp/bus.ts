@@ -1,20 +1,18 @@
 /**
- * `bus()`: the SDK's `ServerEventBus` over the fan-out. `publish` sends to `all` of the default tenant and never
- * throws for what lies outside: failures go to `onerror` and to `flush()`. What transports bring is validated before a
- * listener sees it; a listener that throws starves nobody. The shapes are the SDK's, spelled here so that nothing of
- * it is imported. Source: @modelcontextprotocol/server 2.4, server/serverEventBus.
+ * `bus()`: the SDK's `ServerEventBus` over the fan-out. `publish` sends to `all` of the request's tenant, else of the
+ * default one, and never throws for what lies outside: failures go to `onerror` and to `flush()`. A bare bus hears
+ * `all` of the default tenant; one that a fleet handler has marked as scoped hears what the request's scope says, and
+ * refuses a subscription without one. What transports bring is validated before a listener sees it; a listener that
+ * throws starves nobody. The shapes are the SDK's, spelled here so that nothing of it is imported.
  */
-import type { Channel } from "../core/channel.ts";
-import type { Envelope } from "../core/envelope.ts";
+import { type Channel, createChannel, DEFAULT_TENANT } from "../core/channel.ts";
+import type { Clock } from "../core/clock.ts";
 import { asFanoutError, FanoutError } from "../core/errors.ts";
-import { CHANGE_METHODS, type NotificationInput } from "../core/message.ts";
-
-export type ServerEvent = (
-	| { kind: "tools_list_changed" }
-	| { kind: "prompts_list_changed" }
-	| { kind: "resources_list_changed" }
-	| { kind: "resource_updated"; uri: string }
-) & { params?: { [key: string]: unknown } };
+import type { NotificationInput } from "../core/message.ts";
+import type { Change, ServerEvent } from "./change.ts";
+import { LIST_KINDS, toNotification } from "./change.ts";
+import type { HeardChannels } from "./heard-channels.ts";
+import { joinScope, type RequestScopes } from "./request-scope.ts";
 
 export interface FanoutBus {
 	publish(event: ServerEvent): void;
@@ -23,32 +21,35 @@ export interface FanoutBus {
 	flush(): Promise<void>;
 }
 
-export interface BusEar {
-	hear(envelope: Envelope): void;
-	/** Something before this point was lost. */
-	missed(): void;
-}
-
 export interface BusDeps {
-	readonly channel: Channel;
+	readonly namespace: string;
+	readonly clock: Clock;
+	readonly channels: HeardChannels;
+	readonly scopes: RequestScopes;
 	publish(channel: Channel, notification: NotificationInput): Promise<unknown>;
 	onerror(error: FanoutError): void;
-	/** Registers who hears envelopes of the channel, and who is told that some are missing; returns the undo. */
-	listen(ear: BusEar): () => void;
 }
 
-const KINDS = new Map<string, ServerEvent["kind"]>(
-	Object.entries(CHANGE_METHODS).map(([kind, method]) => [method, kind as ServerEvent["kind"]]),
-);
-const LISTS = ["tools_list_changed", "prompts_list_changed", "resources_list_changed"] as const;
+/** What a fleet handler needs of a bus: found by a symbol, so that another copy of this package finds it too. */
+export interface BusSeam {
+	readonly deps: BusDeps;
+	/** From here on a subscription needs a request's scope. */
+	scoped: boolean;
+}
+
+const SEAM = Symbol.for("mcp-fanout.bus");
+
+export function seamOf(bus: unknown): BusSeam | undefined {
+	return typeof bus === "object" && bus !== null ? (bus as { readonly [SEAM]?: BusSeam })[SEAM] : undefined;
+}
+
 /** Failures kept for `flush`; beyond it the oldest is dropped (it went to `onerror`). */
 const MAX_FAILURES = 100;
 
-export function createBus(deps: BusDeps): FanoutBus {
-	const listeners = new Set<{ readonly hear: (event: ServerEvent) => void }>();
+/** Buses of one fanout: each is scoped or bare for itself, and what one published another flushes. */
+export function createBuses(deps: BusDeps): () => FanoutBus {
 	const pending = new Set<Promise<unknown>>();
 	let failures: FanoutError[] = [];
-	let unlisten: (() => void) | undefined;
 
 	function fail(error: unknown): void {
 		const failure = asFanoutError(error, "TransportRefused", "an event could not be published");
@@ -56,84 +57,73 @@ export function createBus(deps: BusDeps): FanoutBus {
 		deps.onerror(failure);
 	}
 
-	function tell(event: ServerEvent): void {
-		for (const listener of [...listeners]) {
-			if (!listeners.has(listener)) continue;
-			try {
-				listener.hear(event);
-			} catch (error) {
-				deps.onerror(asFanoutError(error, "Unsupported", "a bus listener threw"));
-			}
+	function publish(event: ServerEvent): void {
+		let sent: Promise<unknown>;
+		try {
+			const tenant = deps.scopes.getStore()?.tenant ?? DEFAULT_TENANT;
+			const channel = createChannel("all", "", { namespace: deps.namespace, tenant });
+			sent = deps.publish(channel, toNotification(event)).catch(fail);
+		} catch (error) {
+			fail(error);
+			return;
 		}
+		pending.add(sent);
+		sent.finally(() => pending.delete(sent));
 	}
 
-	const ear: BusEar = {
-		hear(envelope) {
-			const event = toEvent(envelope);
-			if (event !== undefined) tell(event);
-		},
+	async function flush(): Promise<void> {
+		await Promise.all(pending);
+		if (failures.length === 0) return;
+		const causes = failures;
+		failures = [];
+		const { message } = causes[0] as FanoutError;
+		throw new FanoutError("AllBroadcastersFailed", `${causes.length} events were not accepted; the first: ${message}`, {
+			causes,
+		});
+	}
+
+	return () => {
+		const seam: BusSeam = { deps, scoped: false };
+		const subscribe = (listener: (event: ServerEvent) => void): (() => void) => {
+			if (!seam.scoped) return joinEveryone(deps, listener);
+			const scope = deps.scopes.getStore();
+			if (scope === undefined) {
+				throw new FanoutError(
+					"ScopeRequired",
+					"this bus belongs to a fleet handler: it is subscribed to only within a request",
+				);
+			}
+			return joinScope(scope, listener, deps.channels, deps.onerror);
+		};
+		const bus: FanoutBus = { publish, subscribe, flush };
+		return Object.defineProperty(bus, SEAM, { value: seam });
+	};
+}
+
+/** A bare listener: everything that the default tenant's `all` brings. */
+function joinEveryone(deps: BusDeps, listener: (event: ServerEvent) => void): () => void {
+	const { namespace, channels, onerror } = deps;
+	const tell = (event: ServerEvent) => {
+		try {
+			listener(event);
+		} catch (error) {
+			onerror(asFanoutError(error, "Unsupported", "a bus listener threw"));
+		}
+	};
+	const ear = {
+		hear: (change: Change) => tell(change.event),
 		// MCP clients cannot read a reason: they are told to look again at every list.
 		missed() {
-			for (const kind of LISTS) tell({ kind });
+			for (const kind of LIST_KINDS) tell({ kind });
 		},
 	};
-
-	return {
-		publish(event) {
-			let notification: NotificationInput;
-			try {
-				notification = toNotification(event);
-			} catch (error) {
-				fail(error);
-				return;
-			}
-			const sent = deps.publish(deps.channel, notification).catch(fail);
-			pending.add(sent);
-			sent.finally(() => pending.delete(sent));
-		},
-		subscribe(listener) {
-			const entry = { hear: listener };
-			listeners.add(entry);
-			unlisten ??= deps.listen(ear);
-			return () => {
-				listeners.delete(entry);
-				if (listeners.size > 0) return;
-				unlisten?.();
-				unlisten = undefined;
-			};
-		},
-		async flush() {
-			await Promise.all(pending);
-			if (failures.length === 0) return;
-			const causes = failures;
-			failures = [];
-			const { message } = causes[0] as FanoutError;
-			throw new FanoutError(
-				"AllBroadcastersFailed",
-				`${causes.length} events were not accepted; the first: ${message}`,
-				{ causes },
-			);
-		},
+	const heard = channels.acquire(createChannel("all", "", { namespace }));
+	heard.audience.add(ear, undefined);
+	let isJoined = true;
+	return () => {
+		if (!isJoined) return;
+		isJoined = false;
+		heard.audience.remove(ear, undefined);
+		channels.release(heard);
 	};
-}
-
-function toNotification(event: ServerEvent): NotificationInput {
-	const method = Object.hasOwn(CHANGE_METHODS, event?.kind) ? CHANGE_METHODS[event.kind] : undefined;
-	if (method === undefined) throw new FanoutError("InvalidMessage", "an event's kind is one of the SDK's four");
-	const uri = event.kind === "resource_updated" ? { uri: event.uri } : {};
-	if ("uri" in uri && typeof uri.uri !== "string")
-		throw new FanoutError("InvalidMessage", "resource_updated names a uri");
-	const params = { ...event.params, ...uri };
-	return Object.keys(params).length === 0 ? { method } : { method, params };
-}
-
-/** The SDK's event of an envelope, or undefined for messages that a listen does not carry. */
-export function toEvent({ message }: Envelope): ServerEvent | undefined {
-	if (!("method" in message)) return undefined;
-	const kind = KINDS.get(message.method);
-	if (kind === undefined) return undefined;
-	const { uri, ...params } = message.params ?? {};
-	const carried = Object.keys(params).length === 0 ? {} : { params };
-	if (kind !== "resource_updated") return { kind, ...carried };
-	return typeof uri === "string" ? { kind, uri, ...carried } : undefined;
 }

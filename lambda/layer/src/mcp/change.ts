@@ -1,0 +1,79 @@
+/**
+ * A change: one of the four notifications that a 2026-07-28 listen carries, as the SDK's `ServerEvent`, and as the
+ * frame that a listen is sent. The frame is made once for all listens; only the subscription's id differs.
+ * Sources: @modelcontextprotocol/server 2.4, server/serverEventBus; MCP 2026-07-28, basic/utilities/subscriptions.
+ */
+import type { Envelope } from "../core/envelope.ts";
+import { FanoutError } from "../core/errors.ts";
+import { CHANGE_METHODS, type NotificationInput } from "../core/message.ts";
+
+export type ServerEvent = (
+	| { kind: "tools_list_changed" }
+	| { kind: "prompts_list_changed" }
+	| { kind: "resources_list_changed" }
+	| { kind: "resource_updated"; uri: string }
+) & { params?: { [key: string]: unknown } };
+
+export type ListKind = Exclude<ServerEvent["kind"], "resource_updated">;
+export const LIST_KINDS = ["tools_list_changed", "prompts_list_changed", "resources_list_changed"] as const;
+export const SUBSCRIPTION_ID = "io.modelcontextprotocol/subscriptionId";
+
+const KINDS = new Map<string, ServerEvent["kind"]>(
+	Object.entries(CHANGE_METHODS).map(([kind, method]) => [method, kind as ServerEvent["kind"]]),
+);
+
+export class Change {
+	readonly event: ServerEvent;
+	/** What it invalidates: of two changes with one key, the later says no less. */
+	readonly key: string;
+	#head: string | undefined;
+
+	constructor(event: ServerEvent) {
+		this.event = event;
+		this.key = event.kind === "resource_updated" ? `resource_updated ${event.uri}` : event.kind;
+	}
+
+	/** The frame of one subscription; `id` is JSON already. */
+	frame(id: string): Buffer {
+		this.#head ??= headOf(this.event);
+		return Buffer.from(`${this.#head}${id}}}}\n\n`);
+	}
+}
+
+function headOf(event: ServerEvent): string {
+	const { _meta, ...params } = event.params ?? {};
+	const named = event.kind === "resource_updated" ? { ...params, uri: event.uri } : params;
+	const { [SUBSCRIPTION_ID]: _replaced, ...meta } = (
+		typeof _meta === "object" && _meta !== null ? _meta : {}
+	) as Record<string, unknown>;
+	const method = JSON.stringify(CHANGE_METHODS[event.kind]);
+	const open = `${openObject(named)}"_meta":${openObject(meta)}${JSON.stringify(SUBSCRIPTION_ID)}:`;
+	return `event: message\ndata: {"jsonrpc":"2.0","method":${method},"params":${open}`;
+}
+
+/** An object's JSON up to where one more member goes. */
+function openObject(value: Record<string, unknown>): string {
+	const json = JSON.stringify(value);
+	return json === "{}" ? "{" : `${json.slice(0, -1)},`;
+}
+
+export function toNotification(event: ServerEvent): NotificationInput {
+	const method = Object.hasOwn(CHANGE_METHODS, event?.kind) ? CHANGE_METHODS[event.kind] : undefined;
+	if (method === undefined) throw new FanoutError("InvalidMessage", "an event's kind is one of the SDK's four");
+	const uri = event.kind === "resource_updated" ? { uri: event.uri } : {};
+	if ("uri" in uri && typeof uri.uri !== "string")
+		throw new FanoutError("InvalidMessage", "resource_updated names a uri");
+	const params = { ...event.params, ...uri };
+	return Object.keys(params).length === 0 ? { method } : { method, params };
+}
+
+/** The change that an envelope says, or undefined for messages that a listen does not carry. */
+export function changeOf({ message }: Envelope): Change | undefined {
+	if (!("method" in message)) return undefined;
+	const kind = KINDS.get(message.method);
+	if (kind === undefined) return undefined;
+	const { uri, ...params } = message.params ?? {};
+	const carried = Object.keys(params).length === 0 ? {} : { params };
+	if (kind !== "resource_updated") return new Change({ kind, ...carried });
+	return typeof uri === "string" ? new Change({ kind, uri, ...carried }) : undefined;
+}

@@ -1,0 +1,146 @@
+/**
+ * `createFleetHandler`: the SDK's `createMcpHandler`, or anything with a `fetch` whose bus is ours, as one of several
+ * processes behind any load balancer. It carries whose request it is to the bus, opens what a listen hears before the
+ * listen is acknowledged, tells it what changed lately, bounds what waits for a client that does not read, and ends it
+ * when its authorisation does. Listens are dropped, never ended with a result: clients take a result for good.
+ * Serves protocol 2026-07-28; requests of the 2025 era pass to the handler as they are.
+ */
+import { type Clock, pause } from "../core/clock.ts";
+import { asFanoutError, FanoutError, isFanoutError } from "../core/errors.ts";
+import { type BusSeam, type FanoutBus, seamOf } from "./bus.ts";
+import { FleetRequest, type RequestHost } from "./fleet-request.ts";
+import { type AuthInfoLike, type Identity, type IdentityOptions, identify } from "./identity.ts";
+import type { Listen } from "./listen.ts";
+
+export const DEFAULT_CATCH_UP_MS = 600_000;
+const LISTEN = "subscriptions/listen";
+/** The share of a drain's grace in which listens are dropped, and the most steps it takes. */
+const DRAIN_SPREAD = 0.8;
+const MAX_DRAIN_STEPS = 200;
+
+export interface FetchExtra {
+	readonly authInfo?: AuthInfoLike | undefined;
+	readonly parsedBody?: unknown;
+}
+
+export interface FetchHandler {
+	fetch(request: Request, extra?: FetchExtra): Response | Promise<Response>;
+	close?(): Promise<void>;
+	readonly bus?: unknown;
+	readonly notify?: unknown;
+}
+
+export interface FleetHandlerOptions extends IdentityOptions {
+	readonly fanout: { bus(): FanoutBus; drain(how: { readonly graceMs: number }): Promise<void> };
+	/** For a handler that does not show its bus: the one that it was built with. */
+	readonly bus?: FanoutBus | undefined;
+	/** A new listen is told what changed within this time. Default 10 minutes; 0 tells nothing. */
+	readonly catchUpMs?: number | undefined;
+}
+
+export type FleetHandler<H extends FetchHandler = FetchHandler> = Pick<H, Extract<keyof H, "bus" | "notify">> & {
+	fetch(request: Request, extra?: FetchExtra): Promise<Response>;
+	/** Open listens. */
+	readonly listens: number;
+	/** Refuses new listens and drops the open ones at a jittered pace, all within `graceMs`; other requests go on. */
+	drain(how: { readonly graceMs: number }): Promise<void>;
+	/** Drops every listen, then closes the handler. */
+	close(): Promise<void>;
+};
+
+export function createFleetHandler<H extends FetchHandler>(handler: H, options: FleetHandlerOptions): FleetHandler<H> {
+	const { deps } = claimBus(handler, options);
+	const { clock, channels, scopes, namespace } = deps;
+	const { catchUpMs = DEFAULT_CATCH_UP_MS } = options;
+	if (!Number.isFinite(catchUpMs) || catchUpMs < 0) {
+		throw new FanoutError("ConfigInvalid", `catchUpMs must be a number of milliseconds, not ${String(catchUpMs)}`);
+	}
+	const listens = new Set<Listen>();
+	const host: RequestHost = { clock, catchUpMs, listens };
+	let isDraining = false;
+
+	async function openListen(request: Request, extra: FetchExtra | undefined, identity: Identity): Promise<Response> {
+		if (isDraining) return refuse(503, "this process is going away: try again", { "retry-after": "1" });
+		const held = identity.channels.map((channel) => channels.acquire(channel));
+		try {
+			// Subscriptions made after the acknowledgement would lose what comes between.
+			await Promise.all(held.map((heard) => heard.ready(catchUpMs)));
+			return await serve(request, extra, identity);
+		} finally {
+			for (const heard of held) channels.release(heard);
+		}
+	}
+
+	async function serve(request: Request, extra: FetchExtra | undefined, identity: Identity): Promise<Response> {
+		const scope = new FleetRequest(identity, host);
+		const response = await scopes.run(scope, () => handler.fetch(request, extra));
+		const { expiresAt } = extra?.authInfo ?? {};
+		const carried = scope.carry(response, expiresAt === undefined ? undefined : expiresAt * 1000);
+		if (isDraining) scope.listen?.drop();
+		return carried;
+	}
+
+	const fleet = {
+		async fetch(request: Request, extra?: FetchExtra): Promise<Response> {
+			const authInfo = extra?.authInfo ?? undefined;
+			if (authInfo?.expiresAt !== undefined && authInfo.expiresAt * 1000 <= clock.now()) {
+				return refuse(401, "the authorisation has expired");
+			}
+			let identity: Identity;
+			try {
+				identity = await identify(options, namespace, request, authInfo);
+			} catch (error) {
+				deps.onerror(asFanoutError(error, "ScopeRequired", "principal or tenant could not be found"));
+				return isFanoutError(error) ? refuse(403, error.message) : refuse(500, "Internal error");
+			}
+			const isListen = request.headers.get("mcp-method") === LISTEN;
+			return isListen ? openListen(request, extra, identity) : serve(request, extra, identity);
+		},
+		get listens() {
+			return listens.size;
+		},
+		async drain(how: { readonly graceMs: number }) {
+			isDraining = true;
+			await Promise.all([options.fanout.drain(how), dropPaced([...listens], how.graceMs * DRAIN_SPREAD, clock)]);
+		},
+		async close() {
+			isDraining = true;
+			for (const listen of [...listens]) listen.drop();
+			await handler.close?.();
+		},
+	};
+	const shown = { bus: handler.bus ?? options.bus, ...("notify" in handler && { notify: handler.notify }) };
+	return Object.defineProperties(shown, Object.getOwnPropertyDescriptors(fleet)) as unknown as FleetHandler<H>;
+}
+
+/** The handler's bus, ours and from now on scoped. */
+function claimBus(handler: FetchHandler, { fanout, bus }: FleetHandlerOptions): BusSeam {
+	const seam = seamOf(handler.bus ?? bus);
+	if (seam === undefined) {
+		throw new FanoutError(
+			"ConfigInvalid",
+			"the handler's bus is not a fanout's: build it with createMcpHandler(factory, { bus: fanout.bus() })",
+		);
+	}
+	if (seam.deps !== seamOf(fanout.bus())?.deps) {
+		throw new FanoutError("ConfigInvalid", "the handler's bus belongs to another fanout than the one given");
+	}
+	seam.scoped = true;
+	return seam;
+}
+
+/** Each in its own slice of the time, so that their clients do not all come back at once. */
+async function dropPaced(listens: readonly Listen[], spreadMs: number, clock: Clock): Promise<void> {
+	const steps = Math.min(listens.length, MAX_DRAIN_STEPS);
+	const startedAt = clock.monotonic();
+	for (let step = 0; step < steps; step += 1) {
+		const at = ((step + Math.random()) * spreadMs) / steps;
+		await pause(clock, Math.max(0, at - (clock.monotonic() - startedAt)), undefined, true);
+		const [from, to] = [step, step + 1].map((edge) => Math.ceil((listens.length * edge) / steps));
+		for (const listen of listens.slice(from, to)) listen.drop();
+	}
+}
+
+function refuse(status: number, message: string, headers: Readonly<Record<string, string>> = {}): Response {
+	return Response.json({ jsonrpc: "2.0", error: { code: -32_000, message }, id: null }, { status, headers });
+}

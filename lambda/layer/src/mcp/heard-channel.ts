@@ -1,0 +1,105 @@
+/**
+ * One channel as this process's listens hear it: a client stream of the engine, its audience, and what changed lately.
+ * Its feed is opened again when the engine ends it, until it is closed: nobody else would come back for it.
+ */
+import type { Channel } from "../core/channel.ts";
+import type { Feed, Sink } from "../core/client-feed.ts";
+import type { Clock } from "../core/clock.ts";
+import { withDeadline } from "../core/deadline.ts";
+import type { Envelope } from "../core/envelope.ts";
+import { asFanoutError, type FanoutError } from "../core/errors.ts";
+import type { Transport } from "../core/transport.ts";
+import { Audience } from "./audience.ts";
+import { changeOf } from "./change.ts";
+import { readHistory } from "./history.ts";
+import { RecentChanges } from "./recent-changes.ts";
+
+export const HISTORY_TIMEOUT_MS = 5_000;
+
+export interface HeardDeps {
+	readonly clock: Clock;
+	readonly transports: readonly Transport[];
+	openFeed(channel: Channel, sink: Sink): Feed;
+	report(error: FanoutError): void;
+}
+
+export class HeardChannel implements Sink {
+	readonly channel: Channel;
+	readonly audience = new Audience();
+	readonly recent = new RecentChanges();
+	/** How many hold it; at zero it is closed. */
+	users = 0;
+	readonly #deps: HeardDeps;
+	#feed: Feed;
+	#past: { readonly windowMs: number; readonly read: Promise<void> } | undefined;
+	#closed = false;
+
+	constructor(channel: Channel, deps: HeardDeps) {
+		this.channel = channel;
+		this.#deps = deps;
+		this.#feed = deps.openFeed(channel, this);
+	}
+
+	/** Resolves when the subscription stands. */
+	get opened(): Promise<void> {
+		return this.#feed.opened;
+	}
+
+	/** Resolves when `recent` knows the last `windowMs`, or knows that it does not. */
+	ready(windowMs: number): Promise<void> {
+		if (this.#past === undefined || this.#past.windowMs < windowMs) {
+			this.#past = { windowMs, read: this.#readPast(windowMs) };
+		}
+		return this.#past.read;
+	}
+
+	close(): void {
+		this.#closed = true;
+		this.#feed.close();
+	}
+
+	deliver(envelope: Envelope): void {
+		const change = changeOf(envelope);
+		if (change === undefined) return;
+		this.recent.add(change.key, this.#deps.clock.now());
+		this.audience.tell(change);
+	}
+
+	mark(): void {
+		this.recent.lost(this.#deps.clock.now());
+		this.audience.missed();
+	}
+
+	cursor(): void {}
+
+	end(): void {
+		if (this.#closed) return;
+		this.#feed = this.#deps.openFeed(this.channel, this);
+		this.mark();
+	}
+
+	async #readPast(windowMs: number): Promise<void> {
+		await this.opened;
+		const { clock, transports, report } = this.#deps;
+		const now = clock.now();
+		const see = (envelope: Envelope) => {
+			const change = changeOf(envelope);
+			if (change !== undefined) this.recent.add(change.key, Math.min(envelope.publishedAt, now));
+		};
+		const read = async (transport: Transport) => {
+			const what = `reading what changed lately at ${transport.place}`;
+			const isWhole = await withDeadline(clock, HISTORY_TIMEOUT_MS, what, (signal) =>
+				readHistory(transport, this.channel, now - windowMs, see, signal),
+			);
+			if (!isWhole) this.recent.lost(now);
+		};
+		await Promise.all(
+			transports.map((transport) =>
+				read(transport).catch((error) => {
+					this.recent.lost(now);
+					if (!this.#closed) report(asFanoutError(error, "TransportUnavailable", "history could not be read", true));
+				}),
+			),
+		);
+	}
+}

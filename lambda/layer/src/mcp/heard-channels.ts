@@ -1,0 +1,39 @@
+/** The channels that this process's listens hear, each once however many listen; closed with the last that holds it. */
+import type { Channel } from "../core/channel.ts";
+import { FanoutError } from "../core/errors.ts";
+import { HeardChannel, type HeardDeps } from "./heard-channel.ts";
+
+export class HeardChannels {
+	readonly #deps: HeardDeps;
+	readonly #channels = new Map<string, HeardChannel>();
+	#closed = false;
+
+	constructor(deps: HeardDeps) {
+		this.#deps = deps;
+	}
+
+	/** Give it back with `release`. */
+	acquire(channel: Channel): HeardChannel {
+		if (this.#closed) throw new FanoutError("Closed", "the fanout is closed");
+		let heard = this.#channels.get(channel.key);
+		if (heard === undefined) {
+			heard = new HeardChannel(channel, this.#deps);
+			this.#channels.set(channel.key, heard);
+		}
+		heard.users += 1;
+		return heard;
+	}
+
+	release(heard: HeardChannel): void {
+		heard.users -= 1;
+		if (heard.users > 0) return;
+		heard.close();
+		this.#channels.delete(heard.channel.key);
+	}
+
+	close(): void {
+		this.#closed = true;
+		for (const heard of this.#channels.values()) heard.close();
+		this.#channels.clear();
+	}
+}

@@ -1,0 +1,54 @@
+/**
+ * Whose request it is. Who is not authenticated is anonymous and hears the default tenant's `all`; who is, and for
+ * whom a configured principal or tenant comes out empty, is refused: nobody falls through to everyone.
+ */
+import { type Channel, createChannel, DEFAULT_TENANT } from "../core/channel.ts";
+import { FanoutError } from "../core/errors.ts";
+
+/** The SDK's `AuthInfo`, as far as it matters here. */
+export interface AuthInfoLike {
+	/** Seconds since 1970. */
+	readonly expiresAt?: number | undefined;
+	readonly extra?: Readonly<Record<string, unknown>> | undefined;
+}
+
+export interface Asking<Auth extends AuthInfoLike = AuthInfoLike> {
+	readonly authInfo: Auth;
+	readonly request: Request;
+}
+
+type Name = string | undefined;
+
+export interface IdentityOptions {
+	/** The user behind an authenticated request; never the client id, which all users of an application share. */
+	readonly principal?: ((asking: Asking) => Name | Promise<Name>) | undefined;
+	/** Whose data it is. */
+	readonly tenant?: ((asking: Asking) => Name | Promise<Name>) | undefined;
+}
+
+export interface Identity {
+	readonly tenant: string;
+	readonly channels: readonly Channel[];
+}
+
+/** Throws ScopeRequired or InvalidChannel for who must be refused. */
+export async function identify(
+	options: IdentityOptions,
+	namespace: string,
+	request: Request,
+	authInfo: AuthInfoLike | undefined,
+): Promise<Identity> {
+	const tenant =
+		authInfo === undefined || options.tenant === undefined
+			? DEFAULT_TENANT
+			: named("tenant", await options.tenant({ authInfo, request }));
+	const all = createChannel("all", "", { namespace, tenant });
+	if (authInfo === undefined || options.principal === undefined) return { tenant, channels: [all] };
+	const principal = named("principal", await options.principal({ authInfo, request }));
+	return { tenant, channels: [all, createChannel("principal", principal, { namespace, tenant })] };
+}
+
+function named(what: string, value: unknown): string {
+	if (typeof value === "string" && value !== "") return value;
+	throw new FanoutError("ScopeRequired", `an authenticated request without a ${what}`);
+}

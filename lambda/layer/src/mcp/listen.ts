@@ -1,0 +1,166 @@
+/**
+ * One 2026-07-28 listen: the SDK opens it, acknowledges it and ends it; from the acknowledgement on, changes go to the
+ * client from here, since the SDK's own stream would queue without a bound for a client that does not read. At most
+ * MAX_FRAMES wait in the stream; beyond that the last change of each key waits here, and earlier ones of it go (P6).
+ * An acknowledgement that cannot be read leaves delivery to the SDK's listener.
+ */
+
+import { type Ack, readAck } from "./ack.ts";
+import type { Ear, Filter } from "./audience.ts";
+import { Change, type ServerEvent } from "./change.ts";
+
+export const MAX_FRAMES = 64;
+/** Changes that wait for the acknowledgement; beyond it the listen counts as having missed some. */
+export const MAX_UNACKED = 1_000;
+
+export interface ListenHost {
+	/** What the listen asked for is known from here on. */
+	acknowledged(listen: Listen, filter: Filter | undefined): void;
+	/** The body has ended, whoever ended it. */
+	closed(listen: Listen): void;
+	report(error: unknown): void;
+}
+
+export class Listen implements Ear {
+	readonly #host: ListenHost;
+	readonly #fallback: (event: ServerEvent) => void;
+	#ack: Ack | "none" | undefined;
+	#pending: Map<string, Change> | undefined;
+	#hasMissed = false;
+	#controller: ReadableStreamDefaultController<Uint8Array> | undefined;
+	#reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
+	#closed = false;
+
+	constructor(host: ListenHost, fallback: (event: ServerEvent) => void) {
+		this.#host = host;
+		this.#fallback = fallback;
+	}
+
+	hear(change: Change): void {
+		if (this.#closed) return;
+		const ack = this.#ack;
+		if (ack === "none") {
+			try {
+				this.#fallback(change.event);
+			} catch (error) {
+				this.#host.report(error);
+			}
+			return;
+		}
+		const controller = this.#controller;
+		if (ack === undefined || controller === undefined) this.#wait(change, MAX_UNACKED);
+		else if (this.#pending === undefined && (controller.desiredSize ?? 0) > 0) controller.enqueue(change.frame(ack.id));
+		else this.#wait(change);
+	}
+
+	missed(): void {
+		if (this.#ack === undefined) this.#hasMissed = true;
+		else if (this.#ack !== "none") this.tellAll(this.#ack.filter);
+	}
+
+	/** An invalidation of everything that the filter names. */
+	tellAll({ kinds, uris }: Filter): void {
+		for (const kind of kinds) this.hear(new Change({ kind }));
+		for (const uri of uris) this.hear(new Change({ kind: "resource_updated", uri }));
+	}
+
+	/** The body that goes to the client in the place of the SDK's. */
+	carry(source: ReadableStream<Uint8Array>): ReadableStream<Uint8Array> {
+		const reader = source.getReader();
+		this.#reader = reader;
+		const start = (controller: ReadableStreamDefaultController<Uint8Array>) => {
+			this.#controller = controller;
+		};
+		const pull = () => this.#flush();
+		const cancel = (reason: unknown) => {
+			this.#close();
+			return reader.cancel(reason);
+		};
+		const body = new ReadableStream<Uint8Array>({ start, pull, cancel }, { highWaterMark: MAX_FRAMES });
+		this.#next();
+		return body;
+	}
+
+	/** Ends the body without a result: a client that sees none listens again. */
+	drop(): void {
+		if (this.#closed) return;
+		this.#close();
+		this.#controller?.close();
+		this.#reader?.cancel().catch((error) => this.#host.report(error));
+	}
+
+	#close(): void {
+		if (this.#closed) return;
+		this.#closed = true;
+		this.#pending = undefined;
+		this.#host.closed(this);
+	}
+
+	#wait(change: Change, max = Number.POSITIVE_INFINITY): void {
+		this.#pending ??= new Map();
+		// The last of a key is kept, at its own place: what stood between is not overtaken.
+		this.#pending.delete(change.key);
+		this.#pending.set(change.key, change);
+		if (this.#pending.size <= max) return;
+		this.#pending = undefined;
+		this.#hasMissed = true;
+	}
+
+	#flush(): void {
+		const [ack, controller, pending] = [this.#ack, this.#controller, this.#pending];
+		if (this.#closed || pending === undefined || controller === undefined) return;
+		if (ack === undefined || ack === "none") return;
+		for (const [key, change] of pending) {
+			if ((controller.desiredSize ?? 0) <= 0) return;
+			pending.delete(key);
+			controller.enqueue(change.frame(ack.id));
+		}
+		this.#pending = undefined;
+	}
+
+	#next(): void {
+		this.#reader?.read().then(
+			({ done, value }) => {
+				if (this.#closed) return;
+				if (done) {
+					this.#close();
+					this.#controller?.close();
+					return;
+				}
+				this.#pass(value);
+				this.#next();
+			},
+			(error) => {
+				if (this.#closed) return;
+				this.#close();
+				this.#controller?.error(error);
+			},
+		);
+	}
+
+	#pass(chunk: Uint8Array): void {
+		const controller = this.#controller as ReadableStreamDefaultController<Uint8Array>;
+		if (this.#ack === undefined) {
+			controller.enqueue(chunk);
+			this.#acknowledge(readAck(chunk) ?? "none");
+			return;
+		}
+		// A comment keeps a connection alive; one that has frames waiting needs none.
+		const isComment = chunk[0] === 0x3a;
+		if (!isComment || (controller.desiredSize ?? 0) > 0) controller.enqueue(chunk);
+	}
+
+	#acknowledge(ack: Ack | "none"): void {
+		this.#ack = ack;
+		const early = [...(this.#pending?.values() ?? [])];
+		this.#pending = undefined;
+		const filter = ack === "none" ? undefined : ack.filter;
+		this.#host.acknowledged(this, filter);
+		if (this.#hasMissed && filter !== undefined) this.tellAll(filter);
+		for (const change of early) if (filter === undefined || asksFor(filter, change)) this.hear(change);
+	}
+}
+
+function asksFor({ kinds, uris }: Filter, { event }: Change): boolean {
+	return event.kind === "resource_updated" ? uris.includes(event.uri) : kinds.includes(event.kind);
+}
