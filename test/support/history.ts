@@ -6,7 +6,8 @@
  * - leak (P5): a message of a channel that the stream does not follow, or of another namespace.
  * - invented: a message that nobody sent. denied: it arrived though its publisher was told for certain that it will not.
  * - told: the stream was told of a gap, which nothing that happened under it justified. silent: it was not told though
- *   its log was lost. Who was told may miss what was sent before the loss, and nobody else may miss anything.
+ *   its log was lost. Who was told may miss what was sent before the loss, and nobody else may miss anything. A log that forgot its past
+ *   forgot its ids too: what was offered again may come once more after the stream was told.
  */
 export interface Sent {
 	/** Unique in the whole history; travels in the message. */
@@ -65,10 +66,15 @@ interface Message extends Sent {
 	refused: "uncertain" | "certain" | undefined;
 }
 
+interface Arrival {
+	readonly id: string;
+	readonly at: number;
+}
+
 interface Stream {
 	readonly spec: HistoryStream;
 	readonly openedAt: number;
-	readonly got: string[];
+	readonly got: Arrival[];
 	/** When each message was received first. */
 	readonly seen: Map<string, number>;
 	readonly told: { readonly at: number; readonly reason: string }[];
@@ -84,6 +90,8 @@ interface Loss {
 
 const keyOf = (namespace: string, channel: string) => JSON.stringify([namespace, channel]);
 const lineOf = ({ namespace, channel, publisher }: Sent) => JSON.stringify([namespace, channel, publisher]);
+
+type EraOf = (stream: Stream, at: number) => number;
 
 export function createHistory(): History {
 	let at = 0;
@@ -128,6 +136,12 @@ export function createHistory(): History {
 		losses.filter(
 			(loss) => !loss.isDoubtful && concerns(loss, stream) && !stream.told.some((told) => told.at > loss.at),
 		);
+	/** How many times the logs were lost, as far as this stream knew at that time. */
+	const eraOf: EraOf = (stream, when) =>
+		losses.filter(
+			({ channel, at: lostAt }) =>
+				channel === undefined && stream.told.some((told) => told.at > lostAt && told.at < when),
+		).length;
 	const unjustified = (stream: Stream) =>
 		stream.told.filter((told) => !losses.some((loss) => concerns(loss, stream) && loss.at < told.at));
 
@@ -154,8 +168,9 @@ export function createHistory(): History {
 		},
 		received(id, messageId) {
 			const stream = streamOf(id);
-			stream.got.push(messageId);
-			if (!stream.seen.has(messageId)) stream.seen.set(messageId, at++);
+			stream.got.push({ id: messageId, at });
+			if (!stream.seen.has(messageId)) stream.seen.set(messageId, at);
+			at += 1;
 		},
 		told: (id, reason) => void streamOf(id).told.push({ at: at++, reason }),
 		lost: () => void losses.push({ at: at++, isDoubtful: false }),
@@ -173,13 +188,13 @@ export function createHistory(): History {
 			...[...streams.values()].flatMap((stream) => [
 				...unjustified(stream).map(({ reason }) => about("told", stream, reason)),
 				...untoldOf(stream).map(({ channel }) => about("silent", stream, channel ?? "all logs were lost")),
-				...checkArrivals(stream, messages, follows),
+				...checkArrivals(stream, messages, follows, eraOf),
 				...checkPublisherOrder(stream, messages),
 				...missingOf(stream).map((message) =>
 					finding("loss", stream, message.id, `${message.id} of ${message.channel}`),
 				),
 			]),
-			...checkLaneOrder([...streams.values()], messages),
+			...checkLaneOrder([...streams.values()], messages, eraOf),
 		],
 	};
 }
@@ -196,10 +211,11 @@ function checkArrivals(
 	stream: Stream,
 	messages: ReadonlyMap<string, Message>,
 	follows: (stream: Stream, message: Message) => boolean,
+	eraOf: EraOf,
 ): Finding[] {
 	const found: Finding[] = [];
-	const seen = new Set<string>();
-	for (const id of stream.got) {
+	const seen = new Map<string, number>();
+	for (const { id, at } of stream.got) {
 		const message = messages.get(id);
 		if (message === undefined) found.push(finding("invented", stream, id));
 		else if (!follows(stream, message)) {
@@ -207,15 +223,18 @@ function checkArrivals(
 			found.push(finding("leak", stream, id, `${id} of ${message.channel}${place}`));
 		}
 		if (message?.refused === "certain") found.push(finding("denied", stream, id));
-		if (seen.has(id)) found.push(finding("duplicate", stream, id));
-		seen.add(id);
+		const before = seen.get(id);
+		if (before !== undefined && eraOf(stream, before) === eraOf(stream, at)) {
+			found.push(finding("duplicate", stream, id));
+		}
+		seen.set(id, at);
 	}
 	return found;
 }
 
 /** First arrivals only: a duplicate is its own finding. */
 function firstArrivals(stream: Stream): string[] {
-	return [...new Set(stream.got)];
+	return [...stream.seen.keys()];
 }
 
 function checkPublisherOrder(stream: Stream, messages: ReadonlyMap<string, Message>): Finding[] {
@@ -234,13 +253,15 @@ function checkPublisherOrder(stream: Stream, messages: ReadonlyMap<string, Messa
 	return found;
 }
 
-function checkLaneOrder(streams: readonly Stream[], messages: ReadonlyMap<string, Message>): Finding[] {
+/** Within an era: what a lost log and the next one both held has a place in each. */
+function checkLaneOrder(streams: readonly Stream[], messages: ReadonlyMap<string, Message>, eraOf: EraOf): Finding[] {
 	const found: Finding[] = [];
 	const reference = new Map<string, { readonly by: Stream; readonly order: ReadonlyMap<string, number> }>();
 	for (const stream of streams) {
 		const lanes = Map.groupBy(firstArrivals(stream), (id) => {
 			const message = messages.get(id);
-			return JSON.stringify([message?.namespace, message?.channel, stream.spec.place]);
+			const era = eraOf(stream, stream.seen.get(id) as number);
+			return JSON.stringify([message?.namespace, message?.channel, stream.spec.place, era]);
 		});
 		for (const [lane, ids] of lanes) {
 			const other = reference.get(lane);

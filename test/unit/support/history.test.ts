@@ -177,6 +177,22 @@ describe(`the history checker (seed ${seed})`, () => {
 		expect(early).toEqual(["told", "silent"]);
 	});
 
+	it("takes a repetition after a told loss for what it is, and every other one for a duplicate", () => {
+		const repeated = (when: "before" | "untold" | "told") =>
+			lossy(({ lost, told, received }) => {
+				for (const id of ["a", "b"]) received("s", id);
+				if (when === "before") received("s", "b");
+				lost();
+				if (when === "untold") received("s", "b");
+				told("s", "epoch");
+				if (when === "told") received("s", "b");
+				received("s", "z");
+			});
+		expect(repeated("told")).toEqual([]);
+		expect(repeated("before")).toEqual(["duplicate of b"]);
+		expect(repeated("untold")).toEqual(["duplicate of b"]);
+	});
+
 	it("wants streams of a channel told of what they cannot read there, and excuses no loss for it", () => {
 		const history = createHistory();
 		for (const id of ["c", "d"]) history.opened({ id, namespace: "n", channels: [id], place: "here" });
