@@ -43,15 +43,20 @@ function run(code: string, extension: "cjs" | "mjs"): string {
 	return stdout.trim() || stderr;
 }
 
-test("the layer's zip is at most 1 MiB, and holds the package and nothing else", () => {
+test("the layer's zip is at most 1 MiB, and holds the package, what tickets need, and nothing else", () => {
 	expect(zipBytes(content)).toBeLessThanOrEqual(MIB);
 	expect(zipBytes(content)).toBeGreaterThan(10_000);
-	expect(readdirSync(join(content, "nodejs/node_modules"))).toEqual(["mcp-fanout"]);
+	expect(readdirSync(join(content, "nodejs/node_modules")).sort()).toEqual(["jose", "mcp-fanout"]);
 	expect(readdirSync(join(content, "nodejs/node_modules/mcp-fanout")).sort()).toEqual(["dist", "package.json"]);
 });
 
 test("a function requires it from CommonJS, as Lambda's NODE_PATH finds it", () => {
 	expect(run('console.log(typeof require("mcp-fanout").createFanout)', "cjs")).toBe("function");
+});
+
+test("jose lies beside the package: an import in /opt searches there and not in the function's own node_modules", () => {
+	const resolved = `require("node:module").createRequire(require.resolve("mcp-fanout"))("jose")`;
+	expect(run(`console.log(typeof ${resolved}.SignJWT)`, "cjs")).toBe("function");
 });
 
 test("a function imports it from an ES module", () => {

@@ -10,7 +10,8 @@ const laid = new Map<string, string>();
 
 /**
  * Lays out the built package as Lambda wants a layer: `nodejs/node_modules/mcp-fanout/{package.json,dist}`.
- * The package alone: the AWS SDK is the runtime's, the MCP SDK the function's own.
+ * With `jose`, which tickets need: from /opt, Node finds nothing that lies in the function's own node_modules. Neither SDK:
+ * AWS's is the runtime's, MCP's the function's own.
  * @returns the directory to be zipped
  */
 export function layLayerContent(packageDirectory: string = findPackage()): string {
@@ -25,6 +26,11 @@ export function layLayerContent(packageDirectory: string = findPackage()): strin
 	mkdirSync(target, { recursive: true });
 	cpSync(join(packageDirectory, "package.json"), join(target, "package.json"));
 	cpSync(dist, join(target, "dist"), { recursive: true, filter: (path) => !path.endsWith(".d.ts") });
+	const jose = findJose(packageDirectory);
+	if (jose !== undefined) {
+		const filter = (path: string) => !path.includes(join("dist", "types"));
+		cpSync(jose, join(root, "nodejs", "node_modules", "jose"), { recursive: true, filter });
+	}
 	process.once("exit", () => rmSync(root, { recursive: true, force: true }));
 	laid.set(packageDirectory, root);
 	return root;
@@ -39,4 +45,13 @@ export function contentBytes(directory: string): number {
 
 function findPackage(): string {
 	return dirname(createRequire(import.meta.url).resolve(`${PACKAGE}/package.json`));
+}
+
+/** An optional peer: whoever issues no tickets may not have installed it. */
+function findJose(packageDirectory: string): string | undefined {
+	try {
+		return dirname(createRequire(join(packageDirectory, "package.json")).resolve("jose/package.json"));
+	} catch {
+		return undefined;
+	}
 }
