@@ -1,15 +1,13 @@
 /** The registry's contract on its four backends, on real servers: one promise, four ways to compare and set. */
 
 import { afterAll, beforeAll, describe, test } from "vitest";
-import { createDynamoStore, REGISTRY_TABLE } from "../../lambda/layer/src/sessions/dynamo-store.ts";
 import { createMemoryStore, MemoryTable } from "../../lambda/layer/src/sessions/memory-store.ts";
 import { createNatsStore } from "../../lambda/layer/src/sessions/nats-store.ts";
 import { createRedisStore } from "../../lambda/layer/src/sessions/redis-store.ts";
 import type { Store } from "../../lambda/layer/src/sessions/store.ts";
 import { registryCases } from "../../lambda/layer/src/testing/registry/index.ts";
-import { aws, createAwsClients } from "../../lambda/layer/src/transports/aws/sdk.ts";
 import { startNats, startValkey } from "../support/broker.ts";
-import { startEmulator } from "../support/emulator.ts";
+import { startRegistryTable } from "./registry-table.ts";
 
 interface Backend {
 	createStore(): Store;
@@ -55,30 +53,4 @@ runRegistryContract("redis", async () => {
 	return { createStore: () => createRedisStore({ url }), stop };
 });
 
-runRegistryContract("dynamodb", async () => {
-	const { endpoint, env, stop } = await startEmulator();
-	const credentials = {
-		accessKeyId: env.AWS_ACCESS_KEY_ID as string,
-		secretAccessKey: env.AWS_SECRET_ACCESS_KEY as string,
-	};
-	const region = "us-east-1";
-	const clients = createAwsClients({ region, endpoint, credentials });
-	const table = `registry-${run}`;
-	const { partitionKey, sortKey } = REGISTRY_TABLE;
-	await clients.dynamo().send(
-		new aws.dynamo.CreateTableCommand({
-			TableName: table,
-			BillingMode: "PAY_PER_REQUEST",
-			AttributeDefinitions: [partitionKey, sortKey].map((AttributeName) => ({ AttributeName, AttributeType: "S" })),
-			KeySchema: [
-				{ AttributeName: partitionKey, KeyType: "HASH" },
-				{ AttributeName: sortKey, KeyType: "RANGE" },
-			],
-		}),
-	);
-	clients.close();
-	return {
-		createStore: () => createDynamoStore({ table, region, endpoint, credentials, watchMs: 200 }),
-		stop,
-	};
-});
+runRegistryContract("dynamodb", startRegistryTable);

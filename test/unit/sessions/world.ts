@@ -191,15 +191,18 @@ export class World {
 			read: (place) => send(() => store.read(place, signal)),
 			write: (place, row, expected) =>
 				send(async () => {
-					const before = await store.read(place, signal);
+					// Begun together: the store in memory works at once, so that nothing comes between the two.
+					const look = store.read(place, signal);
 					const written = await store.write(place, row, expected, signal);
+					const before = await look;
 					if (written !== undefined) this.#judge(node, place, before, written);
 					return written;
 				}),
 			remove: (place, expected) =>
 				send(async () => {
-					const before = await store.read(place, signal);
+					const look = store.read(place, signal);
 					const removed = await store.remove(place, expected, signal);
+					const before = await look;
 					if (removed) this.#judge(node, place, before, undefined);
 					return removed;
 				}),
