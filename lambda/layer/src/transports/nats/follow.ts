@@ -6,6 +6,7 @@ import type { Channel } from "../../core/channel.ts";
 import { asFanoutError, FanoutError } from "../../core/errors.ts";
 import type { Subscriber, Subscription, TransportEvent } from "../../core/transport.ts";
 import type { Subscription as CoreSubscription, NatsConnection } from "./client.ts";
+import type { Gate } from "./gate.ts";
 import { createKnown, forget, type Known } from "./known.ts";
 import type { Ledger } from "./ledger.ts";
 import { handLive } from "./live.ts";
@@ -16,6 +17,9 @@ export interface Shard {
 	readonly partition: Partition;
 	readonly ledger: Ledger;
 	readonly followed: Map<string, Known>;
+	readonly gate: Gate;
+	/** Hands over what was missed while there was no connection. */
+	catchUp(): Promise<void>;
 }
 
 export interface FollowDeps {
@@ -54,7 +58,7 @@ export function createFollow(deps: FollowDeps): Follow {
 			callback(error, msg) {
 				try {
 					if (error !== null) throw error;
-					handLive(live, known, msg);
+					shard.gate.pass(() => handLive(live, known, msg));
 				} catch (cause) {
 					report({ kind: "error", error: asFanoutError(cause, "TransportRefused", "a live entry was not taken") });
 				}
@@ -80,9 +84,11 @@ export function createFollow(deps: FollowDeps): Follow {
 
 	return {
 		subscribe,
-		async heal({ ledger, followed }) {
+		async heal({ ledger, followed, gate, catchUp }) {
 			const all = [...followed.values()];
-			if (all.length === 0) return;
+			if (all.length === 0) return gate.open();
+			await catchUp();
+			gate.open();
 			const ends = await ledger.ends(all.map(({ channel, address }) => ({ key: channel.key, log: address.log })));
 			for (const known of all) {
 				const end = ends.get(known.channel.key);

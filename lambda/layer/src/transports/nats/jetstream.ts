@@ -11,8 +11,10 @@ import { epochOf } from "../../core/position.ts";
 import type { Ask, Bounds, Page, Subscriber, Subscription, TransportEvent } from "../../core/transport.ts";
 import { createApi } from "./api.ts";
 import { createBatchGet } from "./batch-get.ts";
+import { catchUp } from "./catch-up.ts";
 import { loadNatsClient, type NatsConnection } from "./client.ts";
 import { createFollow, type Shard } from "./follow.ts";
+import { Gate } from "./gate.ts";
 import { createInbox } from "./inbox.ts";
 import { Ledger } from "./ledger.ts";
 import type { NatsSettings } from "./options.ts";
@@ -51,7 +53,8 @@ export function createJetStream({ nc, settings, clock, random32, report }: JetSt
 	const inbox = createInbox(nc, loadNatsClient().createInbox(settings.inboxPrefix), clock);
 	const batchGet = createBatchGet(nc, inbox, api.prefix, timeoutMs);
 	const stop = new AbortController();
-	const healing = new Set<Shard>();
+	/** Partitions under repair; true when another round is asked for. */
+	const wanted = new Map<Shard, boolean>();
 
 	const shards = Array.from({ length: count }, (_, index): Shard => {
 		const epochSubject = subjects.epoch(index);
@@ -67,7 +70,9 @@ export function createJetStream({ nc, settings, clock, random32, report }: JetSt
 			},
 		});
 		const ledger = new Ledger({ partition, api, batchGet, clock, epochSubject, followed });
-		return { partition, ledger, followed };
+		const capture = subjects.capture(index);
+		const missed = { partition, batchGet, capture, maxMessagesPerChannel, followed };
+		return { partition, ledger, followed, gate: new Gate(), catchUp: () => catchUp(missed) };
 	});
 
 	const follow = createFollow({ nc, subjects, shards, maxMessages, doubt: heal, report });
@@ -77,24 +82,33 @@ export function createJetStream({ nc, settings, clock, random32, report }: JetSt
 			report({ kind: "error", error: asFanoutError(cause, "TransportUnavailable", what, true) });
 	}
 
+	/** One at a time for a partition; whoever asks meanwhile is served by another round. */
 	function heal(shard: Shard): void {
-		if (healing.has(shard)) return;
-		healing.add(shard);
-		const run = async () => {
-			for (let attempt = 0; !stop.signal.aborted; attempt += 1) {
-				try {
-					return await follow.heal(shard);
-				} catch (cause) {
-					failed(cause, `the ends of ${shard.partition.stream} were not told`);
-				}
-				await pause(
-					clock,
-					fullJitter(attempt, HEAL, () => random32() / 2 ** 32),
-					stop.signal,
-				);
+		const isUnderWay = wanted.has(shard);
+		wanted.set(shard, true);
+		if (!isUnderWay) void healAll(shard);
+	}
+
+	async function healAll(shard: Shard): Promise<void> {
+		for (let attempt = 0; wanted.get(shard) === true && !stop.signal.aborted; ) {
+			wanted.set(shard, false);
+			try {
+				await follow.heal(shard);
+				attempt = 0;
+				continue;
+			} catch (cause) {
+				// What waits must not wait for a partition without a leader.
+				shard.gate.open();
+				failed(cause, `the ends of ${shard.partition.stream} were not told`);
 			}
-		};
-		run().finally(() => healing.delete(shard));
+			wanted.set(shard, true);
+			await pause(
+				clock,
+				fullJitter(attempt++, HEAL, () => random32() / 2 ** 32),
+				stop.signal,
+			);
+		}
+		wanted.delete(shard);
 	}
 
 	const inspect = async (partition: Partition): Promise<void> => {
@@ -167,7 +181,10 @@ export function createJetStream({ nc, settings, clock, random32, report }: JetSt
 			await Promise.all(asked);
 			return bounds;
 		},
-		disconnected: () => inbox.failAll("disconnected"),
+		disconnected() {
+			inbox.failAll("disconnected");
+			for (const { gate } of shards) gate.shut();
+		},
 		connected() {
 			for (const shard of shards) heal(shard);
 		},

@@ -22,6 +22,8 @@ export interface Known {
 	verified: number;
 	/** The same before `last` moved. */
 	before: Quiet;
+	/** The newest that came as a live copy: another one that is not newer is odd. */
+	heard: number;
 	/** Its oldest entry, as it was when `last` was what it says. */
 	oldest: { readonly seq: number; readonly last: number } | undefined;
 }
@@ -29,13 +31,13 @@ export interface Known {
 const NOTHING: Quiet = { last: 0, verified: 0 };
 
 export function createKnown(channel: Channel, address: Address, subscriber: Subscriber): Known {
-	const fresh = { ready: false, last: 0, verified: 0, before: NOTHING, oldest: undefined };
+	const fresh = { ready: false, last: 0, verified: 0, before: NOTHING, heard: 0, oldest: undefined };
 	return { channel, address, subscriber, ...fresh };
 }
 
 /** The log has another epoch: nothing of this holds. */
 export function forget(known: Known): void {
-	Object.assign(known, { ready: false, last: 0, verified: 0, before: NOTHING, oldest: undefined });
+	Object.assign(known, { ready: false, last: 0, verified: 0, before: NOTHING, heard: 0, oldest: undefined });
 }
 
 /** The channel's newest is at least this one. */

@@ -26,7 +26,8 @@ export function handLive({ partition, maxMessages, doubt }: LiveDeps, known: Kno
 	}
 	const named = Number(headers?.get("Nats-Last-Sequence") || 0);
 	const prev = named === 0 ? predecessor(known, seq, maxMessages) : named;
-	if (known.ready && seq <= known.last) doubt();
+	if (known.ready && seq <= known.heard) doubt();
+	known.heard = seq;
 	partition.saw(seq);
 	// Only a chain without a hole says that nothing else is before it.
 	if (known.ready && prev === known.last) saw(known, seq);

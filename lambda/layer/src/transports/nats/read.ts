@@ -34,14 +34,17 @@ export async function readPage(deps: ReadDeps, ask: Ask, { log }: Address): Prom
 		const gone = snapshot.first > 1 && snapshot.firstMs > from.sinceMs;
 		return page(deps, ask, snapshot, batch, limit, gone || full(deps, batch) ? "retention" : "whole", undefined);
 	}
-	const [snapshot, batch] = await both(deps.partition.inspect(), get({ seq: Math.max(1, Number(from.offset)) }));
-	const beginning = from.epoch === NO_EPOCH && from.offset === 0n;
+	const own = Number(from.offset);
+	// What is verified to be quiet needs no look: the server would go through all that others wrote meanwhile.
+	const quiet = quietUntil(deps.known(ask.channel), own);
+	const start = quiet > own ? quiet + 1 : Math.max(1, own);
+	const [snapshot, batch] = await both(deps.partition.inspect(), get({ seq: start }));
+	const beginning = from.epoch === NO_EPOCH && own === 0;
 	// A position after the end was given by a log that this one is not, whatever its epoch says.
-	if (!beginning && (from.epoch !== snapshot.epoch || Number(from.offset) > snapshot.last)) {
+	if (!beginning && (from.epoch !== snapshot.epoch || own > snapshot.last)) {
 		return page(deps, ask, snapshot, await get({ seq: 1 }), limit, "epoch", undefined);
 	}
-	const own = Number(from.offset);
-	return page(deps, ask, snapshot, batch, limit, judge(deps, ask.channel, own, snapshot, batch), own);
+	return page(deps, ask, snapshot, batch, limit, judge(deps, own, quiet, snapshot, batch), own);
 }
 
 /** Both or the first failure; the other one's later failure is nobody's. */
@@ -54,9 +57,9 @@ function full({ maxMessagesPerChannel }: ReadDeps, { messages, pending }: Batch)
 	return messages.length + pending >= maxMessagesPerChannel;
 }
 
-function judge(deps: ReadDeps, channel: Channel, own: number, snapshot: Snapshot, batch: Batch): Verdict {
+function judge(deps: ReadDeps, own: number, quiet: number, snapshot: Snapshot, batch: Batch): Verdict {
 	if (own > 0 && batch.messages[0]?.seq === own) return "whole";
-	if (snapshot.first > quietUntil(deps.known(channel), own) + 1) return "retention";
+	if (snapshot.first > quiet + 1) return "retention";
 	return full(deps, batch) ? "retention" : "whole";
 }
 
