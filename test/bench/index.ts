@@ -3,6 +3,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ run(args: readonly string
 	import: () => import("./import.ts"),
 	local: () => import("./local.ts"),
 	nats: () => import("./nats.ts"),
+	"nats-resume": () => import("./nats-resume.ts"),
 	redis: () => import("./redis.ts"),
 };
 

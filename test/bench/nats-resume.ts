@@ -1,0 +1,60 @@
+/** `npm run bench -- nats-resume`: resumes out of JetStream's log, and a connection cut with ten thousand channels. */
+import { parseArgs } from "node:util";
+import { connect, type NatsConnection } from "@nats-io/transport-node";
+import { systemClock } from "../../lambda/layer/src/core/clock.ts";
+import { createNatsTransport } from "../../lambda/layer/src/transports/nats/index.ts";
+import { startNatsServers } from "../support/nats.ts";
+import { tamper } from "../support/nats-tamper.ts";
+import { ids, measureResumes } from "./resumes.ts";
+
+const MOST_ONE_P99_MS = 5;
+const MOST_THOUSAND_MS = 2_000;
+const MOST_RECONNECT_MS = 3_000;
+
+function judge(what: string, ms: number, most: number | undefined): boolean {
+	const goal = most === undefined ? "" : ` (at most ${most})${ms <= most ? "" : " missed"}`;
+	console.log(`${what}: ${ms.toFixed(1)} ms${goal}`);
+	return most === undefined || ms <= most;
+}
+
+export async function run(args: readonly string[]): Promise<boolean> {
+	const { values } = parseArgs({
+		args: [...args],
+		options: { sessions: { type: "string", default: "10000" }, missed: { type: "string", default: "10" } },
+	});
+	const [sessions, missed] = [Number(values.sessions), Number(values.missed)];
+	const servers = await startNatsServers();
+	const open: NatsConnection[] = [];
+	try {
+		// The last instance follows ten thousand channels: its connection is ours to cut, and counted.
+		const last = await connect({ servers: servers.urls, maxReconnectAttempts: -1, reconnectTimeWait: 50 });
+		open.push(last);
+		const counted = tamper(last);
+		let created = 0;
+		const figures = await measureResumes({
+			create: () => {
+				created += 1;
+				const how = created === 4 ? { connection: counted.nc } : { servers: servers.urls };
+				const parts = { clock: systemClock, ids, instanceId: ids.next() };
+				return createNatsTransport({ ...how, storage: "file", maxMessages: 8_000_000 }, parts);
+			},
+			async cut() {
+				counted.asked.length = 0;
+				await last.reconnect();
+			},
+			...{ sessions, missed, single: 1_000, together: 1_000 },
+		});
+		const goals = missed <= 10;
+		const events = `${missed} missed among ${sessions * missed}`;
+		console.log(`published over ${sessions} channels: ${Math.round(figures.publishedPerSecond)}/s acknowledged`);
+		judge(`one session resumes, ${events}, p50`, figures.oneP50, undefined);
+		const one = judge(`one session resumes, ${events}, p99`, figures.oneP99, goals ? MOST_ONE_P99_MS : undefined);
+		const all = judge(`1000 at once, ${events}, all whole`, figures.thousandMs, goals ? MOST_THOUSAND_MS : undefined);
+		const again = judge(`connection cut, ${sessions} channels, all whole`, figures.reconnectMs, MOST_RECONNECT_MS);
+		console.log(`asked of JetStream from the cut on: ${counted.asked.length} requests`);
+		return one && all && again;
+	} finally {
+		for (const nc of open) await nc.close();
+		await servers.stop();
+	}
+}
