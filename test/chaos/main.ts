@@ -40,15 +40,10 @@ async function main(): Promise<void> {
 	console.log(`chaos: seed ${seed}, ${minutes} min over ${worlds.join(", ")}`);
 	for (const world of worlds) {
 		const forMs = (minutes * 60_000) / worlds.length;
-		const say = (text: string) => console.log(`  ${text}`);
+		const say = (text: string) => console.log(`  ${new Date().toISOString().slice(11, 23)} ${text}`);
 		console.log(`${world}:`);
-		const { findings, counts, resumes, mangled, tells, wholeAfterMs } = await runChaos({
-			world,
-			seed,
-			forMs,
-			kinds,
-			say,
-		});
+		const result = await runChaos({ world, seed, forMs, kinds, say });
+		const { findings, storedTwice, counts, resumes, mangled, tells, wholeAfterMs } = result;
 		console.log(
 			`  ${counts.accepted} accepted, ${counts.uncertain} uncertain, ${counts.certain} refused; ${resumes} resumes; ` +
 				`${mangled} deliveries mangled, ${tells} times told; ` +
@@ -56,6 +51,9 @@ async function main(): Promise<void> {
 		);
 		for (const { kind, stream, detail } of findings.slice(0, SHOWN_FINDINGS)) {
 			console.log(`  FOUND ${kind} on ${stream}: ${detail}`);
+		}
+		for (const { id, places } of storedTwice.slice(0, SHOWN_FINDINGS)) {
+			console.log(`  stored more than once: ${id}: ${places.join("; ")}`);
 		}
 		if (findings.length > 0) process.exitCode = 1;
 	}

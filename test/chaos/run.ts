@@ -15,6 +15,7 @@ import { createInstance, type Instance, type Verdict } from "./instances.ts";
 import type { Link } from "./link.ts";
 import { startLoad } from "./load.ts";
 import { describeFault, drawSchedule, type FaultKind, type Planned } from "./schedule.ts";
+import type { StoredTwice } from "./stored.ts";
 import { openLinks, openWorld, type World, type WorldName } from "./worlds.ts";
 
 export interface ChaosOptions {
@@ -35,6 +36,8 @@ export interface ChaosOptions {
 
 export interface ChaosResult {
 	readonly findings: readonly Finding[];
+	/** Looked for when anything was found. */
+	readonly storedTwice: readonly StoredTwice[];
 	readonly counts: Readonly<Record<Verdict, number>>;
 	readonly faults: readonly Planned[];
 	readonly resumes: number;
@@ -100,7 +103,9 @@ async function play(options: ChaosOptions, cleanups: Cleanup[]): Promise<ChaosRe
 	const resumes = clients.reduce((sum, client) => sum + client.resumes, 0);
 	const mangled = links.flat().reduce((sum, link) => sum + link.mangled, 0);
 	const { counts } = load;
-	return { findings: history.check(), counts, faults, resumes, mangled, tells: history.tells(), wholeAfterMs };
+	const findings = history.check();
+	const storedTwice = findings.length === 0 ? [] : await world.storedTwice();
+	return { findings, storedTwice, counts, faults, resumes, mangled, tells: history.tells(), wholeAfterMs };
 }
 
 async function openFleet(

@@ -6,6 +6,7 @@ import { startValkeyServer } from "../support/valkey.ts";
 import { natsSplitter, respSplitter, type Splitter } from "./frames.ts";
 import type { FleetOptions } from "./instance.ts";
 import { type Link, openLink } from "./link.ts";
+import { type StoredTwice, storedTwiceInNats, storedTwiceInValkey } from "./stored.ts";
 
 export interface Broker {
 	readonly name: string;
@@ -25,6 +26,8 @@ export interface World {
 	readonly splitter: () => Splitter;
 	/** The one whose loss hurts most just now. */
 	leader(random: Random): Promise<Broker>;
+	/** What the logs hold more than once. */
+	storedTwice(): Promise<StoredTwice[]>;
 	stop(): Promise<void>;
 }
 
@@ -81,6 +84,7 @@ async function natsWorld(name: WorldName, size: 1 | 3): Promise<World> {
 			const leader = await leaderOf(servers, `${PREFIX}-${random.below(PARTITIONS)}`);
 			return servers.nodes.find((node) => node.name === leader) ?? random.pick(servers.nodes);
 		},
+		storedTwice: () => storedTwiceInNats(servers.urls),
 		stop: () => servers.stop(),
 	};
 }
@@ -109,6 +113,7 @@ async function valkeyWorld(name: WorldName): Promise<World> {
 		options: ([port]) => ({ redis: { url: `redis://127.0.0.1:${port}`, prefix: PREFIX, partitions: PARTITIONS } }),
 		splitter: respSplitter,
 		leader: async () => broker,
+		storedTwice: () => storedTwiceInValkey(server),
 		stop: () => server.stop(),
 	};
 }
