@@ -1,6 +1,7 @@
 /**
- * One end of a hop under measurement, driven by its parent: `publish` sends, `serve` holds the SSE streams. `hand` does it
- * with the client library alone (PUBLISH, SUBSCRIBE, res.write), `fanout` with everything. Both frame alike.
+ * One end of a hop under measurement, driven by its parent: `publish` sends, `serve` holds the SSE streams. By hand that
+ * is the client library alone: `bare` PUBLISH, SUBSCRIBE and res.write, without a log; `hand` the same with a log, XADD and
+ * PUBLISH in one transaction. `fanout` does it with everything. All frame alike.
  */
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -30,7 +31,13 @@ async function handSender(): Promise<Send> {
 	const redis = new Redis(url);
 	return (stream, t) => {
 		const params = { level: "info", data: { t, text: TEXT } };
-		return redis.publish(`hand:${stream}`, JSON.stringify({ jsonrpc: "2.0", method: METHOD, params }));
+		const json = JSON.stringify({ jsonrpc: "2.0", method: METHOD, params });
+		if (kind === "bare") return redis.publish(`hand:${stream}`, json);
+		return redis
+			.multi()
+			.xadd(`log:${stream}`, "MAXLEN", "~", 1_000, "*", "v", json)
+			.publish(`hand:${stream}`, json)
+			.exec();
 	};
 }
 
@@ -67,7 +74,7 @@ async function fanoutServer() {
 }
 
 if (role === "publish") {
-	const send = kind === "hand" ? await handSender() : await fanoutSender();
+	const send = kind === "fanout" ? await fanoutSender() : await handSender();
 	process.on("message", async ({ messages, perSecond }: HopOrder) => {
 		const startedAt = performance.now();
 		const sending: unknown[] = [];
@@ -81,7 +88,7 @@ if (role === "publish") {
 	});
 	process.send?.(0);
 } else {
-	const server = kind === "hand" ? await handServer() : await fanoutServer();
+	const server = kind === "fanout" ? await fanoutServer() : await handServer();
 	server.listen(0, "127.0.0.1", 4096, () => process.send?.((server.address() as AddressInfo).port));
 }
 process.on("disconnect", () => process.exit(0));

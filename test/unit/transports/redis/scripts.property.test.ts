@@ -5,31 +5,15 @@
 import fc from "fast-check";
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { type Channel, createChannel } from "../../../../lambda/layer/src/core/channel.ts";
+import { createChannel } from "../../../../lambda/layer/src/core/channel.ts";
 import type { Envelope } from "../../../../lambda/layer/src/core/envelope.ts";
 import { formatPosition, type Position } from "../../../../lambda/layer/src/core/position.ts";
-import type { Verdict } from "../../../../lambda/layer/src/core/transport.ts";
-import { createKeys, type Keys } from "../../../../lambda/layer/src/transports/redis/keys.ts";
+import { createKeys } from "../../../../lambda/layer/src/transports/redis/keys.ts";
 import { resolveSettings } from "../../../../lambda/layer/src/transports/redis/options.ts";
 import { createStore, type Store } from "../../../../lambda/layer/src/transports/redis/store.ts";
 import { type Broker, startValkey } from "../../../support/broker.ts";
 import { announcedSeed, createRandom } from "../../../support/random.ts";
-
-type Op =
-	| { readonly do: "publish"; readonly channel: number; readonly fresh: number; readonly repeat: boolean }
-	| { readonly do: "ends" | "trim" | "evict"; readonly channel: number }
-	| { readonly do: "flush" | "rename" | "promote" | "copy" | "restore" | "restart" | "rollback" | "stranger" };
-
-interface Handed {
-	readonly channel: number;
-	readonly position: Position;
-	/** How many of the channel's events had been accepted before it. */
-	seen: number;
-	/** It is of a line that nobody but its holder remembers. */
-	lost: boolean;
-	/** When, in operations. */
-	readonly at: number;
-}
+import { Model, type Op } from "./model.ts";
 
 let server: Broker;
 let client: Redis;
@@ -44,221 +28,6 @@ afterAll(async () => {
 	client?.disconnect();
 	await server?.stop();
 });
-
-class Model {
-	readonly channels: readonly Channel[];
-	readonly keys: Keys;
-	store: Store;
-	readonly #prefix: string;
-	readonly #accepted: string[][] = [[], []];
-	readonly #envelopes: Envelope[][] = [[], []];
-	readonly #handed: Handed[] = [];
-	/** When everybody has to be told, or a channel's readers may be. */
-	#lossAt = -1;
-	readonly #evictedAt = [-1, -1];
-	readonly #gone = [new Set<string>(), new Set<string>()];
-	#copy: { dumps: [string, Buffer][]; accepted: number[]; epoch: string; offset: bigint; at: number } | undefined;
-	/** The store that asks was told of all that was accepted. */
-	#knows = false;
-	#now = 0;
-
-	constructor(prefix: string) {
-		this.#prefix = prefix;
-		this.keys = createKeys(prefix, 1);
-		this.channels = ["a", "b"].map((id) => createChannel("topic", id));
-		this.store = this.#createStore();
-	}
-
-	#createStore(): Store {
-		const settings = resolveSettings({ url: server.url, prefix: this.#prefix, partitions: 1 });
-		const random32 = () => random.below(2 ** 32);
-		const report = (error: Error) => {
-			throw error;
-		};
-		return createStore({ client, keys: this.keys, settings, sharded: false, monotonic: () => 0, random32, report });
-	}
-
-	async run(op: Op): Promise<void> {
-		this.#now += 1;
-		if ("channel" in op) {
-			await this.#onChannel(op, op.channel, this.channels[op.channel] as Channel);
-			if (op.do === "publish" || op.do === "ends") this.#knows = true;
-		} else if (op.do === "flush") await this.#flush();
-		else if (op.do === "copy") await this.#takeCopy();
-		else if (op.do === "restore" || op.do === "restart") await this.#restore(op.do);
-		// By hand, under a running server: only who knows better can tell.
-		else if (op.do === "rollback" && this.#knows) await this.#restore(op.do);
-		else if (op.do === "rollback") return;
-		else if (op.do === "stranger") {
-			// The last word of whoever goes: a loss that he took with him unsaid would be nobody's.
-			if (this.#knows) await this.store.ends(0, this.channels.slice(0, 1));
-			this.store = this.#createStore();
-			this.#knows = false;
-		} else await this.#turn(op.do);
-	}
-
-	async #onChannel(op: Op & { channel: number }, index: number, channel: Channel): Promise<void> {
-		const log = this.keys.log(0, channel);
-		if (op.do === "publish") await this.#publish(index, channel, op.fresh, op.repeat);
-		else if (op.do === "ends") {
-			const [bounds] = (await this.store.ends(0, [channel])).bounds;
-			if (bounds === undefined) throw new Error("no bounds");
-			this.#hand(index, bounds.end);
-			expect(await this.store.read({ channel, from: bounds.end, limit: 5 })).toMatchObject({
-				verdict: "whole",
-				entries: [],
-			});
-		} else if (op.do === "trim") {
-			for (const [id, fields] of await client.xrange(log, "-", "+", "COUNT", 1)) {
-				await client.xdel(log, id);
-				this.#gone[index]?.add(JSON.parse(fields[5] as string).id);
-			}
-		} else {
-			await client.del(this.keys.state(0, channel));
-			this.#evictedAt[index] = this.#now;
-			for (const id of this.#accepted[index] as string[]) this.#gone[index]?.add(id);
-		}
-	}
-
-	async #publish(index: number, channel: Channel, fresh: number, repeat: boolean): Promise<void> {
-		const known = this.#envelopes[index] as Envelope[];
-		const batch = Array.from({ length: fresh }, () => this.#envelope(channel));
-		const old = known.at(-1);
-		// Only what is still there is certainly known.
-		if (repeat && old !== undefined && !this.#gone[index]?.has(old.id)) batch.push(old);
-		if (fresh > 1) batch.push(batch[0] as Envelope);
-		const accepted = await this.store.publish(channel, batch);
-		for (const [at, { position, duplicate }] of accepted.entries()) {
-			const envelope = batch[at] as Envelope;
-			const isKnown = at >= fresh;
-			expect(duplicate, `${envelope.id} in ${JSON.stringify(this.#accepted[index])}`).toBe(isKnown);
-			if (isKnown) continue;
-			this.#accepted[index]?.push(envelope.id);
-			known.push(envelope);
-			this.#hand(index, position);
-		}
-	}
-
-	#envelope(channel: Channel): Envelope {
-		const hex = () =>
-			random
-				.below(2 ** 32)
-				.toString(16)
-				.padStart(8, "0");
-		const [a, b, c, d] = [hex(), hex(), hex(), hex()];
-		const id = `${a}-${b.slice(0, 4)}-${b.slice(4)}-${c.slice(0, 4)}-${c.slice(4)}${d}`;
-		const message = { jsonrpc: "2.0", method: "notifications/message" } as const;
-		return { v: 1, id, channel, message, publishedAt: 1, origin: "model", lanes: ["redis"] };
-	}
-
-	#hand(channel: number, position: Position): void {
-		const seen = this.#accepted[channel]?.length ?? 0;
-		this.#handed.push({ channel, position, seen, lost: false, at: this.#now });
-	}
-
-	async #names(): Promise<string[]> {
-		return client.keys(`{${this.#prefix}:*`);
-	}
-
-	#lose(): void {
-		this.#lossAt = this.#now;
-	}
-
-	async #flush(): Promise<void> {
-		const names = await this.#names();
-		if (names.length > 0) await client.del(...names);
-		this.#lose();
-		this.#evictedAt.fill(this.#now);
-		for (const [index, ids] of this.#accepted.entries()) for (const id of ids) this.#gone[index]?.add(id);
-	}
-
-	/** As another replication id looks: of the same process, or of a promoted replica. */
-	async #turn(how: "rename" | "promote"): Promise<void> {
-		if ((await client.exists(this.keys.meta(0))) === 0) return;
-		await client.hset(this.keys.meta(0), "line", "0123");
-		if (how === "rename") return;
-		await client.hset(this.keys.meta(0), "run", "0123");
-		this.#lose();
-	}
-
-	async #takeCopy(): Promise<void> {
-		const dumps: [string, Buffer][] = [];
-		for (const name of await this.#names()) {
-			const dump = await client.dumpBuffer(name);
-			if (dump !== null) dumps.push([name, dump as Buffer]);
-		}
-		const [epoch, offset] = await client.hmget(this.keys.meta(0), "epoch", "offset");
-		const accepted = this.#accepted.map((ids) => ids.length);
-		this.#copy = { dumps, accepted, epoch: epoch ?? "", offset: BigInt(offset ?? 0), at: this.#now };
-	}
-
-	/** A replica that was behind takes over, or a file that lost its end is loaded: what came after the copy is gone. */
-	async #restore(how: "restore" | "restart" | "rollback"): Promise<void> {
-		const copy = this.#copy;
-		this.#copy = undefined;
-		if (copy === undefined || copy.dumps.length === 0) return;
-		const names = await this.#names();
-		if (names.length > 0) await client.del(...names);
-		for (const [name, dump] of copy.dumps) await client.restore(name, 0, dump);
-		if (how !== "rollback") await client.hset(this.keys.meta(0), "line", "0123");
-		if (how === "restore") await client.hset(this.keys.meta(0), "run", "0123");
-		if (how === "restore" || this.#knows) this.#lose();
-		for (const [index, ids] of this.#accepted.entries()) {
-			const lost = ids.slice(copy.accepted[index]);
-			for (const id of lost) this.#gone[index]?.add(id);
-			// Nobody is left who knew them: who has a position before them cannot be told.
-			if (how === "restart" && !this.#knows) ids.length = copy.accepted[index] as number;
-		}
-		if (how === "restore" || this.#knows) return;
-		for (const handed of this.#handed) {
-			if (handed.at <= copy.at) continue;
-			const { position } = handed;
-			const atCopy = copy.accepted[handed.channel] as number;
-			handed.lost = position.epoch !== copy.epoch || position.offset > copy.offset;
-			handed.seen = Math.min(handed.seen, atCopy);
-		}
-	}
-
-	async checkAll(): Promise<void> {
-		for (const handed of this.#handed) await this.#check(handed);
-	}
-
-	async #check({ channel: index, position, seen, lost, at }: Handed): Promise<void> {
-		const channel = this.channels[index] as Channel;
-		const due = (this.#accepted[index] as string[]).slice(seen);
-		const { verdicts, ids } = await this.#readAll(channel, position);
-		const isWhole = verdicts.every((verdict) => verdict === "whole");
-		const what = `${channel.id} from ${position.epoch}.${position.offset}: ${verdicts.join()}`;
-		expect(new Set(ids).size, what).toBe(ids.length);
-		if (lost) expect(isWhole, what).toBe(false);
-		if (isWhole) expect(ids, what).toEqual(due);
-		const isLost = due.some((id) => this.#gone[index]?.has(id));
-		const wasTold = lost || this.#lossAt >= at || (this.#evictedAt[index] as number) >= at;
-		if (!isLost && !wasTold) expect(isWhole, what).toBe(true);
-		const kept = due.filter((id) => !this.#gone[index]?.has(id));
-		expect(ids, what).toEqual(expect.arrayContaining(kept));
-		// Whatever is told, what is shown is in the order of acceptance.
-		const order = (this.#accepted[index] as string[]).filter((id) => ids.includes(id));
-		expect(ids, what).toEqual(order);
-	}
-
-	async #readAll(channel: Channel, position: Position): Promise<{ verdicts: Verdict[]; ids: string[] }> {
-		const verdicts: Verdict[] = [];
-		const ids: string[] = [];
-		let from = position;
-		for (let pages = 0; ; pages += 1) {
-			expect(pages, "pages come to an end").toBeLessThan(200);
-			const page = await this.store.read({ channel, from, limit: 1 + random.below(4) });
-			verdicts.push(page.verdict);
-			for (const { envelope, position: next } of page.entries) {
-				ids.push(envelope?.id as string);
-				from = next;
-			}
-			if (!page.more) return { verdicts, ids };
-			expect(page.entries.length, "a page that says there is more holds something").toBeGreaterThan(0);
-		}
-	}
-}
 
 const channel = fc.integer({ min: 0, max: 1 });
 const op: fc.Arbitrary<Op> = fc.oneof(
@@ -291,7 +60,7 @@ it("every position ever handed out reads on whole, in order, or is told; and nob
 	let runs = 0;
 	await fc.assert(
 		fc.asyncProperty(fc.array(op, { minLength: 1, maxLength: 40, size: "max" }), async (ops) => {
-			const model = new Model(`model-${runs++}`);
+			const model = new Model(`model-${runs++}`, client, random);
 			for (const each of ops) await model.run(each);
 			await model.checkAll();
 		}),
@@ -319,4 +88,32 @@ it("a loss that many know is told once: their knowledge is settled, and epochs s
 		expect(new Set(after.map((end) => end && formatPosition(end))).size, how).toBe(1);
 		expect(after[0]?.epoch).not.toBe(before?.epoch);
 	}
+});
+
+it("an id is known for the whole window, across the border of two, and forgotten after two [P4]", async () => {
+	const dedupMs = 300;
+	const settings = resolveSettings({ url: server.url, prefix: "window", partitions: 1, dedupMs });
+	const random32 = () => random.below(2 ** 32);
+	const keys = createKeys("window", 1);
+	const store = createStore({ client, keys, settings, sharded: false, monotonic: () => 0, random32, report: () => {} });
+	const news = createChannel("topic", "news");
+	const message = { jsonrpc: "2.0", method: "notifications/message" } as const;
+	const envelopeOf = (id: string): Envelope => {
+		return { v: 1, id, channel: news, message, publishedAt: 1, origin: "window", lanes: ["redis"] };
+	};
+	const isKnown = async (id: string) => (await store.publish(news, [envelopeOf(id)]))[0]?.duplicate;
+	// Starting points all over a window.
+	for (let n = 0; n < 4; n += 1) {
+		const id = `00000000-0000-7000-8000-00000000000${n}`;
+		expect(await isKnown(id)).toBe(false);
+		const from = performance.now();
+		for (;;) {
+			const known = await isKnown(id);
+			if (performance.now() - from > dedupMs) break;
+			expect(known).toBe(true);
+			await new Promise((resolve) => setTimeout(resolve, 35 + 10 * n));
+		}
+	}
+	await new Promise((resolve) => setTimeout(resolve, 2 * dedupMs + 50));
+	expect(await isKnown("00000000-0000-7000-8000-000000000000")).toBe(false);
 });

@@ -122,19 +122,22 @@ if not s then
 end
 local bucket = math.floor(now / window)
 local ids, older = KEYS[4 + bucket % 2], KEYS[4 + (bucket + 1) % 2]
-local name, before = fmt(bucket), fmt(bucket - 1)
--- The hashes carry the number of their window under the empty name; one of another window holds nothing.
+local name, before = fmt(bucket), fmt(bucket - 1) .. ' '
+-- Each says under the empty name of which window it is, and whether there is one of the window before; what is of
+-- another window holds nothing.
+local alone, both = name .. ' alone', name .. ' both'
 local function known(id)
   local found = redis.call('HMGET', ids, '', id)
-  if found[1] ~= name then
+  if found[1] ~= alone and found[1] ~= both then
+    local previous = redis.call('HGET', older, '')
+    found[1] = previous and string.find(previous, before, 1, true) == 1 and both or alone
     redis.call('UNLINK', ids)
-    redis.call('HSET', ids, '', name)
+    redis.call('HSET', ids, '', found[1])
     redis.call('PEXPIRE', ids, 2 * window)
   elseif found[2] then
     return found[2]
   end
-  found = redis.call('HMGET', older, '', id)
-  return found[1] == before and found[2]
+  return found[1] == both and redis.call('HGET', older, id)
 end
 local answer = { p.epoch, 0 }
 local live = {}
