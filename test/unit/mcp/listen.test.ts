@@ -108,7 +108,7 @@ test.each([
 	const late = await fleet.add();
 	fleet.broker.faults[fault] = 1;
 	const { heard } = await fleet.listen(late, ["docs://a"]);
-	await settle();
+	await expect.poll(() => heard.length, { timeout: 5_000 }).toBe(2);
 	expect(heard.map(({ method, uri }) => uri ?? method).sort()).toEqual([
 		"docs://a",
 		"notifications/tools/list_changed",

@@ -22,15 +22,19 @@ const KINDS = new Map<string, ServerEvent["kind"]>(
 	Object.entries(CHANGE_METHODS).map(([kind, method]) => [method, kind as ServerEvent["kind"]]),
 );
 
+/** What an event invalidates: of two with one key, the later says no less. */
+export function keyOf(event: ServerEvent): string {
+	return event.kind === "resource_updated" ? `resource_updated ${event.uri}` : event.kind;
+}
+
 export class Change {
 	readonly event: ServerEvent;
-	/** What it invalidates: of two changes with one key, the later says no less. */
 	readonly key: string;
 	#head: string | undefined;
 
 	constructor(event: ServerEvent) {
 		this.event = event;
-		this.key = event.kind === "resource_updated" ? `resource_updated ${event.uri}` : event.kind;
+		this.key = keyOf(event);
 	}
 
 	/** The frame of one subscription; `id` is JSON already. */

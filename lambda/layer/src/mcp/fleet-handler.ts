@@ -64,7 +64,7 @@ export function createFleetHandler<H extends FetchHandler>(handler: H, options: 
 		const held = identity.channels.map((channel) => channels.acquire(channel));
 		try {
 			// Subscriptions made after the acknowledgement would lose what comes between.
-			await Promise.all(held.map((heard) => heard.ready(catchUpMs)));
+			await Promise.all(held.map((heard) => heard.opened));
 			return await serve(request, extra, identity);
 		} finally {
 			for (const heard of held) channels.release(heard);

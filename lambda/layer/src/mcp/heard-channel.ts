@@ -89,7 +89,7 @@ export class HeardChannel implements Sink {
 		const read = async (transport: Transport) => {
 			const what = `reading what changed lately at ${transport.place}`;
 			const isWhole = await withDeadline(clock, HISTORY_TIMEOUT_MS, what, (signal) =>
-				readHistory(transport, this.channel, now - windowMs, see, signal),
+				readHistory({ transport, channel: this.channel, sinceMs: now - windowMs, clock, signal, see }),
 			);
 			if (!isWhole) this.recent.lost(now);
 		};

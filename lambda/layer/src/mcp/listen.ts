@@ -7,7 +7,7 @@
 
 import { type Ack, readAck } from "./ack.ts";
 import type { Ear, Filter } from "./audience.ts";
-import { Change, type ServerEvent } from "./change.ts";
+import { Change, keyOf, type ServerEvent } from "./change.ts";
 
 export const MAX_FRAMES = 64;
 /** Changes that wait for the acknowledgement; beyond it the listen counts as having missed some. */
@@ -27,6 +27,8 @@ export class Listen implements Ear {
 	#ack: Ack | "none" | undefined;
 	#pending: Map<string, Change> | undefined;
 	#hasMissed = false;
+	/** Keys that were told since the acknowledgement, until the listen has caught up. */
+	#told: Set<string> | undefined = new Set();
 	#controller: ReadableStreamDefaultController<Uint8Array> | undefined;
 	#reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
 	#closed = false;
@@ -39,6 +41,7 @@ export class Listen implements Ear {
 	hear(change: Change): void {
 		if (this.#closed) return;
 		const ack = this.#ack;
+		if (ack !== undefined) this.#told?.add(change.key);
 		if (ack === "none") {
 			try {
 				this.#fallback(change.event);
@@ -62,6 +65,16 @@ export class Listen implements Ear {
 	tellAll({ kinds, uris }: Filter): void {
 		for (const kind of kinds) this.hear(new Change({ kind }));
 		for (const uri of uris) this.hear(new Change({ kind: "resource_updated", uri }));
+	}
+
+	/** What changed before the listen was there, less what it was told since. */
+	catchUp({ kinds, uris }: Filter): void {
+		const told = this.#told;
+		this.#told = undefined;
+		this.tellAll({
+			kinds: kinds.filter((kind) => told?.has(kind) !== true),
+			uris: uris.filter((uri) => told?.has(keyOf({ kind: "resource_updated", uri })) !== true),
+		});
 	}
 
 	/** The body that goes to the client in the place of the SDK's. */

@@ -4,9 +4,9 @@
  */
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { Channel } from "../core/channel.ts";
-import { asFanoutError, type FanoutError, FanoutError as Refusal } from "../core/errors.ts";
+import { asFanoutError, FanoutError } from "../core/errors.ts";
 import type { Filter } from "./audience.ts";
-import { LIST_KINDS, type ServerEvent } from "./change.ts";
+import { keyOf, LIST_KINDS, type ServerEvent } from "./change.ts";
 import type { HeardChannels } from "./heard-channels.ts";
 import { Listen } from "./listen.ts";
 
@@ -33,7 +33,7 @@ export function joinScope(
 	channels: HeardChannels,
 	report: (error: FanoutError) => void,
 ): () => void {
-	if (scope.listen !== undefined) throw new Refusal("Unsupported", "one request opens one subscription");
+	if (scope.listen !== undefined) throw new FanoutError("Unsupported", "one request opens one subscription");
 	const held = scope.channels.map((channel) => channels.acquire(channel));
 	let filter: Filter | undefined;
 	let isJoined = true;
@@ -44,9 +44,9 @@ export function joinScope(
 		const sinceMs = scope.now() - scope.catchUpMs;
 		const changed = (key: string) => held.some(({ recent }) => recent.hasSince(key, sinceMs));
 		if (!isJoined) return;
-		listen.tellAll({
+		listen.catchUp({
 			kinds: asked.kinds.filter(changed),
-			uris: asked.uris.filter((uri) => changed(`resource_updated ${uri}`)),
+			uris: asked.uris.filter((uri) => changed(keyOf({ kind: "resource_updated", uri }))),
 		});
 	}
 

@@ -1,0 +1,15 @@
+/** Stands for your own authentication: here a bearer token is the user's name, and who has none is anonymous. */
+import type { IncomingMessage } from "node:http";
+
+export interface Caller {
+	readonly token: string;
+	readonly clientId: string;
+	readonly scopes: string[];
+	readonly extra: { readonly sub: string };
+}
+
+export function authenticate(req: IncomingMessage): Caller | undefined {
+	const [scheme, token = ""] = (req.headers.authorization ?? "").split(" ");
+	if (scheme !== "Bearer") return undefined;
+	return { token, clientId: "node-fleet", scopes: [], extra: { sub: token } };
+}

@@ -1,0 +1,59 @@
+/**
+ * `node client.ts http://localhost:3000/mcp`: four MCP clients behind one address. Whichever process they listen at,
+ * an edit reaches all of them once, and what is for Ann reaches Ann's two devices only. Exits with 1 when it does not.
+ */
+import assert from "node:assert/strict";
+import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
+import { HANDBOOK } from "./build-server.ts";
+
+const [url = "http://localhost:3000/mcp"] = process.argv.slice(2);
+const SETTLE_MS = 300;
+const DEADLINE_MS = 10_000;
+
+interface Device {
+	readonly name: string;
+	readonly client: Client;
+	readonly heard: string[];
+}
+
+async function open(name: string, user?: string): Promise<Device> {
+	const client = new Client({ name, version: "1.0.0" }, { versionNegotiation: { mode: "auto" } });
+	const headers = user === undefined ? {} : { authorization: `Bearer ${user}` };
+	await client.connect(new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers } }));
+	const heard: string[] = [];
+	client.setNotificationHandler("notifications/resources/updated", ({ params }) => void heard.push(params.uri));
+	client.setNotificationHandler("notifications/tools/list_changed", () => void heard.push("tools"));
+	await client.listen({ toolsListChanged: true, resourceSubscriptions: [HANDBOOK] });
+	return { name, client, heard };
+}
+
+/** What each device heard, once nothing more comes. */
+async function told(devices: readonly Device[], expected: number): Promise<string[]> {
+	const end = Date.now() + DEADLINE_MS;
+	const count = () => devices.reduce((sum, { heard }) => sum + heard.length, 0);
+	while (count() < expected && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 20));
+	await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+	return devices.map(({ name, heard }) => `${name}: ${heard.splice(0).sort().join(" ")}`);
+}
+
+const devices: readonly [Device, Device, Device, Device] = await Promise.all([
+	open("ann's phone", "ann"),
+	open("ann's laptop", "ann"),
+	open("bob", "bob"),
+	open("anonymous"),
+]);
+// A new listen is told what changed lately; what follows is about what changes now.
+await told(devices, 0);
+
+const [phone] = devices;
+await phone.client.callTool({ name: "edit", arguments: { uri: HANDBOOK } });
+const everyone = devices.map(({ name }) => `${name}: ${HANDBOOK}`);
+assert.deepEqual(await told(devices, 4), everyone);
+console.log(everyone.join("\n"));
+
+await phone.client.callTool({ name: "unlock", arguments: {} });
+const anns = ["ann's phone: tools", "ann's laptop: tools", "bob: ", "anonymous: "];
+assert.deepEqual(await told(devices, 2), anns);
+console.log(anns.join("\n"));
+
+await Promise.all(devices.map(({ client }) => client.close()));

@@ -1,0 +1,39 @@
+/**
+ * One process of a fleet: run as many as you like behind any load balancer, without sticky sessions. They find each
+ * other through NATS (NATS_URL); a change published in one reaches the MCP clients that listen at any other.
+ */
+import { createServer } from "node:http";
+import { toNodeHandler } from "@modelcontextprotocol/node";
+import { createMcpHandler } from "@modelcontextprotocol/server";
+import { createFanout } from "mcp-fanout";
+import { createFleetHandler } from "mcp-fanout/mcp";
+import { authenticate } from "./authenticate.ts";
+import { buildServer } from "./build-server.ts";
+
+const fanout = await createFanout({ nats: { servers: process.env.NATS_URL ?? "nats://127.0.0.1:4222" } });
+const subject = (extra: Record<string, unknown> | undefined) => extra?.sub as string | undefined;
+const handler = createFleetHandler(
+	createMcpHandler(({ authInfo }) => buildServer(fanout, subject(authInfo?.extra)), { bus: fanout.bus() }),
+	{ fanout, principal: ({ authInfo }) => subject(authInfo.extra) },
+);
+const serveMcp = toNodeHandler(handler);
+const server = createServer((req, res) => {
+	if (req.url === "/health") {
+		const health = fanout.health();
+		res
+			.writeHead(health.ready ? 200 : 503)
+			.end(JSON.stringify({ ...health, listens: handler.listens, pid: process.pid }));
+		return;
+	}
+	const { method = "GET", url = "/" } = req;
+	const auth = authenticate(req);
+	serveMcp(Object.assign(req, { method, url }, auth && { auth }), res);
+}).listen(Number(process.env.PORT ?? 3000));
+
+process.once("SIGTERM", async () => {
+	await handler.drain({ graceMs: 2_000 });
+	server.close();
+	await handler.close();
+	await fanout.close();
+	server.closeAllConnections();
+});

@@ -1,0 +1,79 @@
+/** The processes of examples/node-fleet behind one round-robin address, over a real nats-server. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { startNats } from "./broker.ts";
+import { freePorts } from "./ports.ts";
+import { type Proc, startProc, waitFor } from "./proc.ts";
+import { CHILD_PATH, ROOT } from "./root.ts";
+import { startRoundRobin } from "./round-robin.ts";
+
+const START_DEADLINE_MS = 30_000;
+export const NODE_FLEET = join(ROOT, "examples", "node-fleet");
+
+export interface McpProcess {
+	readonly proc: Proc;
+	/** Its own address. */
+	readonly url: string;
+	listens(): Promise<number>;
+	/** kill -9, at once. */
+	kill(): Promise<void>;
+}
+
+export interface McpFleet {
+	/** The one address of all. */
+	readonly url: string;
+	readonly processes: readonly McpProcess[];
+	readonly dir: string;
+	readonly env: Readonly<Record<string, string>>;
+	stop(): Promise<void>;
+}
+
+export async function startMcpFleet(size: number): Promise<McpFleet> {
+	const dir = await mkdtemp(join(tmpdir(), "mcp-fanout-fleet-"));
+	const cleanups: (() => Promise<unknown>)[] = [() => rm(dir, { recursive: true, force: true })];
+	const stop = async () => {
+		for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+	};
+	try {
+		const nats = await startNats();
+		cleanups.push(() => nats.stop());
+		const env = { PATH: CHILD_PATH, NATS_URL: nats.url, NODE_OPTIONS: "--conditions=mcp-fanout-source" };
+		const ports = await freePorts(size);
+		const processes = ports.map((port, index) => startOne(`node-fleet ${index + 1}`, port, env, dir));
+		cleanups.push(() => Promise.all(processes.map(({ proc }) => proc.stop())));
+		const answers = async ({ url }: McpProcess) => (await health(url)).ok;
+		await Promise.all(
+			processes.map((one) =>
+				waitFor(`${one.url} answers`, () => answers(one), { deadlineMs: START_DEADLINE_MS, proc: one.proc }),
+			),
+		);
+		const proxy = await startRoundRobin(ports);
+		cleanups.push(() => proxy.close());
+		return { url: `${proxy.url}/mcp`, processes, dir, env, stop };
+	} catch (error) {
+		await stop();
+		throw error;
+	}
+}
+
+const health = (url: string) => fetch(`${url}/health`, { signal: AbortSignal.timeout(2_000) });
+
+function startOne(name: string, port: number, env: Readonly<Record<string, string>>, dir: string): McpProcess {
+	const proc = startProc({
+		name,
+		command: process.execPath,
+		args: [join(NODE_FLEET, "server.ts")],
+		cwd: ROOT,
+		env: { ...env, PORT: String(port) },
+		logFile: join(dir, `${port}.log`),
+	});
+	const url = `http://localhost:${port}`;
+	const told = async () => (await (await health(url)).json()) as { listens: number; pid: number };
+	return {
+		proc,
+		url,
+		listens: async () => (await told()).listens,
+		kill: async () => void process.kill((await told()).pid, "SIGKILL"),
+	};
+}
