@@ -178,6 +178,44 @@ test("[P3] [P4] an end that a transport asked for before the lane's last entries
 	engine.close();
 });
 
+test("[P3] what a new log got while its emptiness was on the way is shown: to a lane that looks, and to a replay", async () => {
+	const w = world();
+	const c = w.world.channel("c");
+	const broker = w.brokers[0] as (typeof w.brokers)[number];
+	let empty: (() => void) | undefined;
+	const inner = createFakeTransport(broker);
+	const { engine, subscribers } = held(w, {
+		async *read(asks, signal) {
+			for await (const page of inner.read(asks, signal)) {
+				yield page;
+				if (page.verdict !== "epoch" || page.entries.length > 0) continue;
+				// Read when the new log was empty; what comes now is after the page and before its answer counts.
+				empty?.();
+				empty = undefined;
+			}
+		},
+	});
+	const live = new Client();
+	live.connect([engine], w.clock, [c]);
+	await w.clock.advance(10);
+	w.publish(c, 3);
+	await w.clock.advance(10);
+	const late = new Client();
+	late.cursor = live.cursor;
+	for (const client of [live, late]) {
+		broker.reset(c);
+		empty = () => w.publish(c, 2);
+		if (client === late) client.connect([engine], w.clock, [c]);
+		subscribers[0]?.suspect();
+		await w.clock.advance(5_000);
+		expect(empty).toBe(undefined);
+	}
+	expect(live.marks[0]).toBe("epoch");
+	expect(live.numbers(c)).toEqual([1, 2, 3, 4, 5, 6, 7]);
+	expect(late.numbers(c).slice(-2)).toEqual([6, 7]);
+	engine.close();
+});
+
 test("[P9] closing leaves no timer while a replay cannot read, nor while a subscription never stands", async () => {
 	const w = world();
 	const c = w.world.channel("c");

@@ -169,8 +169,6 @@ export class Lane {
 		this.#stash.clear();
 	}
 
-	// How it goes on.
-
 	async #open(): Promise<void> {
 		for (let attempt = 0; !this.#stop.signal.aborted; attempt += 1) {
 			try {
@@ -243,6 +241,7 @@ export class Lane {
 	/** Reads on until the target was seen, or until the log's authoritative end says that there is no more. */
 	async #fillLoop(): Promise<void> {
 		let reachable = this.#host.clock.monotonic();
+		let before: Position | undefined;
 		for (let attempt = 0; this.#state === "filling"; ) {
 			const doubted = this.#stash.snapshot();
 			try {
@@ -256,11 +255,9 @@ export class Lane {
 				if (this.#state !== "filling") return;
 				this.#stash.dropBeyond(end, doubted);
 				const late = this.#host.clock.monotonic() - reachable > this.#limits.missingMs;
-				if (this.#reached(end, page, late)) {
-					this.#stash.correct(undefined);
-					return;
-				}
+				if (this.#reached(end, page, late, before)) return this.#stash.correct(undefined);
 				this.#stash.correct(end);
+				before = end;
 			} catch (error) {
 				this.#host.report(asFanoutError(error, "TransportUnavailable", "a lane's hole could not be read", true));
 				reachable = this.#host.clock.monotonic();
@@ -269,12 +266,16 @@ export class Lane {
 		}
 	}
 
-	/** Whether a fill is over at this end: all of it was seen, or its absence was told. */
-	#reached(end: Position, page: Page, late: boolean): boolean {
+	/** Whether a fill is over at this end: all of it was seen, or its absence was told. `before` was asked before the page. */
+	#reached(end: Position, page: Page, late: boolean, before: Position | undefined): boolean {
 		if (samePosition(end, this.seen)) return true;
 		if (end.epoch === this.seen.epoch && end.offset < this.seen.offset) this.#jump("epoch", end);
-		else if (page.entries.length === 0 && page.verdict !== "whole") this.#jump(page.verdict, end);
-		else if (end.epoch === NO_EPOCH) this.#jump("epoch", end);
+		else if (page.entries.length === 0 && page.verdict !== "whole") {
+			// Up to an older end only: a new log may have got entries since the page.
+			if (before?.epoch !== end.epoch) return false;
+			this.#jump(page.verdict, before);
+			return samePosition(before, end);
+		} else if (end.epoch === NO_EPOCH) this.#jump("epoch", end);
 		else if (late) this.#jump("gap", end);
 		else return false;
 		return true;

@@ -120,12 +120,14 @@ export class Track implements Follower {
 	}
 
 	async #page(): Promise<void> {
+		// Before the page: what comes while it is on its way is after this.
+		const { seen } = this.lane;
 		const page = await this.lane.read(this.position);
 		if (this.#closed) return;
 		const [first] = page.entries;
 		if (page.verdict !== "whole") {
 			const from = first && { epoch: first.position.epoch, offset: prevOffset(first) };
-			this.#restart(page.verdict, from ?? this.lane.seen);
+			this.#restart(page.verdict, from ?? seen);
 		}
 		for (const entry of page.entries) this.#show(entry);
 		if (!page.more && this.lane.after(this.position) === undefined) await this.#wait(page.through);
