@@ -77,8 +77,16 @@ test("[P1] a receipt names lane, reach and durability; nothing accepted is AllBr
 test("[P1] local beside a transport of wider reach is no lane: local success alone is not success", async () => {
 	const broker = new FakeBroker(createRandom(1).next);
 	broker.faults.refuse = 1;
-	const fanout = await make({ local: {}, transports: [createFakeTransport(broker)], timeoutMs: 100 });
+	const transports = [createFakeTransport(broker)];
+	const fanout = await make({ local: {}, transports, timeoutMs: 100, outbox: { maxEnvelopes: 0 } });
 	await expect(fanout.notify.toolsChanged()).rejects.toMatchObject({ code: "AllBroadcastersFailed" });
+	const keeping = await make({ local: {}, transports: [createFakeTransport(broker)], timeoutMs: 100 });
+	expect(await keeping.notify.toolsChanged()).toMatchObject({ accepted: [], queued: [{ lane: "fake" }], failed: [] });
+	expect(keeping.health().targets).toMatchObject([
+		{ lane: "local", breaker: "closed", outbox: { envelopes: 0 } },
+		{ lane: "fake", outbox: { envelopes: 1, dropped: 0 } },
+	]);
+	broker.faults.refuse = 0;
 });
 
 test("startup fail: a transport that does not start stops everything, with its endpoint in the error, and all are closed", async () => {

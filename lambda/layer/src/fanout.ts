@@ -11,7 +11,7 @@ import { systemClock } from "./core/clock.ts";
 import { checkNames, type Envelope, sealEnvelope, WRITTEN_VERSION } from "./core/envelope.ts";
 import { asFanoutError, FanoutError } from "./core/errors.ts";
 import { createIds } from "./core/ids.ts";
-import { type NotificationInput, parseNotification } from "./core/message.ts";
+import { methodOf, type NotificationInput, parseNotification } from "./core/message.ts";
 import type { Transport } from "./core/transport.ts";
 import { createEngine, type Engine } from "./deliver/engine.ts";
 import { openFeed } from "./deliver/feed.ts";
@@ -19,10 +19,9 @@ import { createBuses, type FanoutBus } from "./mcp/bus.ts";
 import { HeardChannels } from "./mcp/heard-channels.ts";
 import { createRequestScopes } from "./mcp/request-scope.ts";
 import { emit } from "./observe/events.ts";
+import { createOutgoing, type Outgoing, type TargetHealth } from "./outgoing.ts";
 import { type Address, channelOf, createAddress, type Notify, type Target } from "./publish/address.ts";
-import { createPublisher, type Publisher } from "./publish/publisher.ts";
 import { type Receipt, toReceipt } from "./publish/receipt.ts";
-import { routedLanes } from "./route/lanes.ts";
 import { startTransports } from "./startup.ts";
 import { createHub } from "./stream/hub.ts";
 import type { ClientStream } from "./stream/port.ts";
@@ -50,6 +49,8 @@ export interface Health {
 	readonly streams: number;
 	readonly sessions: number;
 	readonly lanes: number;
+	/** What an envelope may be sent to: its breaker, and what is queued for it. */
+	readonly targets: readonly TargetHealth[];
 }
 
 export interface Fanout {
@@ -101,9 +102,10 @@ export async function createFanout(options: FanoutOptions = {}): Promise<Fanout>
 	if (settings.redis !== undefined) transports.push(await TRANSPORTS.redis(settings.redis, parts));
 	if (settings.aws !== undefined) transports.push(await TRANSPORTS.aws(settings.aws, parts));
 	transports.push(...(options.transports ?? []));
-	const lanes = routedLanes(transports);
 	const closeTransports = () => Promise.allSettled(transports.map((transport) => transport.close()));
+	let outgoing: Outgoing;
 	try {
+		outgoing = await createOutgoing(transports, { ...options, ...settings }, { clock, random, report });
 		const { startup, startTimeoutMs } = settings;
 		await startTransports(transports, { clock, startup, startTimeoutMs, stop: stop.signal, random, report });
 	} catch (error) {
@@ -112,9 +114,6 @@ export async function createFanout(options: FanoutOptions = {}): Promise<Fanout>
 		throw error;
 	}
 
-	const laneNames = lanes.map(({ name }) => name);
-	const limits = { timeoutMs: settings.timeoutMs, ...options.publisher };
-	const publishers = lanes.map((transport): Publisher => createPublisher(transport, { clock, random, limits }));
 	const engines: Engine[] = follow
 		? transports.map((transport) => createEngine(transport, { clock, random, report }))
 		: [];
@@ -145,6 +144,7 @@ export async function createFanout(options: FanoutOptions = {}): Promise<Fanout>
 		const message = parseNotification(notification);
 		const { id = ids.next(), trace } = more;
 		if (more.id !== undefined || trace !== undefined) checkNames(id, trace);
+		const route = outgoing.decide(channel, methodOf(message), hub.sessions);
 		const fields = {
 			v: WRITTEN_VERSION,
 			id,
@@ -152,7 +152,7 @@ export async function createFanout(options: FanoutOptions = {}): Promise<Fanout>
 			message,
 			publishedAt: clock.now(),
 			origin: instanceId,
-			lanes: laneNames,
+			lanes: route.lanes,
 		};
 		let envelope: Envelope;
 		try {
@@ -161,18 +161,16 @@ export async function createFanout(options: FanoutOptions = {}): Promise<Fanout>
 			throw new FanoutError("InvalidMessage", "params must be JSON: no cycles, no BigInt", { cause });
 		}
 		const started = clock.monotonic();
-		const [only] = publishers;
-		const outcomes =
-			publishers.length === 1 && only !== undefined
-				? [await only.publish(envelope)]
-				: await Promise.all(publishers.map((publisher) => publisher.publish(envelope)));
+		const outcomes = await outgoing.publish(route, envelope, hub.early);
 		const durationMs = clock.monotonic() - started;
 		const accepted = outcomes.filter(({ ok }) => ok).length;
-		emit("publish", { id, kind: channel.kind, accepted, failed: outcomes.length - accepted, durationMs });
+		const queued = outcomes.filter((outcome) => outcome.queued).length;
+		const failed = outcomes.length - accepted - queued;
+		emit("publish", { id, kind: channel.kind, accepted, queued, failed, durationMs });
 		return toReceipt(
 			id,
 			channel.key,
-			outcomes.map((outcome, index) => [laneNames[index] as string, outcome] as const),
+			outcomes.map((outcome, index) => [route.lanes[index] as string, outcome] as const),
 		);
 	}
 
@@ -190,8 +188,9 @@ export async function createFanout(options: FanoutOptions = {}): Promise<Fanout>
 	}
 
 	async function shut(): Promise<void> {
-		await Promise.all(publishers.map((publisher) => publisher.flush()));
-		for (const publisher of publishers) publisher.close();
+		await outgoing.flush();
+		await outgoing.drained();
+		outgoing.close();
 		await hub.close();
 		heard.close();
 		stop.abort();
@@ -233,10 +232,9 @@ export async function createFanout(options: FanoutOptions = {}): Promise<Fanout>
 			streams: hub.size,
 			sessions: hub.sessions,
 			lanes: engines.reduce((sum, engine) => sum + engine.lanes, 0),
+			targets: outgoing.health,
 		}),
-		async flush() {
-			await Promise.all(publishers.map((publisher) => publisher.flush()));
-		},
+		flush: () => outgoing.flush(),
 		drain: (how) => hub.drain(how),
 		close() {
 			closing ??= shut();

@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { globMatches } from "../../../lambda/layer/src/core/glob.ts";
 import {
 	compileFilter,
 	type FilterOptions,
-	globMatches,
 	MAX_FILTER_METHODS,
 	MAX_FILTER_URIS,
 } from "../../../lambda/layer/src/stream/filter.ts";

@@ -9,12 +9,14 @@ import { FanoutError } from "../core/errors.ts";
 import type { Ids } from "../core/ids.ts";
 import type { Transport } from "../core/transport.ts";
 import type { PublisherLimits } from "../publish/publisher.ts";
-import type {
-	BreakerOptions,
-	FallbackStrategy,
-	OutboxOptions,
-	RoutingOptions,
-	TransportRole,
+import {
+	type BreakerOptions,
+	checkBreaker,
+	checkOutbox,
+	type FallbackStrategy,
+	type OutboxOptions,
+	type RoutingOptions,
+	type TransportRole,
 } from "../route/options.ts";
 import type { StreamLimits } from "../stream/port.ts";
 import type { AwsOptions } from "../transports/aws/options.ts";
@@ -68,6 +70,26 @@ export interface FanoutSettings {
 	readonly startup: "fail" | "degrade";
 	readonly startTimeoutMs: number;
 	readonly timeoutMs: number;
+	readonly breaker: Partial<BreakerOptions> | undefined;
+	readonly outbox: Partial<OutboxOptions> | undefined;
+	/** By transport, where one is given. */
+	readonly priorities: Readonly<Record<string, number | undefined>>;
+	/** Transports that were configured and are not enabled, and those that were not configured. */
+	readonly disabled: readonly string[];
+}
+
+const NAMED = ["local", "nats", "redis", "aws"] as const;
+
+/** A transport's options unless it is disabled. */
+function enabled<T extends TransportRole>(name: string, options: T | undefined): T | undefined {
+	const { enabled: isEnabled, priority } = options ?? {};
+	if (isEnabled !== undefined && typeof isEnabled !== "boolean") {
+		throw new FanoutError("ConfigInvalid", `${name}.enabled must be true or false`);
+	}
+	if (priority !== undefined && !Number.isFinite(priority)) {
+		throw new FanoutError("ConfigInvalid", `${name}.priority must be a number`);
+	}
+	return isEnabled === false ? undefined : options;
 }
 
 function positive(name: string, value: number): number {
@@ -90,15 +112,27 @@ export function resolveOptions(options: FanoutOptions, environment: NodeJS.Proce
 	if (startup !== "fail" && startup !== "degrade") {
 		throw new FanoutError("ConfigInvalid", `startup must be "fail" or "degrade", not ${JSON.stringify(startup)}`);
 	}
+	const { fallbackStrategy } = options;
+	if (fallbackStrategy !== undefined && fallbackStrategy !== "local" && fallbackStrategy !== "none") {
+		const found = JSON.stringify(fallbackStrategy);
+		throw new FanoutError("ConfigInvalid", `fallbackStrategy must be "local" or "none", not ${found}`);
+	}
+	const transports = {
+		local: enabled("local", options.local ?? (named || fromCell ? undefined : {})),
+		nats: enabled("nats", options.nats),
+		redis: enabled("redis", options.redis),
+		aws: enabled("aws", aws === undefined ? undefined : { follow, ...aws }),
+	};
 	return {
+		...transports,
 		namespace: options.namespace ?? (aws === undefined ? undefined : cell[ENV.namespace]) ?? DEFAULT_NAMESPACE,
 		follow,
-		local: options.local ?? (named || fromCell ? undefined : {}),
-		nats: options.nats,
-		redis: options.redis,
-		aws: aws === undefined ? undefined : { follow, ...aws },
 		startup,
 		startTimeoutMs: positive("startTimeoutMs", options.startTimeoutMs ?? DEFAULT_START_TIMEOUT_MS),
 		timeoutMs: positive("timeoutMs", options.timeoutMs ?? DEFAULT_TIMEOUT_MS),
+		breaker: checkBreaker(options.breaker),
+		outbox: checkOutbox(options.outbox),
+		priorities: Object.fromEntries(NAMED.map((name) => [name, options[name]?.priority])),
+		disabled: NAMED.filter((name) => transports[name] === undefined),
 	};
 }

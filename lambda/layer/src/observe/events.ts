@@ -6,22 +6,26 @@ import { channel } from "node:diagnostics_channel";
 import type { FanoutError } from "../core/errors.ts";
 
 export interface FanoutEvents {
-	/** A publish settled: accepted by so many lanes, refused by so many, after so long. */
+	/** A publish settled: accepted by so many lanes, queued for and refused by so many, after so long. */
 	readonly publish: {
 		readonly id: string;
 		readonly kind: string;
 		readonly accepted: number;
+		readonly queued: number;
 		readonly failed: number;
 		readonly durationMs: number;
 	};
 	/** Something failed and was handled; `stage` says where. */
 	readonly error: { readonly stage: string; readonly error: FanoutError };
+	/** A lane's breaker changed its state. */
+	readonly breaker: { readonly lane: string; readonly state: "closed" | "open" | "half-open" };
 	readonly transport: { readonly name: string; readonly state: "starting" | "connected" | "disconnected" | "closed" };
 }
 
 const channels = {
 	publish: channel("mcp-fanout:publish"),
 	error: channel("mcp-fanout:error"),
+	breaker: channel("mcp-fanout:breaker"),
 	transport: channel("mcp-fanout:transport"),
 };
 

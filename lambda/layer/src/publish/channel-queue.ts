@@ -3,45 +3,34 @@
  * batch, and a retry pauses the channel, so envelopes enter the lane in call order (P2). States:
  *
  *   idle --publish--> sending --answered--> idle | sending;  sending --refused for now--> pausing --backed off--> sending
+ *   any --gate shut--> waiting --gate admits--> sending
  *
- * An envelope waits at most until its deadline; then it fails, as uncertain when a batch with it was ever sent.
+ * An envelope waits at most until its deadline, and not at all while the gate is shut. Then it fails; or, with an
+ * outbox that has room, its publisher hears `queued` and it stays where it stands: the queue itself is the outbox, so
+ * order needs no second mechanism. What is kept is always in front of what is waited for.
  */
 import { fullJitter } from "../core/backoff.ts";
 import type { Channel } from "../core/channel.ts";
-import { type Clock, pause } from "../core/clock.ts";
-import { withDeadline } from "../core/deadline.ts";
-import { type Envelope, envelopeBytes } from "../core/envelope.ts";
-import { asFanoutError, FanoutError } from "../core/errors.ts";
-import type { Outcome, Transport } from "../core/transport.ts";
+import { pause } from "../core/clock.ts";
+import type { Envelope } from "../core/envelope.ts";
+import { FanoutError } from "../core/errors.ts";
+import { verdictOf } from "./gate.ts";
+import type { Item, LaneOutcome } from "./item.ts";
+import { markUncertain, offerBatch } from "./offer.ts";
 import type { Term } from "./pending.ts";
+import type { QueueHost } from "./queue-host.ts";
 
 export const DEFAULT_RETRY = { baseMs: 25, capMs: 1_000 } as const;
-
-export interface QueueHost {
-	readonly transport: Transport;
-	readonly clock: Clock;
-	readonly stop: AbortSignal;
-	random(): number;
-	/** The queue gave back an envelope's room. */
-	settled(bytes: number, term: Term): void;
-	/** Nothing is queued or in flight any more. */
-	idle(channel: Channel): void;
-}
-
-interface Item {
-	readonly envelope: Envelope;
-	readonly bytes: number;
-	readonly term: Term;
-	/** Monotonic. */
-	readonly deadline: number;
-	uncertain: boolean;
-	resolve(outcome: Outcome): void;
-}
 
 export class ChannelQueue {
 	readonly #channel: Channel;
 	readonly #host: QueueHost;
-	readonly #items: Item[] = [];
+	#items: Item[] = [];
+	#inFlight: readonly Item[] = [];
+	/** How many are waited for. */
+	#waiting = 0;
+	/** What was published up to here is kept; who publishes before it has passed queues behind it. Monotonic. */
+	#keptUntil = Number.NEGATIVE_INFINITY;
 	#running = false;
 
 	constructor(channel: Channel, host: QueueHost) {
@@ -54,26 +43,47 @@ export class ChannelQueue {
 	}
 
 	/** Never rejects: a failure is an outcome. */
-	push(envelope: Envelope, timeoutMs: number, term: Term): Promise<Outcome> {
+	push(envelope: Envelope, bytes: number, term: Term): Promise<LaneOutcome> {
 		return new Promise((resolve) => {
-			const deadline = this.#host.clock.monotonic() + timeoutMs;
-			this.#items.push({ envelope, bytes: envelopeBytes(envelope), term, deadline, uncertain: false, resolve });
+			const { clock, timeoutMs, gate, outbox, isShut } = this.#host;
+			const since = clock.monotonic();
+			const waiting = { term, resolve };
+			const item: Item = { envelope, bytes, since, deadline: since + timeoutMs, uncertainSince: undefined, waiting };
+			const isBehind = (this.#items[0]?.since ?? Number.POSITIVE_INFINITY) <= this.#keptUntil;
+			this.#items.push(item);
+			this.#waiting += 1;
+			// A probe may take its deadline: with an outbox nobody has to wait for it.
+			const isSuspect = isShut || (outbox !== undefined && gate !== undefined && gate.state !== "closed");
+			if (isSuspect) this.#keptUntil = since;
+			if ((isSuspect || isBehind) && !this.#keep(item, this.#shutError())) this.#items.pop();
 			if (this.#running) return;
+			if (this.#items.length === 0) {
+				this.#host.idle(this.#channel);
+				return;
+			}
 			this.#running = true;
 			this.#run();
 		});
 	}
 
+	/** Nobody waits any longer: what can be kept is kept, all else fails. */
+	giveUp(error: FanoutError): void {
+		this.#keptUntil = this.#host.clock.monotonic();
+		// What is in flight may be taken all the same.
+		markUncertain(this.#inFlight, this.#keptUntil);
+		this.#items = this.#items.filter((item) => item.waiting === undefined || this.#keep(item, error));
+	}
+
 	async #run(): Promise<void> {
+		const { stop } = this.#host;
 		for (let attempt = 0; this.#items.length > 0; ) {
-			const batch = this.#batch();
-			const error = batch.length === 0 ? undefined : await this.#send(batch);
-			if (error === undefined) attempt = 0;
-			else if (error.retryable || this.#host.stop.aborted) await this.#pause(attempt++);
-			else {
-				const refused = this.#items.shift() as Item;
-				this.#settle(refused, { ok: false, uncertain: refused.uncertain, error });
-			}
+			let error: FanoutError | undefined;
+			if (this.#host.isShut && !stop.aborted) await this.#host.opened();
+			else if (!stop.aborted) error = await this.#offer();
+			// A gate that shut is waited for; it is not what its last error says of one envelope.
+			if (error === undefined || this.#host.isShut) attempt = 0;
+			else if (error.retryable || stop.aborted) await this.#pause(attempt++);
+			else this.#remove(1, error);
 			this.#expire(error);
 		}
 		// In the turn that found nothing left: who publishes in the next one must find it idle.
@@ -94,62 +104,119 @@ export class ChannelQueue {
 		return this.#items.slice(0, taken);
 	}
 
-	/** Offers a batch and settles what was accepted; the error of the first that was not stays at the head. */
-	async #send(batch: readonly Item[]): Promise<FanoutError | undefined> {
-		const { transport, clock, stop } = this.#host;
-		const mayExist = batch.some((item) => item.uncertain);
-		const timeoutMs = Math.max(1, (batch[0] as Item).deadline - clock.monotonic());
-		let outcomes: Outcome[];
-		try {
-			const envelopes = batch.map(({ envelope }) => envelope);
-			const publish = (signal: AbortSignal) => transport.publish(this.#channel, envelopes, { mayExist }, signal);
-			outcomes = await withDeadline(clock, timeoutMs, `a publish to ${transport.place}`, publish, stop);
-		} catch (cause) {
-			for (const item of batch) item.uncertain = true;
-			return asFanoutError(cause, "TransportUnavailable", `a publish to ${transport.place} failed`, true);
+	/** Offers a batch through the gate and settles what was taken; why the first that was not stays at the head. */
+	async #offer(): Promise<FanoutError | undefined> {
+		const { gate, offers } = this.#host;
+		let error: FanoutError | undefined;
+		const send = async (): Promise<void> => {
+			const batch = this.#batch();
+			this.#inFlight = batch;
+			const answer = await offerBatch(this.#host, this.#channel, batch, this.#timeLeft());
+			this.#inFlight = [];
+			error = answer.error;
+			// Some may have been given up meanwhile; those that are left are still in front.
+			let left = 0;
+			for (const [index, outcome] of answer.taken.entries()) if (this.#settle(batch[index] as Item, outcome)) left += 1;
+			this.#items.splice(0, left);
+		};
+		if (gate === undefined) await send();
+		else {
+			await gate.offer(async () => {
+				const isProbe = gate.state !== "closed";
+				await send();
+				const isRetriedInTime = !isProbe && this.#waiting > 0 && this.#timeLeft() > this.#lastChanceMs;
+				return offers.aborted || (error?.retryable && isRetriedInTime) ? "neutral" : verdictOf(error);
+			});
 		}
-		for (const [index, item] of batch.entries()) {
-			const outcome = outcomes[index];
-			if (outcome?.ok) {
-				this.#items.shift();
-				this.#settle(item, outcome);
-				continue;
-			}
-			for (const [behind, rest] of batch.slice(index).entries()) {
-				const refused = outcomes[index + behind];
-				if (refused === undefined || (!refused.ok && refused.uncertain)) rest.uncertain = true;
-			}
-			return (
-				outcome?.error ??
-				new FanoutError("TransportRefused", `${transport.place} answered fewer outcomes than envelopes`)
-			);
-		}
-		return undefined;
+		return error;
 	}
 
-	/** Fails the head of the queue while its deadline is over or the publisher was closed. */
+	/** A failure counts against the target when no retry may undo it before somebody's deadline. */
+	get #lastChanceMs(): number {
+		return Math.min(DEFAULT_RETRY.capMs, this.#host.timeoutMs / 4);
+	}
+
+	/** Until the first who waits hears something. */
+	#timeLeft(): number {
+		const first = this.#waiting === 0 ? undefined : this.#items.find(({ waiting }) => waiting !== undefined);
+		return first === undefined ? this.#host.timeoutMs : Math.max(0, first.deadline - this.#host.clock.monotonic());
+	}
+
+	/** Fails or keeps what waited for too long; drops what was kept for too long, or everything after the close. */
 	#expire(last: FanoutError | undefined): void {
-		const { clock, stop, transport } = this.#host;
-		for (let head = this.#items[0]; head !== undefined; head = this.#items[0]) {
-			if (!stop.aborted && head.deadline > clock.monotonic()) return;
-			this.#items.shift();
-			const message = stop.aborted
-				? "the publisher was closed before a lane accepted"
-				: `${transport.place} did not accept before the deadline`;
-			const code = stop.aborted ? "Closed" : "DeadlineExceeded";
-			const error = new FanoutError(code, message, { cause: last, retryable: !stop.aborted });
-			this.#settle(head, { ok: false, uncertain: head.uncertain, error });
+		const { clock, stop, transport, outbox } = this.#host;
+		if (stop.aborted) {
+			const message = "the publisher was closed before a lane accepted";
+			this.#remove(this.#items.length, new FanoutError("Closed", message, { cause: last }));
+			return;
+		}
+		const now = clock.monotonic();
+		if (outbox !== undefined) {
+			const oldest = now - outbox.maxAgeMs;
+			const old = this.#items.findIndex(({ waiting, since }) => waiting !== undefined || since >= oldest);
+			const message = `${transport.place} did not accept within ${outbox.maxAgeMs} ms`;
+			const count = old < 0 ? this.#items.length : old;
+			if (count > 0) this.#remove(count, new FanoutError("DeadlineExceeded", message, { cause: last }));
+		}
+		if (this.#waiting === 0 || this.#timeLeft() > 0) return;
+		const message = `${transport.place} did not accept before the deadline`;
+		const error = new FanoutError("DeadlineExceeded", message, { cause: last, retryable: true });
+		if (outbox !== undefined) {
+			this.giveUp(error);
+			return;
+		}
+		const due = this.#items.findIndex(({ deadline }) => deadline > now);
+		this.#remove(due < 0 ? this.#items.length : due, error);
+	}
+
+	/** Takes the first ones out: refused. */
+	#remove(count: number, error: FanoutError): void {
+		for (const item of this.#items.splice(0, count)) {
+			this.#settle(item, { ok: false, uncertain: item.uncertainSince !== undefined, error });
 		}
 	}
 
-	#settle(item: Item, outcome: Outcome): void {
-		this.#host.settled(item.bytes, item.term);
-		item.resolve(outcome);
+	/** Tells its publisher that it is kept, or that there is no room. */
+	#keep(item: Item, why: FanoutError): boolean {
+		const { outbox } = this.#host;
+		const uncertain = item.uncertainSince !== undefined;
+		const isKept = outbox?.keep(item.bytes) ?? false;
+		const error = isKept ? why : (outbox?.full(why) ?? why);
+		this.#tell(item, isKept ? { ok: false, queued: true, uncertain, error } : { ok: false, uncertain, error });
+		item.isGone = !isKept;
+		return isKept;
+	}
+
+	/** False for one that was out already. */
+	#settle(item: Item, outcome: LaneOutcome): boolean {
+		const { outbox } = this.#host;
+		if (item.isGone) return false;
+		item.isGone = true;
+		if (item.waiting !== undefined) this.#tell(item, outcome);
+		else if (outcome.ok) outbox?.release(item.bytes);
+		else outbox?.drop(item.bytes, outcome.error);
+		return true;
+	}
+
+	#tell(item: Item, outcome: LaneOutcome): void {
+		if (item.waiting === undefined) return;
+		const { term, resolve } = item.waiting;
+		item.waiting = undefined;
+		this.#waiting -= 1;
+		this.#host.settled(item.bytes, term);
+		resolve(outcome);
+	}
+
+	#shutError(): FanoutError {
+		const { place } = this.#host.transport;
+		const why = this.#host.isShut ? "its breaker is open" : "others are queued for it";
+		return new FanoutError("TransportUnavailable", `${place}: ${why}`, { retryable: true });
 	}
 
 	#pause(attempt: number): Promise<void> {
-		const { clock, stop, random } = this.#host;
-		const left = (this.#items[0]?.deadline ?? 0) - clock.monotonic();
-		return pause(clock, Math.max(0, Math.min(left, fullJitter(attempt, DEFAULT_RETRY, random))), stop, true);
+		const { clock, stop, random, budget } = this.#host;
+		const ms = Math.max(fullJitter(attempt, DEFAULT_RETRY, random), budget.takeMs());
+		// Nobody waits for what is kept: it does not keep the process alive.
+		return pause(clock, Math.min(this.#timeLeft(), ms), stop, this.#waiting > 0);
 	}
 }

@@ -1,15 +1,20 @@
 /**
  * The publisher of one transport: a queue per channel, bounded over all of them in count and bytes; envelopes are
  * checked against the transport's payload bound before anything is sent; `flush` waits for all that was published
- * before it was called.
+ * before it was called. With a gate, everyone hears at once when it shuts; with an outbox, what is refused is kept.
  */
 import type { Channel } from "../core/channel.ts";
-import type { Clock } from "../core/clock.ts";
+import { type Clock, pause } from "../core/clock.ts";
 import { type Envelope, envelopeBytes } from "../core/envelope.ts";
 import { FanoutError } from "../core/errors.ts";
-import type { Outcome, Transport } from "../core/transport.ts";
-import { ChannelQueue, type QueueHost } from "./channel-queue.ts";
+import type { Transport } from "../core/transport.ts";
+import { ChannelQueue } from "./channel-queue.ts";
+import type { Gate } from "./gate.ts";
+import type { LaneOutcome } from "./item.ts";
+import type { Outbox } from "./outbox.ts";
 import { Pending } from "./pending.ts";
+import type { QueueHost } from "./queue-host.ts";
+import { RetryBudget } from "./retry-budget.ts";
 
 export interface PublisherLimits {
 	/** How long an envelope may take, waiting for its turn included. */
@@ -27,8 +32,11 @@ export const DEFAULT_PUBLISHER: PublisherLimits = {
 
 export interface Publisher {
 	/** Never rejects: a refusal is an outcome too. */
-	publish(envelope: Envelope): Promise<Outcome>;
+	publish(envelope: Envelope): Promise<LaneOutcome>;
+	/** Resolves when everyone who published before was told; what is kept by then stays kept. */
 	flush(): Promise<void>;
+	/** Resolves when nothing is kept, or nothing of it can be sent now; `withinMs` at the latest. */
+	drained(withinMs: number): Promise<void>;
 	/** Fails what is still queued; idempotent. */
 	close(): void;
 }
@@ -37,19 +45,36 @@ export interface PublisherDeps {
 	readonly clock: Clock;
 	random(): number;
 	readonly limits?: Partial<PublisherLimits>;
+	readonly gate?: Gate | undefined;
+	readonly outbox?: Outbox | undefined;
 }
 
 export function createPublisher(transport: Transport, deps: PublisherDeps): Publisher {
+	const { clock, gate, outbox } = deps;
 	const limits: PublisherLimits = { ...DEFAULT_PUBLISHER, ...deps.limits };
 	const queues = new Map<string, ChannelQueue>();
 	const stop = new AbortController();
 	const pending = new Pending();
+	let offers = new AbortController();
+	let opening = Promise.withResolvers<void>();
+	let emptied = Promise.withResolvers<void>();
 	let queuedBytes = 0;
 
 	const host: QueueHost = {
 		transport,
-		clock: deps.clock,
+		clock,
+		gate,
+		outbox,
+		timeoutMs: limits.timeoutMs,
+		budget: new RetryBudget(clock),
 		stop: stop.signal,
+		get offers() {
+			return offers.signal;
+		},
+		get isShut() {
+			return gate !== undefined && !gate.admits;
+		},
+		opened: () => opening.promise,
 		random: deps.random,
 		settled: (bytes, term) => {
 			queuedBytes -= bytes;
@@ -57,8 +82,24 @@ export function createPublisher(transport: Transport, deps: PublisherDeps): Publ
 		},
 		idle: (channel: Channel) => {
 			if (queues.get(channel.key)?.length === 0) queues.delete(channel.key);
+			if (queues.size === 0) emptied.resolve();
 		},
 	};
+	gate?.onChange((state) => {
+		if (stop.signal.aborted) return;
+		if (gate.admits) {
+			if (offers.signal.aborted) offers = new AbortController();
+			opening.resolve();
+			opening = Promise.withResolvers();
+		} else if (state === "open") {
+			const error = new FanoutError("TransportUnavailable", `${transport.place}: its breaker opened`, {
+				retryable: true,
+			});
+			for (const queue of queues.values()) queue.giveUp(error);
+			offers.abort(error);
+			emptied.resolve();
+		}
+	});
 
 	function refusal(bytes: number): FanoutError | undefined {
 		const { maxPayloadBytes } = transport.capabilities;
@@ -86,11 +127,23 @@ export function createPublisher(transport: Transport, deps: PublisherDeps): Publ
 				queue = new ChannelQueue(channel, host);
 				queues.set(channel.key, queue);
 			}
-			return queue.push(envelope, limits.timeoutMs, pending.begin());
+			return queue.push(envelope, bytes, pending.begin());
 		},
 		flush: () => pending.flush(),
+		async drained(withinMs) {
+			if (queues.size === 0 || (gate !== undefined && gate.state !== "closed")) return;
+			emptied = Promise.withResolvers();
+			const waiting = new AbortController();
+			await Promise.race([emptied.promise, pause(clock, withinMs, waiting.signal, true)]);
+			waiting.abort();
+		},
 		close() {
-			stop.abort(new FanoutError("Closed", "the publisher is closed"));
+			if (stop.signal.aborted) return;
+			const error = new FanoutError("Closed", "the publisher is closed");
+			stop.abort(error);
+			offers.abort(error);
+			gate?.close();
+			opening.resolve();
 		},
 	};
 }

@@ -1,10 +1,12 @@
 /**
  * Receipts state acceptance (P1): which lanes took the envelope by their own acknowledgement, with reach and
- * durability, and what failed. Nothing accepted is an error, `AllBroadcastersFailed`, with every cause.
+ * durability; for which lanes that refused the publisher keeps it; and what failed. Nothing accepted and nothing
+ * queued is an error, `AllBroadcastersFailed`, with every cause.
  */
 import { FanoutError } from "../core/errors.ts";
 import { formatPosition } from "../core/position.ts";
-import type { Durability, Outcome, Reach } from "../core/transport.ts";
+import type { Durability, Reach } from "../core/transport.ts";
+import type { LaneOutcome } from "./item.ts";
 
 export interface LaneReceipt {
 	/** The transport's name. */
@@ -29,25 +31,28 @@ export interface Receipt {
 	readonly id: string;
 	readonly channel: string;
 	readonly accepted: readonly LaneReceipt[];
+	/** Kept in this process's memory for lanes that refused for now, with why; offered again in order. Not accepted. */
+	readonly queued: readonly LaneFailure[];
 	readonly failed: readonly LaneFailure[];
 }
 
-/** Throws AllBroadcastersFailed when no lane accepted. */
+/** Throws AllBroadcastersFailed when no lane accepted and none is queued for. */
 export function toReceipt(
 	id: string,
 	channel: string,
-	outcomes: readonly (readonly [lane: string, outcome: Outcome])[],
+	outcomes: readonly (readonly [lane: string, outcome: LaneOutcome])[],
 ): Receipt {
 	const accepted: LaneReceipt[] = [];
+	const queued: LaneFailure[] = [];
 	const failed: LaneFailure[] = [];
 	for (const [lane, outcome] of outcomes) {
 		if (outcome.ok) {
 			const { reach, durability, duplicate, position } = outcome;
 			const taken = { lane, reach, durability, duplicate };
 			accepted.push(position === undefined ? taken : { ...taken, position: formatPosition(position) });
-		} else failed.push({ lane, uncertain: outcome.uncertain, error: outcome.error });
+		} else (outcome.queued ? queued : failed).push({ lane, uncertain: outcome.uncertain, error: outcome.error });
 	}
-	if (accepted.length > 0) return { id, channel, accepted, failed };
+	if (accepted.length + queued.length > 0) return { id, channel, accepted, queued, failed };
 	const [only] = failed;
 	if (failed.length === 1 && only !== undefined && !only.error.retryable && !only.uncertain) throw only.error;
 	throw new FanoutError(

@@ -1,7 +1,8 @@
 /**
- * What routing, breakers and outboxes can be told, and their defaults. Types and constants only, so that configuration
- * can be read and checked without loading what it configures. Times are in milliseconds.
+ * What routing, breakers and outboxes can be told, their defaults and their bounds. Nothing of what is configured is
+ * loaded by it. Times are in milliseconds.
  */
+import { FanoutError } from "../core/errors.ts";
 
 /**
  * `type` and `sessionPattern` are globs: `*` is any run of characters, all else itself. `sessionPattern` is true of
@@ -81,3 +82,43 @@ export const DEFAULT_OUTBOX: OutboxOptions = {
 	maxBytes: 64 * 1024 * 1024,
 	maxAgeMs: 600_000,
 };
+
+type Bounds = readonly [least: number, most: number];
+
+const MOST_MS = 2 ** 31 - 1;
+const BREAKER_BOUNDS: Readonly<Record<keyof BreakerOptions, Bounds>> = {
+	consecutiveFailures: [1, 1_000_000],
+	windowMs: [100, MOST_MS],
+	minCalls: [1, 1_000_000],
+	usualShare: [0, 1],
+	openMs: [1, MOST_MS],
+	maxOpenMs: [1, MOST_MS],
+	jitter: [0, 1],
+};
+const OUTBOX_BOUNDS: Readonly<Record<keyof OutboxOptions, Bounds>> = {
+	maxEnvelopes: [0, 10_000_000],
+	maxBytes: [0, 2 ** 34],
+	maxAgeMs: [1, MOST_MS],
+};
+
+function check<T extends object>(where: string, given: T | undefined, bounds: Readonly<Record<string, Bounds>>) {
+	for (const [key, value] of Object.entries(given ?? {})) {
+		const [least, most] = Object.hasOwn(bounds, key) ? (bounds[key] as Bounds) : [];
+		if (least === undefined || most === undefined) {
+			throw new FanoutError("ConfigInvalid", `${where}.${key} is none of ${Object.keys(bounds).join(", ")}`);
+		}
+		if (value === undefined || (typeof value === "number" && value >= least && value <= most)) continue;
+		throw new FanoutError("ConfigInvalid", `${where}.${key} must be ${least} to ${most}, not ${String(value)}`);
+	}
+	return given;
+}
+
+/** Throws ConfigInvalid. */
+export function checkBreaker(given: Partial<BreakerOptions> | undefined): Partial<BreakerOptions> | undefined {
+	return check("breaker", given, BREAKER_BOUNDS);
+}
+
+/** Throws ConfigInvalid. */
+export function checkOutbox(given: Partial<OutboxOptions> | undefined): Partial<OutboxOptions> | undefined {
+	return check("outbox", given, OUTBOX_BOUNDS);
+}

@@ -4,6 +4,7 @@
  * from outside: their number and length are bounded, and matching takes at most length times length steps.
  */
 import { FanoutError } from "../core/errors.ts";
+import { globMatches } from "../core/glob.ts";
 import { MAX_METHOD_LENGTH, type Message } from "../core/message.ts";
 
 export interface FilterOptions {
@@ -17,32 +18,6 @@ export const MAX_FILTER_METHODS = 64;
 export const MAX_FILTER_URIS = 1024;
 export const MAX_URI_LENGTH = 2048;
 export const RESOURCE_UPDATED = "notifications/resources/updated";
-
-/** Whether the pattern covers the whole text; backtracks only to the latest star, so it never explodes. */
-export function globMatches(pattern: string, text: string): boolean {
-	let at = 0;
-	let star = -1;
-	let retry = 0;
-	let i = 0;
-	while (i < text.length) {
-		if (pattern[at] === "*") {
-			star = at;
-			at += 1;
-			retry = i;
-		} else if (at < pattern.length && pattern[at] === text[i]) {
-			at += 1;
-			i += 1;
-		} else if (star >= 0) {
-			retry += 1;
-			i = retry;
-			at = star + 1;
-		} else {
-			return false;
-		}
-	}
-	while (pattern[at] === "*") at += 1;
-	return at === pattern.length;
-}
 
 function checkList(name: string, list: unknown, maxCount: number, maxLength: number): readonly string[] {
 	if (!Array.isArray(list)) throw new FanoutError("InvalidFilter", `${name} must be an array of strings`);

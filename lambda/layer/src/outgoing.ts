@@ -1,0 +1,151 @@
+/**
+ * Outgoing: from a message's channel and method to the lanes it enters. One publisher per transport that routing may
+ * choose, all of a decision's lanes at once and each under the same deadline. With more than one transport, or when
+ * asked for, every lane has a breaker and an outbox; their code is loaded only then.
+ */
+import type { Channel } from "./core/channel.ts";
+import type { Clock } from "./core/clock.ts";
+import type { Envelope } from "./core/envelope.ts";
+import { FanoutError } from "./core/errors.ts";
+import type { Transport } from "./core/transport.ts";
+import { emit } from "./observe/events.ts";
+import type { Gate, GateState } from "./publish/gate.ts";
+import type { LaneOutcome } from "./publish/item.ts";
+import { Outbox, type OutboxState } from "./publish/outbox.ts";
+import { createPublisher, type Publisher, type PublisherLimits } from "./publish/publisher.ts";
+import {
+	type BreakerOptions,
+	DEFAULT_BREAKER,
+	DEFAULT_FALLBACK,
+	DEFAULT_OUTBOX,
+	type FallbackStrategy,
+	type OutboxOptions,
+	type RoutingOptions,
+} from "./route/options.ts";
+import { createRouter, type Decision } from "./route/router.ts";
+
+export interface TargetHealth {
+	readonly lane: string;
+	/** Absent without a breaker. */
+	readonly breaker?: GateState;
+	readonly outbox?: OutboxState;
+}
+
+export interface Outgoing {
+	decide(channel: Channel, method: string | undefined, sessions: number): Decision;
+	/** `early` is called with an envelope that waits for the lane that this process's client streams show it from. */
+	publish(decision: Decision, envelope: Envelope, early: (envelope: Envelope) => void): Promise<LaneOutcome[]>;
+	readonly health: readonly TargetHealth[];
+	flush(): Promise<void>;
+	/** Waits for what can still be sent of what is kept. */
+	drained(): Promise<void>;
+	close(): void;
+}
+
+export interface OutgoingOptions {
+	readonly timeoutMs: number;
+	readonly publisher?: Partial<PublisherLimits> | undefined;
+	readonly routing?: RoutingOptions | undefined;
+	readonly fallbackStrategy?: FallbackStrategy | undefined;
+	readonly breaker?: Partial<BreakerOptions> | undefined;
+	readonly outbox?: Partial<OutboxOptions> | undefined;
+	readonly priorities: Readonly<Record<string, number | undefined>>;
+	/** Names of transports that are known and not enabled. */
+	readonly disabled: readonly string[];
+}
+
+export interface OutgoingDeps {
+	readonly clock: Clock;
+	random(): number;
+	report(error: FanoutError): void;
+}
+
+interface Lane {
+	readonly name: string;
+	readonly publisher: Publisher;
+	readonly gate: Gate | undefined;
+	readonly outbox: Outbox | undefined;
+}
+
+export async function createOutgoing(
+	transports: readonly Transport[],
+	options: OutgoingOptions,
+	deps: OutgoingDeps,
+): Promise<Outgoing> {
+	const { clock, random, report } = deps;
+	const targets = transports.map(({ name, capabilities }) => {
+		return { name, reach: capabilities.reach, priority: options.priorities[name] };
+	});
+	const router = createRouter(options.routing, targets, options.disabled);
+	const fallback = options.fallbackStrategy ?? DEFAULT_FALLBACK;
+	const isGuarded = transports.length > 1 || options.breaker !== undefined || options.outbox !== undefined;
+	const breakers = isGuarded ? await loadBreakers() : undefined;
+	const limits = { timeoutMs: options.timeoutMs, ...options.publisher };
+	const breaker = { ...DEFAULT_BREAKER, ...options.breaker };
+	const kept = { ...DEFAULT_OUTBOX, ...options.outbox };
+
+	const lanes = new Map<string, Lane>();
+	for (const transport of transports) {
+		const lane = transport.name;
+		const gate = breakers?.createBreaker({ clock, random, options: breaker });
+		gate?.onChange((state) => emit("breaker", { lane, state }));
+		const outbox =
+			breakers === undefined || kept.maxEnvelopes === 0 ? undefined : new Outbox({ lane, clock, limits: kept, report });
+		const publisher = createPublisher(transport, { clock, random, limits, gate, outbox });
+		lanes.set(lane, { name: lane, publisher, gate, outbox });
+	}
+	// Decisions are few and kept by the router; each is resolved once.
+	const resolved = new WeakMap<Decision, readonly Publisher[]>();
+	const publishersOf = (decision: Decision): readonly Publisher[] => {
+		let publishers = resolved.get(decision);
+		if (publishers === undefined) {
+			publishers = decision.lanes.map((name) => (lanes.get(name) as Lane).publisher);
+			resolved.set(decision, publishers);
+		}
+		return publishers;
+	};
+	const all = () => [...lanes.values()];
+
+	return {
+		decide: router.decide,
+		async publish(decision, envelope, early) {
+			const publishers = publishersOf(decision);
+			const [home, ...others] = publishers as [Publisher, ...Publisher[]];
+			const first = home.publish(envelope);
+			if (isGuarded && (decision.backup || fallback === "local")) {
+				const rest = others.map((publisher) => publisher.publish(envelope));
+				const outcome = await first;
+				if (outcome.queued) early(envelope);
+				return rest.length === 0 ? [outcome] : [outcome, ...(await Promise.all(rest))];
+			}
+			if (others.length === 0) return [await first];
+			return Promise.all([first, ...others.map((publisher) => publisher.publish(envelope))]);
+		},
+		get health() {
+			return all().map(({ name, gate, outbox }) => ({
+				lane: name,
+				...(gate && { breaker: gate.state }),
+				...(outbox && { outbox: outbox.state }),
+			}));
+		},
+		async flush() {
+			await Promise.all(all().map(({ publisher }) => publisher.flush()));
+		},
+		async drained() {
+			await Promise.all(all().map(({ publisher }) => publisher.drained(limits.timeoutMs)));
+		},
+		close() {
+			for (const { publisher } of lanes.values()) publisher.close();
+		},
+	};
+}
+
+/** Breakers stand on cockatiel: who has one transport and asks for none does not need it. */
+async function loadBreakers(): Promise<typeof import("./route/breaker.ts")> {
+	try {
+		return await import("./route/breaker.ts");
+	} catch (cause) {
+		const message = "breakers need cockatiel, which could not be loaded: install it beside mcp-fanout";
+		throw new FanoutError("DependencyMissing", message, { cause, data: { module: "cockatiel" } });
+	}
+}

@@ -1,0 +1,98 @@
+/**
+ * The bounds of what is kept for one lane that refused, over all of its channels. The envelopes themselves stay where
+ * their order is: in their channels' queues. What finds no room, gets too old or is refused for good is counted and
+ * told; what was kept when the process ends is lost with it, and told too.
+ */
+import type { Clock } from "../core/clock.ts";
+import { FanoutError } from "../core/errors.ts";
+
+export interface OutboxLimits {
+	readonly maxEnvelopes: number;
+	readonly maxBytes: number;
+	readonly maxAgeMs: number;
+}
+
+export interface OutboxState {
+	readonly envelopes: number;
+	readonly bytes: number;
+	/** Since the start: kept and then lost; and refused because there was no room. */
+	readonly dropped: number;
+	readonly overflowed: number;
+}
+
+export interface OutboxDeps {
+	readonly lane: string;
+	readonly clock: Clock;
+	readonly limits: OutboxLimits;
+	/** Told of what was kept and is lost: with a count, at most once a second. */
+	report(error: FanoutError): void;
+}
+
+const TELL_EVERY_MS = 1_000;
+
+export class Outbox {
+	readonly #deps: OutboxDeps;
+	#envelopes = 0;
+	#bytes = 0;
+	#dropped = 0;
+	#overflowed = 0;
+	#untold = 0;
+	#toldAt = Number.NEGATIVE_INFINITY;
+
+	constructor(deps: OutboxDeps) {
+		this.#deps = deps;
+	}
+
+	get state(): OutboxState {
+		return {
+			envelopes: this.#envelopes,
+			bytes: this.#bytes,
+			dropped: this.#dropped,
+			overflowed: this.#overflowed,
+		};
+	}
+
+	get maxAgeMs(): number {
+		return this.#deps.limits.maxAgeMs;
+	}
+
+	/** Takes room; false when there is none. */
+	keep(bytes: number): boolean {
+		const { maxEnvelopes, maxBytes } = this.#deps.limits;
+		if (this.#envelopes >= maxEnvelopes || this.#bytes + bytes > maxBytes) {
+			this.#overflowed += 1;
+			return false;
+		}
+		this.#envelopes += 1;
+		this.#bytes += bytes;
+		return true;
+	}
+
+	/** What one that found no room is told, with why it would have been kept. */
+	full(cause: FanoutError): FanoutError {
+		const { lane, limits } = this.#deps;
+		const message = `${this.#envelopes} envelopes of ${this.#bytes} bytes are queued for ${lane}; at most ${limits.maxEnvelopes} of ${limits.maxBytes} bytes are`;
+		return new FanoutError("QueueFull", message, { cause, retryable: true, data: { lane, ...limits } });
+	}
+
+	/** The lane has it. */
+	release(bytes: number): void {
+		this.#envelopes -= 1;
+		this.#bytes -= bytes;
+	}
+
+	/** It is lost: its caller was told `queued`, and is not there any more. */
+	drop(bytes: number, cause: FanoutError): void {
+		this.release(bytes);
+		this.#dropped += 1;
+		this.#untold += 1;
+		const now = this.#deps.clock.monotonic();
+		if (now - this.#toldAt < TELL_EVERY_MS && this.#envelopes > 0) return;
+		this.#toldAt = now;
+		const { lane, limits } = this.#deps;
+		const dropped = this.#untold;
+		this.#untold = 0;
+		const message = `${dropped} envelopes that were queued for ${lane} are lost: ${cause.message}`;
+		this.#deps.report(new FanoutError("QueueFull", message, { cause, data: { lane, dropped, ...limits } }));
+	}
+}

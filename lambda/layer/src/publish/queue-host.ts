@@ -1,0 +1,31 @@
+/** What a channel's queue is told and given by its publisher. */
+import type { Channel } from "../core/channel.ts";
+import type { Clock } from "../core/clock.ts";
+import type { Transport } from "../core/transport.ts";
+import type { Gate } from "./gate.ts";
+import type { Outbox } from "./outbox.ts";
+import type { Term } from "./pending.ts";
+import type { RetryBudget } from "./retry-budget.ts";
+
+export interface QueueHost {
+	readonly transport: Transport;
+	readonly clock: Clock;
+	readonly timeoutMs: number;
+	readonly budget: RetryBudget;
+	readonly gate: Gate | undefined;
+	/** Absent: what a lane refuses fails. */
+	readonly outbox: Outbox | undefined;
+	/** The publisher is closed. */
+	readonly stop: AbortSignal;
+	/** Aborts what is in flight: at the close, and when the gate shuts. */
+	readonly offers: AbortSignal;
+	/** The gate admits nothing now. */
+	readonly isShut: boolean;
+	/** Resolves when it may admit something, and at the close. */
+	opened(): Promise<void>;
+	random(): number;
+	/** The queue gave back an envelope's room. */
+	settled(bytes: number, term: Term): void;
+	/** Nothing is queued or in flight any more. */
+	idle(channel: Channel): void;
+}
