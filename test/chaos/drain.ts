@@ -39,6 +39,7 @@ async function figure(cleanups: (() => unknown)[]): Promise<boolean> {
 	const load = startLoad({
 		...{ instances, history, random, namespaces: [NAMESPACE], perSecond: rate, maxInFlight: 20_000 },
 		target: () => ({ session: `s${random.below(sessions)}` }),
+		sent: (id, namespace, { session = "" }) => lags.sent(id, world.partOf(namespace, session)),
 		answered: lags.answered,
 	});
 	await sleep(AROUND_MS);

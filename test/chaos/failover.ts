@@ -40,6 +40,7 @@ async function figure(cleanups: (() => unknown)[]): Promise<boolean> {
 	const load = startLoad({
 		...{ instances, history, random, namespaces: [NAMESPACE], perSecond: rate, maxInFlight: 20_000 },
 		target: () => ({ session: `s${quiet + random.below(sessions - quiet)}` }),
+		sent: (id, namespace, { session = "" }) => lags.sent(id, world.partOf(namespace, session)),
 		answered: lags.answered,
 	});
 	const started = performance.now();
@@ -47,7 +48,6 @@ async function figure(cleanups: (() => unknown)[]): Promise<boolean> {
 	for (let kill = 0; kill < kills; kill += 1) {
 		await until(((kill + 0.5) * seconds * 1_000) / kills);
 		const broker = await world.leader(random);
-		lags.disturbed(performance.now());
 		await broker.kill();
 		if (world.forgets) history.lost();
 		await sleep(DOWN_MS);

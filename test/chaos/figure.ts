@@ -13,6 +13,8 @@ import { WORLD_NAMES, type World, type WorldName } from "./worlds.ts";
 
 export const NAMESPACE = "figures";
 export const INSTANCES = 3;
+/** Longer than a NATS cluster takes to elect: 4 to 9 s by its own constants. */
+const PUBLISH_DEADLINE_MS = 20_000;
 const MOST = 1_000_000;
 const WHOLE_DEADLINE_MS = 60_000;
 const SETTLE_MS = 1_000;
@@ -40,7 +42,7 @@ export function readPlan<Name extends string>(defaults: Readonly<Record<Name, nu
 export async function openFleet(what: string, world: World, cleanups: (() => unknown)[]): Promise<Instance[]> {
 	const logDir = join(STATE_DIR, "chaos-logs", `${what}-${world.name}`);
 	await rm(logDir, { recursive: true, force: true });
-	const options = world.options(world.ports);
+	const options = { ...world.options(world.ports), timeoutMs: PUBLISH_DEADLINE_MS };
 	const instances: Instance[] = [];
 	for (const name of ["a", "b", "c"].slice(0, INSTANCES)) {
 		const instance = await createInstance({ name, namespaces: [NAMESPACE], options, logDir });

@@ -1,62 +1,84 @@
 /**
- * When messages were accepted and when they were shown: after each disturbance, how long the cluster took to accept
- * again, and how long after that every stream was whole. Times of one process's monotonic clock.
+ * When messages were accepted and when they were shown, in one process's monotonic time. Brokers keep their logs in
+ * parts, and a part that lost its leader accepts nothing until it has another one: that is an outage of this part. How
+ * late a stream was counts from its message's acceptance, or from when its part accepted again, if it failed right then.
  */
+import type { Verdict } from "./instances.ts";
+
 export interface Lags {
-	/** A message's stream showed it. */
+	/** Before it is published; the part of the log that its channel is in. */
+	sent(id: string, part: number): void;
+	answered(id: string, verdict: Verdict): void;
 	shown(stream: string, id: string): void;
-	/** Its publisher was answered. */
-	answered(id: string, verdict: string): void;
-	disturbed(at: number): void;
 	lines(): string[];
 }
 
 interface Life {
+	readonly part: number;
 	accepted?: number;
 	shown?: number;
 }
 
+interface Outage {
+	readonly from: number;
+	readonly to: number;
+}
+
+/** Between two acceptances of one part, under a steady load. */
+const OUTAGE_MS = 1_000;
+/** What was accepted so shortly before an outage may have been lost on its way out by what failed. */
+const JUST_BEFORE_MS = 1_000;
+const LATE_MS = 3_000;
+
+function outagesOf(accepted: readonly number[]): Outage[] {
+	return accepted.flatMap((to, index) => {
+		const from = accepted[index - 1] ?? to;
+		return to - from > OUTAGE_MS ? [{ from, to }] : [];
+	});
+}
+
+function lagOf({ accepted, shown }: Required<Life>, outages: readonly Outage[]): number {
+	const hit = outages.filter(({ from, to }) => from - JUST_BEFORE_MS <= accepted && to <= shown && accepted <= to);
+	return Math.max(0, shown - Math.max(accepted, ...hit.map(({ to }) => to)));
+}
+
+function distribution(values: readonly number[]): string {
+	const sorted = values.toSorted((a, b) => a - b);
+	const at = (share: number) =>
+		(sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0).toFixed(1);
+	const late = sorted.filter((ms) => ms > LATE_MS).length;
+	return `p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, worst ${at(1)} ms, ${late} over ${LATE_MS} ms`;
+}
+
 export function createLags(now: () => number = () => performance.now()): Lags {
 	const lives = new Map<string, Life>();
-	const disturbances: number[] = [];
-
-	const lifeOf = (id: string): Life => {
-		let life = lives.get(id);
-		if (life === undefined) {
-			life = {};
-			lives.set(id, life);
-		}
-		return life;
-	};
-
 	return {
-		shown(_stream, id) {
-			lifeOf(id).shown ??= now();
-		},
+		sent: (id, part) => void lives.set(id, { part }),
 		answered(id, verdict) {
-			if (verdict === "accepted") lifeOf(id).accepted ??= now();
+			const life = lives.get(id);
+			if (life !== undefined && verdict === "accepted") life.accepted = now();
 		},
-		disturbed: (at) => void disturbances.push(at),
+		shown(_stream, id) {
+			const life = lives.get(id);
+			if (life !== undefined) life.shown ??= now();
+		},
 		lines() {
-			const whole = [...lives.values()].filter((life): life is Required<Life> => {
-				return life.accepted !== undefined && life.shown !== undefined;
-			});
-			const lagOf = ({ accepted, shown }: Required<Life>) => Math.max(0, shown - accepted);
-			const lags = whole.map(lagOf).sort((a, b) => a - b);
-			const at = (share: number) => (lags[Math.min(lags.length - 1, Math.floor(lags.length * share))] ?? 0).toFixed(1);
-			const late = lags.filter((lag) => lag > 3_000).length;
-			const stalls = disturbances.map((from, index) => {
-				const to = disturbances[index + 1] ?? Number.POSITIVE_INFINITY;
-				const accepted = whole.map((life) => life.accepted).filter((time) => time > from && time < to);
-				accepted.sort((a, b) => a - b);
-				return accepted.reduce((worst, time, n) => Math.max(worst, time - (accepted[n - 1] ?? from)), 0);
-			});
-			const shown = [
-				`accepted until shown: p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, worst ${at(1)} ms; ${late} over 3 s`,
+			const whole = [...lives.values()].filter(
+				(life): life is Required<Life> => life.accepted !== undefined && life.shown !== undefined,
+			);
+			const outages = new Map<number, Outage[]>();
+			for (const [part, all] of Map.groupBy(whole, (life) => life.part)) {
+				outages.set(part, outagesOf(all.map(({ accepted }) => accepted).sort((a, b) => a - b)));
+			}
+			const lengths = [...outages.values()].flat().map(({ from, to }) => to - from);
+			const raw = whole.map(({ accepted, shown }) => Math.max(0, shown - accepted));
+			const lines = [`accepted until shown: ${distribution(raw)}`];
+			if (lengths.length === 0) return lines;
+			return [
+				...lines,
+				`the same, from when the part of the log accepted again: ${distribution(whole.map((life) => lagOf(life, outages.get(life.part) ?? [])))}`,
+				`${lengths.length} outages of parts of the log, ${distribution(lengths)}`,
 			];
-			if (stalls.length === 0) return shown;
-			const rounded = (list: readonly number[]) => list.map((ms) => Math.round(ms)).join(", ");
-			return [...shown, `longest time without an acceptance after each kill: ${rounded(stalls)} ms`];
 		},
 	};
 }

@@ -15,7 +15,8 @@ export interface LoadOptions {
 	readonly perSecond: number;
 	/** Messages without an answer, over all instances; more wait. */
 	readonly maxInFlight: number;
-	/** Told of every answer, and when the call was made. */
+	/** For figures. */
+	sent?(id: string, namespace: string, to: Target): void;
 	answered?(id: string, verdict: Verdict): void;
 }
 
@@ -45,6 +46,7 @@ export function startLoad(options: LoadOptions): Load {
 		const namespace = random.pick(namespaces);
 		const to = options.target();
 		history.sent({ id, namespace, channel: channelName(to), publisher });
+		options.sent?.(id, namespace, to);
 		const verdict = await instance.publish(namespace, to, id);
 		counts[verdict] += 1;
 		if (verdict !== "accepted") history.refused(id, verdict);

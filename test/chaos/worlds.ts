@@ -1,5 +1,7 @@
 /** The brokers that a chaos run can stand on, each with what can happen to it. Every instance has links of its own. */
 
+import { createChannel } from "../../lambda/layer/src/core/channel.ts";
+import { createSubjects } from "../../lambda/layer/src/transports/nats/subjects.ts";
 import { type NatsServers, startNatsServers } from "../support/nats.ts";
 import type { Random } from "../support/random.ts";
 import { startValkeyServer } from "../support/valkey.ts";
@@ -26,6 +28,8 @@ export interface World {
 	readonly splitter: () => Splitter;
 	/** The one whose loss hurts most just now. */
 	leader(random: Random): Promise<Broker>;
+	/** The part of the log that a session is in: each part has a leader of its own. */
+	partOf(namespace: string, session: string): number;
 	/** What the logs hold more than once. */
 	storedTwice(): Promise<StoredTwice[]>;
 	stop(): Promise<void>;
@@ -66,6 +70,7 @@ async function leaderOf({ nodes }: NatsServers, stream: string): Promise<string 
 async function natsWorld(name: WorldName, size: 1 | 3): Promise<World> {
 	// Else the servers tell clients one another's real addresses, and the links are bypassed.
 	const servers = await startNatsServers(size, ["--no_advertise=true"]);
+	const subjects = createSubjects(PREFIX, PARTITIONS);
 	const shared = size === 3 ? { replicas: 3, storage: "file" as const } : { storage: "memory" as const };
 	return {
 		name,
@@ -84,6 +89,7 @@ async function natsWorld(name: WorldName, size: 1 | 3): Promise<World> {
 			const leader = await leaderOf(servers, `${PREFIX}-${random.below(PARTITIONS)}`);
 			return servers.nodes.find((node) => node.name === leader) ?? random.pick(servers.nodes);
 		},
+		partOf: (namespace, session) => subjects.of(createChannel("session", session, { namespace })).partition,
 		storedTwice: () => storedTwiceInNats(servers.urls),
 		stop: () => servers.stop(),
 	};
@@ -113,6 +119,7 @@ async function valkeyWorld(name: WorldName): Promise<World> {
 		options: ([port]) => ({ redis: { url: `redis://127.0.0.1:${port}`, prefix: PREFIX, partitions: PARTITIONS } }),
 		splitter: respSplitter,
 		leader: async () => broker,
+		partOf: () => 0,
 		storedTwice: () => storedTwiceInValkey(server),
 		stop: () => server.stop(),
 	};
