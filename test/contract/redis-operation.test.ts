@@ -2,36 +2,29 @@
 import { readdir, stat, truncate } from "node:fs/promises";
 import { join } from "node:path";
 import { Cluster, Redis } from "ioredis";
-import type { RedisOptions } from "mcp-fanout/transports/redis";
 import { afterEach, describe, expect, it } from "vitest";
 import { slotOf } from "../../lambda/layer/src/transports/redis/cluster.ts";
 import { createKeys } from "../../lambda/layer/src/transports/redis/keys.ts";
 import { freePort } from "../support/ports.ts";
 import { waitFor } from "../support/proc.ts";
 import { startValkeyCluster, startValkeyServer, type ValkeyServer } from "../support/valkey.ts";
-import { channelOf, type Instance, PARTITIONS, startInstance, until, upTo } from "./redis-world.ts";
+import {
+	accepted,
+	channelOf,
+	channels,
+	cleanUp,
+	instance,
+	kept,
+	PARTITIONS,
+	startInstance,
+	until,
+	upTo,
+} from "./redis-world.ts";
 
 const keys = createKeys("fanout", PARTITIONS);
-const channels = ["a", "b", "c", "d", "e", "f"].map(channelOf);
 const [channel = channelOf("a")] = channels;
-const cleanups: (() => Promise<void>)[] = [];
 
-afterEach(async () => {
-	for (const clean of cleanups.splice(0).reverse()) await clean();
-});
-
-function kept<T extends { stop(): Promise<void> } | { close(): Promise<void> }>(thing: T): T {
-	cleanups.push(() => ("stop" in thing ? thing.stop() : thing.close()));
-	return thing;
-}
-
-const instance = async (options: RedisOptions) => kept(await startInstance(options));
-
-async function accepted(from: Instance, numbers: readonly number[], to = channel): Promise<void> {
-	for (const outcome of await Promise.all(numbers.map((n) => from.publish(to, n)))) {
-		if (!outcome.ok) throw outcome.error;
-	}
-}
+afterEach(cleanUp);
 
 describe("a start", () => {
 	it("that reaches nobody says where it looked and for how long [P7] [P9]", async () => {
@@ -62,7 +55,7 @@ describe("a start", () => {
 		expect(String(await wrong.catch((error: Error) => error))).not.toContain("wr0ng");
 		const a = await instance({ url: `redis://${at}`, username: "fanout", password: "s3cret" });
 		const stream = await a.open(channel);
-		await accepted(a, upTo(3));
+		await accepted(a, channel, upTo(3));
 		await until("three are seen", () => stream.shown.length === 3);
 		await waitFor(
 			"beats are heard",
@@ -102,10 +95,10 @@ describe("ready clients", () => {
 			new Cluster(cluster.primaries.map(({ host, port }) => ({ host, port }))),
 		];
 		for (const client of clients) {
-			cleanups.push(async () => client.disconnect());
+			kept({ close: async () => client.disconnect() });
 			const a = await startInstance({ client });
 			const streams = await Promise.all(channels.map((each) => a.open(each)));
-			await Promise.all(channels.map((each) => accepted(a, upTo(3), each)));
+			await Promise.all(channels.map((each) => accepted(a, each, upTo(3))));
 			await until("all is seen", () => streams.every(({ shown }) => shown.length === 3));
 			await a.close();
 			expect(client.status).toBe("ready");
@@ -132,7 +125,7 @@ describe("an append-only file that lost its end", () => {
 	async function lostEnd(seen: readonly number[]): Promise<{ server: ValkeyServer; lose(): Promise<void> }> {
 		const server = kept(await startValkeyServer({ args: ["--appendonly", "yes", "--appendfsync", "always"] }));
 		const a = await startInstance({ url: server.url });
-		await accepted(a, seen);
+		await accepted(a, channel, seen);
 		await a.close();
 		const folder = join(server.dir, "appendonlydir");
 		const name = (await readdir(folder)).find((file) => file.endsWith(".incr.aof")) as string;
@@ -151,12 +144,12 @@ describe("an append-only file that lost its end", () => {
 		const { server, lose } = await lostEnd(upTo(5));
 		const [a, b] = [await instance({ url: server.url }), await instance({ url: server.url })];
 		const stream = await a.open(channel);
-		await accepted(a, upTo(20, 6));
+		await accepted(a, channel, upTo(20, 6));
 		await until("the tail is seen", () => stream.shown.length === 20);
 		// Of the same partition, and nothing of its own is lost.
 		const quiet = await b.open(sibling);
 		await lose();
-		await accepted(b, upTo(40, 101));
+		await accepted(b, channel, upTo(40, 101));
 		await until("it goes on", () => stream.shown.at(-1) === 140);
 		await until("the quiet one is told", () => quiet.told.length > 0);
 		expect(stream.told).toEqual(["epoch"]);
@@ -167,7 +160,7 @@ describe("an append-only file that lost its end", () => {
 		const { server, lose } = await lostEnd(upTo(5));
 		const a = await startInstance({ url: server.url });
 		const first = await a.open(channel);
-		await accepted(a, upTo(20, 6));
+		await accepted(a, channel, upTo(20, 6));
 		await until("the tail is seen", () => first.shown.length === 20);
 		const { cursor } = first;
 		await a.close();
@@ -175,7 +168,7 @@ describe("an append-only file that lost its end", () => {
 		const b = await instance({ url: server.url });
 		// Its lane begins before the loss is passed, so that the window in memory spans it.
 		const early = await b.open(channel);
-		await accepted(b, upTo(40, 101));
+		await accepted(b, channel, upTo(40, 101));
 		await until("the early one sees all", () => early.shown.length === 40);
 		const resumed = await b.open(channel, cursor);
 		await until("it goes on", () => resumed.shown.at(-1) === 140);
@@ -199,14 +192,14 @@ describe("a cluster whose slots move", () => {
 		const a = await instance({ cluster: { nodes }, partitions: 16 });
 		const all = upTo(16).map((n) => channelOf(`moving-${n}`));
 		const streams = await Promise.all(all.map((each) => a.open(each)));
-		await Promise.all(all.map((each) => accepted(a, upTo(3), each)));
+		await Promise.all(all.map((each) => accepted(a, each, upTo(3))));
 		await until("all see three", () => streams.every(({ shown }) => shown.length === 3));
 		const id = String(await to.admin.call("CLUSTER", "MYID"));
 		await from.admin.call("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", 0, 5_000, "NODE", id);
 		const moved = async () => String(await to.admin.call("CLUSTER", "SLOTS")).includes("0,5000,");
 		await waitFor("the slots have moved", moved, { deadlineMs: 15_000 });
 		for (const n of upTo(10, 101)) {
-			await Promise.all(all.map((each) => accepted(a, [n], each)));
+			await Promise.all(all.map((each) => accepted(a, each, [n])));
 		}
 		await until("all see the rest", () => streams.every(({ shown }) => shown.at(-1) === 110));
 		const wide = createKeys("fanout", 16);

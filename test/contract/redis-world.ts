@@ -109,3 +109,26 @@ export function until(what: string, check: () => boolean, deadlineMs = WAIT_MS):
 }
 
 export const upTo = (count: number, from = 1): number[] => Array.from({ length: count }, (_, index) => from + index);
+
+export const channels = ["a", "b", "c", "d", "e", "f"].map(channelOf);
+
+/** Publishes all at once, and insists on acceptance. */
+export async function accepted(from: Instance, channel: Channel, numbers: readonly number[]): Promise<void> {
+	for (const outcome of await Promise.all(numbers.map((n) => from.publish(channel, n)))) {
+		if (!outcome.ok) throw outcome.error;
+	}
+}
+
+const cleanups: (() => Promise<void>)[] = [];
+
+/** Stops or closes it after the test, the newest first. */
+export function kept<T extends { stop(): Promise<void> } | { close(): Promise<void> }>(thing: T): T {
+	cleanups.push(() => ("stop" in thing ? thing.stop() : thing.close()));
+	return thing;
+}
+
+export async function cleanUp(): Promise<void> {
+	for (const clean of cleanups.splice(0).reverse()) await clean();
+}
+
+export const instance = async (options: RedisOptions): Promise<Instance> => kept(await startInstance(options));

@@ -16,10 +16,12 @@ export interface Knowledge {
 
 export function createKnowledge(): Knowledge {
 	const known = new Map<string, number>();
+	let newest = "";
 	const saw = (epoch: string, offset: number) => {
 		if (offset <= (known.get(epoch) ?? -1)) return;
 		// Put last again: what goes over the bound is the epoch that was silent for longest.
-		known.delete(epoch);
+		if (epoch !== newest) known.delete(epoch);
+		newest = epoch;
 		known.set(epoch, offset);
 		if (known.size > MOST) known.delete(known.keys().next().value as string);
 	};
