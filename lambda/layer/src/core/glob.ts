@@ -41,5 +41,6 @@ export function compileGlob(pattern: string): (text: string) => boolean {
 		const tail = pattern.slice(1);
 		return (text) => text.endsWith(tail);
 	}
-	return (text) => globMatches(pattern, text);
+	const head = pattern.slice(0, star);
+	return (text) => text.startsWith(head) && globMatches(pattern, text);
 }
