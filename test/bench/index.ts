@@ -5,6 +5,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ run(args: readonly string
 	nats: () => import("./nats.ts"),
 	"nats-resume": () => import("./nats-resume.ts"),
 	redis: () => import("./redis.ts"),
+	route: () => import("./route.ts"),
 };
 
 const [name = "", ...args] = process.argv.slice(2);
