@@ -201,6 +201,25 @@ export async function startValkeyCluster(withReplicas = false): Promise<ValkeyCl
 	};
 }
 
+/** Moves a slot with its keys, as resharding tools do it. */
+export async function moveSlot(
+	cluster: ValkeyCluster,
+	from: ValkeyServer,
+	to: ValkeyServer,
+	slot: number,
+): Promise<void> {
+	const [fromId, toId] = await Promise.all([from, to].map(({ admin }) => admin.call("CLUSTER", "MYID").then(String)));
+	await to.admin.call("CLUSTER", "SETSLOT", slot, "IMPORTING", fromId as string);
+	await from.admin.call("CLUSTER", "SETSLOT", slot, "MIGRATING", toId as string);
+	for (;;) {
+		const names = (await from.admin.call("CLUSTER", "GETKEYSINSLOT", slot, 100)) as string[];
+		if (names.length === 0) break;
+		await from.admin.call("MIGRATE", to.host, to.port, "", 0, 5_000, "KEYS", ...names);
+	}
+	const others = cluster.primaries.filter((server) => server !== to);
+	for (const { admin } of [to, ...others]) await admin.call("CLUSTER", "SETSLOT", slot, "NODE", toId as string);
+}
+
 async function lowPort(): Promise<number> {
 	for (;;) {
 		const port = (await freePorts(1))[0] as number;

@@ -54,6 +54,8 @@ export function createDialler(options: RedisOptions, connectTimeoutMs: number, r
 		// With zero, whatever is in flight fails when its connection does; otherwise it would never settle.
 		maxRetriesPerRequest: 0,
 		lazyConnect: true,
+		// One command less that a restricted user would have to be allowed.
+		disableClientInfo: true,
 	};
 	const commanding: NodeOptions = { ...common, socketTimeout: SILENCE_MS, retryStrategy: retry };
 	const listening = { ...common, retryStrategy: null } as unknown as NodeOptions;
