@@ -66,6 +66,25 @@ describe("a start", () => {
 		);
 	});
 
+	it("logs in to a cluster as a user who may do no more than the transport needs [P10]", async () => {
+		const cluster = kept(await startValkeyCluster());
+		const rules = [
+			"on",
+			">s3cret",
+			"~{fanout:*",
+			"&{fanout:*",
+			"-@all",
+			...ALLOWED_IN_CLUSTER.map((name) => `+${name}`),
+		];
+		for (const { admin } of cluster.primaries) await admin.acl("SETUSER", "fanout", ...rules);
+		const nodes = cluster.primaries.map(({ host, port }) => ({ host, port }));
+		const a = await instance({ cluster: { nodes }, username: "fanout", password: "s3cret", partitions: 16 });
+		const streams = await Promise.all(channels.map((each) => a.open(each)));
+		await Promise.all(channels.map((each) => accepted(a, each, upTo(3))));
+		await until("all is seen", () => streams.every(({ shown }) => shown.length === 3));
+		expect(a.events.filter(({ kind }) => kind === "error")).toEqual([]);
+	});
+
 	it("with another number of partitions than the store's is refused with both [P2]", async () => {
 		const server = kept(await startValkeyServer());
 		await instance({ url: server.url });
@@ -79,10 +98,11 @@ describe("a start", () => {
 });
 
 /** What the documentation tells operators to allow. */
-const ALLOWED = [
-	..."evalsha eval publish subscribe unsubscribe info ping hello hmget hset hget get set time".split(" "),
-	..."xadd xrange xtrim unlink pexpire".split(" "),
-];
+const EVERYWHERE = "evalsha eval info ping hello hmget hset hget get set time xadd xrange xtrim unlink pexpire".split(
+	" ",
+);
+const ALLOWED = [...EVERYWHERE, "publish", "subscribe", "unsubscribe"];
+const ALLOWED_IN_CLUSTER = [...EVERYWHERE, "spublish", "ssubscribe", "sunsubscribe", "cluster|slots", "cluster|info"];
 
 describe("ready clients", () => {
 	it("are used and left open, one server and a cluster alike [P9]", async () => {
