@@ -36,7 +36,10 @@ export class Outbox {
 	#bytes = 0;
 	#dropped = 0;
 	#overflowed = 0;
-	#untold = 0;
+	#told = 0;
+	/** Why the last one was lost that was not told yet. */
+	#cause: FanoutError | undefined;
+	#isTelling = false;
 	#toldAt = Number.NEGATIVE_INFINITY;
 
 	constructor(deps: OutboxDeps) {
@@ -79,19 +82,34 @@ export class Outbox {
 	release(bytes: number): void {
 		this.#envelopes -= 1;
 		this.#bytes -= bytes;
+		if (this.#envelopes === 0 && this.#cause !== undefined) this.#tellSoon();
 	}
 
 	/** It is lost: its caller was told `queued`, and is not there any more. */
 	drop(bytes: number, cause: FanoutError): void {
-		this.release(bytes);
+		this.#cause = cause;
 		this.#dropped += 1;
-		this.#untold += 1;
+		this.release(bytes);
+		this.#tellSoon();
+	}
+
+	/** Once for all that are lost in one turn. */
+	#tellSoon(): void {
+		if (this.#isTelling) return;
+		this.#isTelling = true;
+		queueMicrotask(() => this.#tell());
+	}
+
+	#tell(): void {
+		this.#isTelling = false;
 		const now = this.#deps.clock.monotonic();
-		if (now - this.#toldAt < TELL_EVERY_MS && this.#envelopes > 0) return;
-		this.#toldAt = now;
+		const cause = this.#cause;
+		if (cause === undefined || (now - this.#toldAt < TELL_EVERY_MS && this.#envelopes > 0)) return;
 		const { lane, limits } = this.#deps;
-		const dropped = this.#untold;
-		this.#untold = 0;
+		const dropped = this.#dropped - this.#told;
+		this.#toldAt = now;
+		this.#told = this.#dropped;
+		this.#cause = undefined;
 		const message = `${dropped} envelopes that were queued for ${lane} are lost: ${cause.message}`;
 		this.#deps.report(new FanoutError("QueueFull", message, { cause, data: { lane, dropped, ...limits } }));
 	}
