@@ -13,6 +13,8 @@ export interface ClientOptions {
 	ports(): readonly number[];
 	/** How long a lost client waits before it comes back, at most. */
 	readonly maxBackoffMs: number;
+	/** How long a connection may take to show its first cursor before it is given up. */
+	readonly openWithinMs?: number;
 	/** A planted bug: the cursor is forgotten with the connection. */
 	readonly forgetful?: boolean;
 	/** What was shown; for figures. */
@@ -85,7 +87,7 @@ export function createClient(plan: ClientPlan, options: ClientOptions): Client {
 			},
 		});
 		connection = mine;
-		timer = setTimeout(drop, OPEN_DEADLINE_MS);
+		timer = setTimeout(drop, options.openWithinMs ?? OPEN_DEADLINE_MS);
 	}
 
 	function retry(): void {

@@ -15,6 +15,8 @@ import { openWorld } from "./worlds.ts";
 
 /** The load goes on alone for so long before and after. */
 const AROUND_MS = 3_000;
+/** Clients that give up on a busy server make it busier. */
+const OPEN_MS = 60_000;
 const DRAIN_DEADLINE_MS = 120_000;
 
 async function figure(cleanups: (() => unknown)[]): Promise<boolean> {
@@ -30,7 +32,7 @@ async function figure(cleanups: (() => unknown)[]): Promise<boolean> {
 	let ports: readonly number[] = [from.port];
 	const clients = await openSessions(sessions, (id) => {
 		const spec = { id, namespace: NAMESPACE, channels: [`session:${id}`], place: "fleet" };
-		const own = { history, random, ports: () => ports, maxBackoffMs: 50, shown: lags.shown };
+		const own = { history, random, ports: () => ports, maxBackoffMs: 50, openWithinMs: OPEN_MS, shown: lags.shown };
 		const client = createClient({ ...spec, path: `/events/${NAMESPACE}/${id}` }, own);
 		cleanups.push(() => client.close());
 		return client;
