@@ -6,21 +6,32 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, globSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { build } from "esbuild";
 
 const here = import.meta.dirname;
 
-/** The entry points' sources, as the export map names them. */
-function entryPoints(): string[] {
+interface EntryPoint {
+	readonly in: string;
+	/** Under `dist`, without its ending. */
+	readonly out: string;
+}
+
+/** The entry points' sources, as the export map names them, and the command. */
+function entryPoints(): EntryPoint[] {
 	const { exports } = JSON.parse(readFileSync(join(here, "package.json"), "utf8")) as {
 		exports: Record<string, string | { readonly "mcp-fanout-source"?: string }>;
 	};
-	return Object.values(exports).flatMap((target) => {
+	const modules = Object.values(exports).flatMap((target) => {
 		const source = typeof target === "string" ? undefined : target["mcp-fanout-source"];
 		const pattern = source?.replace("/*/", "/**/");
 		return pattern === undefined ? [] : globSync(pattern, { cwd: here }).map((path) => join(here, path));
 	});
+	const sources = join(here, "src");
+	return [
+		...modules.map((path) => ({ in: path, out: relative(sources, path).replace(/\.ts$/, "") })),
+		{ in: join(here, "..", "..", "cli", "fanout.ts"), out: "cli/fanout" },
+	];
 }
 
 function declare(outDirectory: string): void {
@@ -35,7 +46,6 @@ try {
 	await build({
 		entryPoints: entryPoints(),
 		outdir: aside,
-		outbase: join(here, "src"),
 		bundle: true,
 		splitting: true,
 		format: "esm",

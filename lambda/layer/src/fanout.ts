@@ -5,6 +5,7 @@
  *           → deliver (one engine per transport: order, holes, hand-over) → stream (hub, client streams)
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { configured } from "./config/configured.ts";
 import { type FanoutOptions, resolveOptions } from "./config/options.ts";
 import { type Channel, createChannel, parseChannel } from "./core/channel.ts";
 import { systemClock } from "./core/clock.ts";
@@ -77,7 +78,8 @@ export interface Fanout {
 	close(): Promise<void>;
 }
 
-export async function createFanout(options: FanoutOptions = {}): Promise<Fanout> {
+export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
+	const options = await configured(given);
 	const settings = resolveOptions(options);
 	const { namespace, follow } = settings;
 	const clock = options.clock ?? systemClock;

@@ -26,6 +26,11 @@ import type { RedisOptions } from "../transports/redis/options.ts";
 import { ENV } from "./env-names.ts";
 
 export interface FanoutOptions {
+	/**
+	 * A configuration file; other options lie over it. Without one, and without named transports: FANOUT_CONFIG, then
+	 * ./fanout.toml, then the environment.
+	 */
+	readonly config?: string | undefined;
 	/** `cluster_id`: fleets with different ones never hear each other. */
 	readonly namespace?: string | undefined;
 	readonly local?: (LocalOptions & TransportRole) | undefined;

@@ -18,6 +18,8 @@ export interface ScriptedAws {
 	readonly calls: AwsCall[];
 	/** Items of the sessions table. */
 	readonly homes: { session: string; region: string; counter: number; expiresAt: number }[];
+	/** What other actions answer, by their name. */
+	readonly facts: Map<string, unknown>;
 	/** Anything but `undefined` replaces the usual answer. */
 	answer: ((call: AwsCall) => Answer) | undefined;
 	named(action: string): AwsCall[];
@@ -29,6 +31,8 @@ const number = (value: unknown) => ({ N: String(value) });
 
 export async function createScriptedAws(): Promise<ScriptedAws> {
 	const usual = (call: AwsCall): string => {
+		const fact = api.facts.get(call.action);
+		if (fact !== undefined) return JSON.stringify(fact);
 		switch (call.action) {
 			case "GetQueueUrl":
 				return JSON.stringify({ QueueUrl: `${api.endpoint}/000000000000/${call.body.QueueName}` });
@@ -84,6 +88,7 @@ export async function createScriptedAws(): Promise<ScriptedAws> {
 		endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
 		calls: [],
 		homes: [],
+		facts: new Map(),
 		answer: undefined,
 		named: (action) => api.calls.filter((call) => call.action === action),
 		close: () =>

@@ -6,6 +6,7 @@ import { ENV } from "../../config/env-names.ts";
 import type { BackoffLimits } from "../../core/backoff.ts";
 import { FanoutError } from "../../core/errors.ts";
 import type { WebSocketClass } from "./dial.ts";
+import type { MailboxExpectation } from "./mailbox-check.ts";
 import type { AwsClients } from "./sdk.ts";
 
 export const DEFAULT_CONNECT_TIMEOUT_MS = 10_000;
@@ -29,6 +30,8 @@ export interface AwsOptions {
 	/** Ready clients; they stay open when the transport closes. */
 	readonly clients?: AwsClients | undefined;
 	readonly WebSocket?: WebSocketClass | undefined;
+	/** What the own region's mailbox must be: asked of the queue at the start, which fails when it is not. */
+	readonly mailbox?: MailboxExpectation | undefined;
 	readonly connectTimeoutMs?: number | undefined;
 	readonly requestTimeoutMs?: number | undefined;
 	readonly readyTimeoutMs?: number | undefined;

@@ -10,6 +10,7 @@ import type * as Dynamo from "@aws-sdk/client-dynamodb";
 import type * as Secrets from "@aws-sdk/client-secrets-manager";
 import type * as Sns from "@aws-sdk/client-sns";
 import type * as Sqs from "@aws-sdk/client-sqs";
+import type * as Ssm from "@aws-sdk/client-ssm";
 import type * as Document from "@aws-sdk/lib-dynamodb";
 import type * as Signature from "@smithy/signature-v4";
 import { FanoutError } from "../../core/errors.ts";
@@ -27,6 +28,7 @@ interface Modules {
 	"@aws-sdk/client-sqs": typeof Sqs;
 	"@aws-sdk/client-sns": typeof Sns;
 	"@aws-sdk/client-secrets-manager": typeof Secrets;
+	"@aws-sdk/client-ssm": typeof Ssm;
 	"@aws-sdk/client-apigatewaymanagementapi": typeof Management;
 	"@smithy/signature-v4": typeof Signature;
 }
@@ -63,6 +65,9 @@ export const aws = {
 	get secrets() {
 		return load("@aws-sdk/client-secrets-manager");
 	},
+	get ssm() {
+		return load("@aws-sdk/client-ssm");
+	},
 	get management() {
 		return load("@aws-sdk/client-apigatewaymanagementapi");
 	},
@@ -75,6 +80,7 @@ export type DynamoClient = Document.DynamoDBDocumentClient;
 export type SqsClient = Sqs.SQSClient;
 export type SnsClient = Sns.SNSClient;
 export type SecretsClient = Secrets.SecretsManagerClient;
+export type SsmClient = Ssm.SSMClient;
 export type ManagementClient = Management.ApiGatewayManagementApiClient;
 export interface Credentials {
 	readonly accessKeyId: string;
@@ -98,6 +104,7 @@ export interface AwsClients {
 	sqs(region?: string): SqsClient;
 	sns(region?: string): SnsClient;
 	secrets(region?: string): SecretsClient;
+	ssm(region?: string): SsmClient;
 	/** `endpoint` is an API's @connections address (https://…/stage). */
 	management(endpoint: string): ManagementClient;
 	/** A WebSocket address of an API with IAM authorisation, signed for one handshake within `seconds`. */
@@ -151,6 +158,7 @@ export function createAwsClients(options: AwsClientsOptions): AwsClients {
 			once(`sns ${region}`, () => new aws.sns.SNSClient({ ...config(region), ...sending })),
 		secrets: (region = options.region) =>
 			once(`secrets ${region}`, () => new aws.secrets.SecretsManagerClient(config(region))),
+		ssm: (region = options.region) => once(`ssm ${region}`, () => new aws.ssm.SSMClient(config(region))),
 		management: (endpoint) =>
 			once(
 				`management ${endpoint}`,

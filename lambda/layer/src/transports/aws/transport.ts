@@ -13,6 +13,7 @@ import { inOrder } from "./in-order.ts";
 import { createLink, type Link } from "./link.ts";
 import { createLog } from "./log.ts";
 import { createMailbox } from "./mailbox.ts";
+import { checkMailbox } from "./mailbox-check.ts";
 import { type AwsOptions, type AwsSettings, resolveAwsOptions } from "./options.ts";
 import { createPublish } from "./publish.ts";
 import { createAwsClients } from "./sdk.ts";
@@ -83,6 +84,7 @@ export function createAwsTransport(options: AwsOptions, { clock, ids }: AwsParts
 		async start(to, signal) {
 			insist();
 			host = to;
+			if (options.mailbox !== undefined) await checkMailbox(clients, settings.mailboxName, options.mailbox, signal);
 			if (link !== undefined) await dial(link, settings, signal);
 		},
 		async publish(channel, batch, _options, signal) {

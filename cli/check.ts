@@ -1,0 +1,124 @@
+/**
+ * `fanout check`: what a configuration says, what it would do with one message, what in it is probably not meant, and
+ * with --dial whether each target starts within its deadline.
+ */
+import { parseArgs } from "node:util";
+import { createFanout, type FanoutOptions, isFanoutError } from "mcp-fanout";
+import {
+	CONFIG_FILE,
+	configFile,
+	type Explanation,
+	explain,
+	loadConfig,
+	parseConfig,
+	readText,
+} from "mcp-fanout/config";
+import type { Output } from "./main.ts";
+
+export const CHECK_USAGE = `  check [file] [--session <id>] [--method <name>] [--sessions <n>] [--dial]
+      file        default: FANOUT_CONFIG, then ./${CONFIG_FILE}
+      --session   shows what becomes of a notification to this session; without it, of one to everyone
+      --method    its method (default notifications/message)
+      --sessions  how many sessions the process holds (default 0)
+      --dial      starts every enabled transport and closes it again`;
+
+const DEFAULT_METHOD = "notifications/message";
+const NAMES = ["local", "nats", "redis", "aws"] as const;
+
+interface Call {
+	readonly file: string;
+	readonly session: string | undefined;
+	readonly method: string | undefined;
+	readonly sessions: number;
+	readonly dial: boolean;
+}
+
+function callOf(args: readonly string[], environment: NodeJS.ProcessEnv): Call | string {
+	try {
+		const { values, positionals } = parseArgs({
+			args: [...args],
+			allowPositionals: true,
+			options: {
+				session: { type: "string" },
+				method: { type: "string" },
+				sessions: { type: "string" },
+				dial: { type: "boolean" },
+			},
+		});
+		if (positionals.length > 1) return `one file at a time, not ${positionals.join(" ")}`;
+		const sessions = Number(values.sessions ?? 0);
+		if (!Number.isSafeInteger(sessions) || sessions < 0) return "--sessions takes an integer from 0";
+		const file = positionals[0] ?? configFile(environment) ?? CONFIG_FILE;
+		return { file, session: values.session, method: values.method, sessions, dial: values.dial === true };
+	} catch (error) {
+		return (error as Error).message;
+	}
+}
+
+function describe({ enabled, disabled, fallback }: Explanation, options: FanoutOptions): string[] {
+	const rules = options.routing?.rules ?? [];
+	return [
+		`transports by priority: ${enabled.join(", ")}`,
+		...(disabled.length === 0 ? [] : [`not enabled: ${disabled.join(", ")}`]),
+		`while a target refuses: ${fallback === "local" ? "client streams of this process get early copies" : "client streams wait"}`,
+		...rules.map(({ condition, targets, continueOnMatch }, index) => {
+			const goesOn = continueOnMatch === true ? ", and the next rules are asked too" : "";
+			return `rule ${index + 1}: ${JSON.stringify(condition)} -> ${targets.join(", ")}${goesOn}`;
+		}),
+	];
+}
+
+function decided(explanation: Explanation, { session, method = DEFAULT_METHOD, sessions }: Call): string[] {
+	const { rules, lanes, backup } = explanation.decide({ session, method, sessions });
+	const whom = session === undefined ? "everyone" : `session ${session}`;
+	const why = rules.length === 0 ? "no rule matches: by priority" : `rule ${rules.join(", then rule ")}`;
+	return [
+		`${method} to ${whom}:`,
+		`  ${why}`,
+		`  lanes: ${lanes.join(", ")}`,
+		...(backup ? ["  backup: local (this process's client streams, while the first lane refuses)"] : []),
+	];
+}
+
+async function dialled(options: FanoutOptions, output: Output): Promise<boolean> {
+	let isFine = true;
+	for (const name of NAMES) {
+		const one = options[name];
+		if (one === undefined || one.enabled === false) continue;
+		const { routing: _routing, local: _l, nats: _n, redis: _r, aws: _a, ...rest } = options;
+		const started = performance.now();
+		try {
+			const fanout = await createFanout({ ...rest, [name]: one, startup: "fail" });
+			output.out(`${name}: started in ${Math.round(performance.now() - started)} ms`);
+			await fanout.close();
+		} catch (error) {
+			isFine = false;
+			output.err(`${name}: ${(error as Error).message}`);
+		}
+	}
+	return isFine;
+}
+
+export async function check(args: readonly string[], environment: NodeJS.ProcessEnv, output: Output): Promise<number> {
+	const call = callOf(args, environment);
+	if (typeof call === "string") {
+		output.err(`${call}\n\n${CHECK_USAGE}`);
+		return 2;
+	}
+	try {
+		const { options } = parseConfig({ file: call.file, text: readText(call.file) }, environment);
+		const explanation = explain(options);
+		output.out(`${call.file}: ok`);
+		for (const line of describe(explanation, options)) output.out(line);
+		for (const warning of explanation.warnings) output.out(`warning: ${warning}`);
+		if (call.session !== undefined || call.method !== undefined) {
+			for (const line of decided(explanation, call)) output.out(line);
+		}
+		if (call.dial && !(await dialled(await loadConfig(call.file, environment), output))) return 3;
+		return 0;
+	} catch (error) {
+		if (!isFanoutError(error)) throw error;
+		output.err(error.message);
+		return error.code === "ConfigInvalid" || error.code === "InvalidChannel" ? 1 : 3;
+	}
+}

@@ -1,0 +1,35 @@
+/** `[notification]` itself: what concerns all transports. */
+import { DEFAULT_FALLBACK } from "../../../route/options.ts";
+import { DEFAULT_START_TIMEOUT_MS, DEFAULT_TIMEOUT_MS } from "../../options.ts";
+import { choice, duration, flag, integer, text } from "../field.ts";
+
+export const STRATEGIES = ["local", "nats", "redis", "aws", "composite"] as const;
+export const CLUSTER_ID = /^.{1,128}$/s;
+
+export const generalShape = {
+	strategy: choice(
+		STRATEGIES,
+		"One transport alone, or `composite`: all that are enabled, by rules and priority.",
+		"composite",
+	),
+	fallback_strategy: choice(
+		["local", "none"],
+		"While a target refuses, client streams of this process get early copies (`local`), or wait (`none`).",
+		DEFAULT_FALLBACK,
+	),
+	timeout_ms: integer("Deadline of one send, its wait in the queue included.", DEFAULT_TIMEOUT_MS, 1, 600_000),
+	cluster_id: text(
+		"Namespace of every channel: fleets with different ones never hear each other. May stand under a transport instead.",
+		"1 to 128 characters",
+		CLUSTER_ID,
+	),
+	startup: choice(
+		["fail", "degrade"],
+		"`fail`: every transport must start. `degrade`: one is enough, the others are tried again.",
+		"fail",
+	),
+	start_timeout_ms: integer("Deadline of a transport's start.", DEFAULT_START_TIMEOUT_MS, 1, 600_000),
+	follow: flag("False only publishes: no subscription, no socket. Default: false in Lambda, true elsewhere."),
+	max_stall: duration("How long a client may take nothing before its stream ends with `slow-consumer`.", 60_000),
+	heartbeat: duration("How often an idle client stream gets a sign of life.", 15_000),
+};
