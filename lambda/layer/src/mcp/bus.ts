@@ -50,6 +50,7 @@ const MAX_FAILURES = 100;
 export function createBuses(deps: BusDeps): () => FanoutBus {
 	const pending = new Set<Promise<unknown>>();
 	let failures: FanoutError[] = [];
+	let all = createChannel("all", "", { namespace: deps.namespace });
 
 	function fail(error: unknown): void {
 		const failure = asFanoutError(error, "TransportRefused", "an event could not be published");
@@ -61,14 +62,20 @@ export function createBuses(deps: BusDeps): () => FanoutBus {
 		let sent: Promise<unknown>;
 		try {
 			const tenant = deps.scopes.getStore()?.tenant ?? DEFAULT_TENANT;
-			const channel = createChannel("all", "", { namespace: deps.namespace, tenant });
-			sent = deps.publish(channel, toNotification(event)).catch(fail);
+			// Most events in a row are one tenant's.
+			if (all.tenant !== tenant) all = createChannel("all", "", { namespace: deps.namespace, tenant });
+			sent = deps.publish(all, toNotification(event)).then(
+				() => void pending.delete(sent),
+				(error) => {
+					pending.delete(sent);
+					fail(error);
+				},
+			);
 		} catch (error) {
 			fail(error);
 			return;
 		}
 		pending.add(sent);
-		sent.finally(() => pending.delete(sent));
 	}
 
 	async function flush(): Promise<void> {

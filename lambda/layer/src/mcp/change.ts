@@ -77,7 +77,9 @@ export function changeOf({ message }: Envelope): Change | undefined {
 	const kind = KINDS.get(message.method);
 	if (kind === undefined) return undefined;
 	const { uri, ...params } = message.params ?? {};
-	const carried = Object.keys(params).length === 0 ? {} : { params };
-	if (kind !== "resource_updated") return new Change({ kind, ...carried });
-	return typeof uri === "string" ? new Change({ kind, uri, ...carried }) : undefined;
+	let isBare = true;
+	for (const _name in params) isBare = false;
+	if (kind !== "resource_updated") return new Change(isBare ? { kind } : { kind, params });
+	if (typeof uri !== "string") return undefined;
+	return new Change(isBare ? { kind, uri } : { kind, uri, params });
 }

@@ -9,7 +9,7 @@ import { type Clock, pause } from "../core/clock.ts";
 import { asFanoutError, FanoutError, isFanoutError } from "../core/errors.ts";
 import { type BusSeam, type FanoutBus, seamOf } from "./bus.ts";
 import { FleetRequest, type RequestHost } from "./fleet-request.ts";
-import { type AuthInfoLike, type Identity, type IdentityOptions, identify } from "./identity.ts";
+import { type AuthInfoLike, anonymous, type Identity, type IdentityOptions, identify } from "./identity.ts";
 import type { Listen } from "./listen.ts";
 
 export const DEFAULT_CATCH_UP_MS = 600_000;
@@ -57,6 +57,7 @@ export function createFleetHandler<H extends FetchHandler>(handler: H, options: 
 	}
 	const listens = new Set<Listen>();
 	const host: RequestHost = { clock, catchUpMs, listens };
+	const everyone: Identity = anonymous(namespace);
 	let isDraining = false;
 
 	async function openListen(request: Request, extra: FetchExtra | undefined, identity: Identity): Promise<Response> {
@@ -88,7 +89,7 @@ export function createFleetHandler<H extends FetchHandler>(handler: H, options: 
 			}
 			let identity: Identity;
 			try {
-				identity = await identify(options, namespace, request, authInfo);
+				identity = authInfo === undefined ? everyone : await identify(options, namespace, request, authInfo);
 			} catch (error) {
 				deps.onerror(asFanoutError(error, "ScopeRequired", "principal or tenant could not be found"));
 				return isFanoutError(error) ? refuse(403, error.message) : refuse(500, "Internal error");

@@ -31,21 +31,23 @@ export interface Identity {
 	readonly channels: readonly Channel[];
 }
 
+export function anonymous(namespace: string, tenant: string = DEFAULT_TENANT): Identity {
+	return { tenant, channels: [createChannel("all", "", { namespace, tenant })] };
+}
+
 /** Throws ScopeRequired or InvalidChannel for who must be refused. */
 export async function identify(
 	options: IdentityOptions,
 	namespace: string,
 	request: Request,
-	authInfo: AuthInfoLike | undefined,
+	authInfo: AuthInfoLike,
 ): Promise<Identity> {
-	const tenant =
-		authInfo === undefined || options.tenant === undefined
-			? DEFAULT_TENANT
-			: named("tenant", await options.tenant({ authInfo, request }));
-	const all = createChannel("all", "", { namespace, tenant });
-	if (authInfo === undefined || options.principal === undefined) return { tenant, channels: [all] };
-	const principal = named("principal", await options.principal({ authInfo, request }));
-	return { tenant, channels: [all, createChannel("principal", principal, { namespace, tenant })] };
+	const asking = { authInfo, request };
+	const tenant = options.tenant === undefined ? DEFAULT_TENANT : named("tenant", await options.tenant(asking));
+	const { channels } = anonymous(namespace, tenant);
+	if (options.principal === undefined) return { tenant, channels };
+	const principal = named("principal", await options.principal(asking));
+	return { tenant, channels: [...channels, createChannel("principal", principal, { namespace, tenant })] };
 }
 
 function named(what: string, value: unknown): string {

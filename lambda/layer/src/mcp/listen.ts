@@ -12,6 +12,7 @@ import { Change, keyOf, type ServerEvent } from "./change.ts";
 export const MAX_FRAMES = 64;
 /** Changes that wait for the acknowledgement; beyond it the listen counts as having missed some. */
 export const MAX_UNACKED = 1_000;
+const STRATEGY = { highWaterMark: MAX_FRAMES };
 
 export interface ListenHost {
 	/** What the listen asked for is known from here on. */
@@ -31,6 +32,8 @@ export class Listen implements Ear {
 	#told: Set<string> | undefined = new Set();
 	#controller: ReadableStreamDefaultController<Uint8Array> | undefined;
 	#reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
+	/** Lets the stream ask for more when it has room. */
+	#wake: (() => void) | undefined;
 	#closed = false;
 
 	constructor(host: ListenHost, fallback: (event: ServerEvent) => void) {
@@ -79,19 +82,30 @@ export class Listen implements Ear {
 
 	/** The body that goes to the client in the place of the SDK's. */
 	carry(source: ReadableStream<Uint8Array>): ReadableStream<Uint8Array> {
-		const reader = source.getReader();
-		this.#reader = reader;
-		const start = (controller: ReadableStreamDefaultController<Uint8Array>) => {
-			this.#controller = controller;
-		};
-		const pull = () => this.#flush();
-		const cancel = (reason: unknown) => {
-			this.#close();
-			return reader.cancel(reason);
-		};
-		const body = new ReadableStream<Uint8Array>({ start, pull, cancel }, { highWaterMark: MAX_FRAMES });
+		this.#reader = source.getReader();
+		const body = new ReadableStream<Uint8Array>(this, STRATEGY);
 		this.#next();
 		return body;
+	}
+
+	// The body's source is the listen itself: ten thousand of them count every closure.
+
+	start(controller: ReadableStreamDefaultController<Uint8Array>): void {
+		this.#controller = controller;
+	}
+
+	/** Stays pending while nothing waits: the stream asks again only when something does, not for every frame. */
+	pull(): Promise<void> | undefined {
+		if (this.#pending !== undefined) this.#flush(this.#pending);
+		if (this.#pending !== undefined) return undefined;
+		return new Promise((resolve) => {
+			this.#wake = resolve;
+		});
+	}
+
+	cancel(reason: unknown): Promise<void> | undefined {
+		this.#close();
+		return this.#reader?.cancel(reason);
 	}
 
 	/** Ends the body without a result: a client that sees none listens again. */
@@ -114,14 +128,17 @@ export class Listen implements Ear {
 		// The last of a key is kept, at its own place: what stood between is not overtaken.
 		this.#pending.delete(change.key);
 		this.#pending.set(change.key, change);
+		this.#wake?.();
+		this.#wake = undefined;
 		if (this.#pending.size <= max) return;
 		this.#pending = undefined;
 		this.#hasMissed = true;
 	}
 
-	#flush(): void {
-		const [ack, controller, pending] = [this.#ack, this.#controller, this.#pending];
-		if (this.#closed || pending === undefined || controller === undefined) return;
+	#flush(pending: Map<string, Change>): void {
+		const ack = this.#ack;
+		const controller = this.#controller;
+		if (this.#closed || controller === undefined) return;
 		if (ack === undefined || ack === "none") return;
 		for (const [key, change] of pending) {
 			if ((controller.desiredSize ?? 0) <= 0) return;

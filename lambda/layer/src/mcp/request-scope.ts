@@ -7,8 +7,9 @@ import type { Channel } from "../core/channel.ts";
 import { asFanoutError, FanoutError } from "../core/errors.ts";
 import type { Filter } from "./audience.ts";
 import { keyOf, LIST_KINDS, type ServerEvent } from "./change.ts";
+import type { HeardChannel } from "./heard-channel.ts";
 import type { HeardChannels } from "./heard-channels.ts";
-import { Listen } from "./listen.ts";
+import { Listen, type ListenHost } from "./listen.ts";
 
 export interface RequestScope {
 	readonly tenant: string;
@@ -34,48 +35,71 @@ export function joinScope(
 	report: (error: FanoutError) => void,
 ): () => void {
 	if (scope.listen !== undefined) throw new FanoutError("Unsupported", "one request opens one subscription");
-	const held = scope.channels.map((channel) => channels.acquire(channel));
-	let filter: Filter | undefined;
-	let isJoined = true;
+	const joined = new Joined(scope, channels, report);
+	joined.add(new Listen(joined, listener));
+	return () => joined.leave();
+}
+
+class Joined implements ListenHost {
+	readonly #scope: RequestScope;
+	readonly #channels: HeardChannels;
+	readonly #report: (error: FanoutError) => void;
+	readonly #held: readonly HeardChannel[];
+	#filter: Filter | undefined;
+	#isJoined = true;
+
+	constructor(scope: RequestScope, channels: HeardChannels, report: (error: FanoutError) => void) {
+		this.#scope = scope;
+		this.#channels = channels;
+		this.#report = report;
+		this.#held = scope.channels.map((channel) => channels.acquire(channel));
+	}
+
+	add(listen: Listen): void {
+		this.#scope.listen = listen;
+		for (const { audience } of this.#held) audience.add(listen, undefined);
+	}
+
+	leave(): void {
+		const { listen } = this.#scope;
+		if (!this.#isJoined || listen === undefined) return;
+		this.#isJoined = false;
+		for (const heard of this.#held) {
+			heard.audience.remove(listen, this.#filter);
+			this.#channels.release(heard);
+		}
+	}
+
+	acknowledged(listen: Listen, asked: Filter | undefined): void {
+		if (!this.#isJoined) return;
+		for (const { audience } of this.#held) {
+			audience.remove(listen, this.#filter);
+			audience.add(listen, asked);
+		}
+		this.#filter = asked;
+		this.#catchUp(listen, asked ?? { kinds: LIST_KINDS, uris: [] }).catch((error) =>
+			this.#report(asFanoutError(error, "TransportUnavailable", "a listen could not catch up")),
+		);
+	}
+
+	closed(listen: Listen): void {
+		this.#scope.closed(listen);
+	}
+
+	report(error: unknown): void {
+		this.#report(asFanoutError(error, "Unsupported", "a listen failed"));
+	}
 
 	/** Whatever changed lately, told to a client that may have been away meanwhile. */
-	async function catchUp(asked: Filter): Promise<void> {
-		await Promise.all(held.map((heard) => heard.ready(scope.catchUpMs)));
-		const sinceMs = scope.now() - scope.catchUpMs;
-		const changed = (key: string) => held.some(({ recent }) => recent.hasSince(key, sinceMs));
-		if (!isJoined) return;
+	async #catchUp(listen: Listen, asked: Filter): Promise<void> {
+		const { catchUpMs } = this.#scope;
+		await Promise.all(this.#held.map((heard) => heard.ready(catchUpMs)));
+		const sinceMs = this.#scope.now() - catchUpMs;
+		const changed = (key: string) => this.#held.some(({ recent }) => recent.hasSince(key, sinceMs));
+		if (!this.#isJoined) return;
 		listen.catchUp({
 			kinds: asked.kinds.filter(changed),
 			uris: asked.uris.filter((uri) => changed(keyOf({ kind: "resource_updated", uri }))),
 		});
 	}
-
-	const listen = new Listen(
-		{
-			acknowledged(self, asked) {
-				if (!isJoined) return;
-				for (const { audience } of held) {
-					audience.remove(self, filter);
-					audience.add(self, asked);
-				}
-				filter = asked;
-				catchUp(asked ?? { kinds: LIST_KINDS, uris: [] }).catch((error) =>
-					report(asFanoutError(error, "TransportUnavailable", "a listen could not catch up")),
-				);
-			},
-			closed: (self) => scope.closed(self),
-			report: (error) => report(asFanoutError(error, "Unsupported", "a listen failed")),
-		},
-		listener,
-	);
-	for (const { audience } of held) audience.add(listen, undefined);
-	scope.listen = listen;
-	return () => {
-		if (!isJoined) return;
-		isJoined = false;
-		for (const heard of held) {
-			heard.audience.remove(listen, filter);
-			channels.release(heard);
-		}
-	};
 }
