@@ -4,10 +4,10 @@
  * so that a reader never sees half of it. Types are judged by the type check, not here. `cdk` runs this before a synth.
  */
 import { spawnSync } from "node:child_process";
-import { existsSync, globSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { existsSync, globSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, relative } from "node:path";
-import { build } from "esbuild";
+import { build, type Plugin } from "esbuild";
 
 const here = import.meta.dirname;
 
@@ -41,6 +41,34 @@ function declare(outDirectory: string): void {
 	if (status !== 0) throw new Error(`declarations could not be made:\n${stdout}${stderr}`);
 }
 
+const { dependencies } = JSON.parse(readFileSync(join(here, "package.json"), "utf8")) as {
+	dependencies: Record<string, string>;
+};
+
+/**
+ * Dependencies go into chunks of their own, so that a layer holds them and one file loads each. All else that is not
+ * ours is found where the process runs: Node's own, peers, the Lambda runtime's clients.
+ */
+const ownDependencies: Plugin = {
+	name: "own-dependencies",
+	setup({ onResolve }) {
+		onResolve({ filter: /^[^./]/ }, ({ path, kind }) =>
+			kind === "entry-point" || path in dependencies ? undefined : { path, external: true },
+		);
+	},
+};
+
+function licences(): string {
+	const require = createRequire(import.meta.url);
+	return Object.keys(dependencies)
+		.map((name) => {
+			let directory = dirname(require.resolve(name));
+			while (!existsSync(join(directory, "LICENSE"))) directory = dirname(directory);
+			return `${name}\n\n${readFileSync(join(directory, "LICENSE"), "utf8")}`;
+		})
+		.join("\n\n");
+}
+
 const aside = mkdtempSync(join(here, ".dist-"));
 try {
 	await build({
@@ -51,13 +79,13 @@ try {
 		format: "esm",
 		platform: "neutral",
 		target: "es2024",
-		// What is not ours is found where the process runs: Node's own, peers, the Lambda runtime's clients.
-		packages: "external",
-		external: ["node:*"],
+		mainFields: ["module", "main"],
+		plugins: [ownDependencies],
 		chunkNames: "chunks/[name]-[hash]",
 		legalComments: "none",
 		logLevel: "warning",
 	});
+	writeFileSync(join(aside, "LICENSES.txt"), licences());
 	declare(aside);
 	const dist = join(here, "dist");
 	const old = `${aside}-old`;

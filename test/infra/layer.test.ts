@@ -66,6 +66,19 @@ test("a function imports it from an ES module", () => {
 	);
 });
 
+test("a configuration is read and a breaker stands before each target with what the layer holds", () => {
+	const url = pathToFileURL(join(content, "nodejs/node_modules/mcp-fanout/dist/index.js")).href;
+	const file = join(scratch("fanout-configured-"), "fanout.toml");
+	writeFileSync(file, '[notification]\ncluster_id = "by file"\n[notification.local]\n[notification.breaker]\n');
+	const code = `
+		import { createFanout } from ${JSON.stringify(url)};
+		const fanout = await createFanout({ config: ${JSON.stringify(file)} });
+		const { accepted } = await fanout.notify.toolsChanged();
+		console.log(fanout.namespace, accepted.length);
+		await fanout.close();`;
+	expect(run(code, "mjs")).toBe("by file 1");
+});
+
 test("a package that was not built is refused, with the way out", () => {
 	const empty = scratch("fanout-unbuilt-");
 	expect(() => layLayerContent(empty)).toThrow(/no build of mcp-fanout; run its "build" script/);
