@@ -25,7 +25,7 @@ interface Outage {
 }
 
 /** Between two acceptances of one part, under a steady load. */
-const OUTAGE_MS = 1_000;
+const OUTAGE_MS = 400;
 /** What was accepted so shortly before an outage may have been lost on its way out by what failed. */
 const JUST_BEFORE_MS = 1_000;
 const LATE_MS = 3_000;
