@@ -2,8 +2,11 @@
 const BENCHES: Readonly<Record<string, () => Promise<{ run(args: readonly string[]): Promise<boolean> }>>> = {
 	import: () => import("./import.ts"),
 	local: () => import("./local.ts"),
+	mcp: () => import("./mcp.ts"),
 	nats: () => import("./nats.ts"),
+	"nats-hops": () => import("./nats-hops.ts"),
 	"nats-resume": () => import("./nats-resume.ts"),
+	outage: () => import("./outage.ts"),
 	redis: () => import("./redis.ts"),
 	route: () => import("./route.ts"),
 };

@@ -73,6 +73,8 @@ export async function dial(
 export interface LineListener {
 	connected(): void;
 	disconnected(): void;
+	/** For good: by whoever passed it in, or by a server that will not have it back. */
+	closed(): void;
 	failed(error: FanoutError): void;
 }
 
@@ -93,4 +95,5 @@ export async function watch(nc: NatsConnection, listener: LineListener): Promise
 				break;
 		}
 	}
+	listener.closed();
 }

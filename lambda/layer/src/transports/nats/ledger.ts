@@ -21,6 +21,7 @@ const SINGLY = 8;
 const OLDEST = 16;
 const STALE_TRIES = 4;
 const STALE_MS = 20;
+const ON_ITS_WAY_MS = 25;
 /** Questions to the leader at once. */
 const PARALLEL = 64;
 
@@ -37,6 +38,8 @@ interface Answer {
 	readonly snapshot: Snapshot;
 	readonly lasts: ReadonlyMap<string, number>;
 	readonly oldest: ReadonlyMap<string, number>;
+	/** Something new was found that no live copy was heard of. */
+	readonly isOnItsWay: boolean;
 }
 
 export interface LedgerDeps {
@@ -58,8 +61,13 @@ export class Ledger {
 		this.#turns = new Turns((questions) => this.#round(questions));
 	}
 
+	/**
+	 * What was stored a moment ago may still be on its way as a live copy: an end is told when it had the time to come,
+	 * else every check of a busy instance would find "lost" entries and read them once more.
+	 */
 	async bounds(subjects: readonly Subject[]): Promise<Bounds[]> {
-		const { snapshot, lasts, oldest } = await this.#ask(subjects, true);
+		const { snapshot, lasts, oldest, isOnItsWay } = await this.#ask(subjects, true);
+		if (isOnItsWay) await pause(this.#deps.clock, ON_ITS_WAY_MS);
 		const at = (seq: number) => ({ epoch: snapshot.epoch, offset: BigInt(seq) });
 		return subjects.map(({ key }) => {
 			const last = lasts.get(key) ?? snapshot.last;
@@ -92,10 +100,16 @@ export class Ledger {
 			else moved.set(question.key, question);
 		}
 		const found = await this.#lasts([...moved.values()], snapshot);
-		for (const key of moved.keys()) lasts.set(key, this.#settle(key, found.get(key), snapshot));
+		let isOnItsWay = false;
+		for (const key of moved.keys()) {
+			const known = followed.get(key);
+			const before = known?.ready ? known.last : Number.POSITIVE_INFINITY;
+			lasts.set(key, this.#settle(key, found.get(key), snapshot));
+			if (known !== undefined && known.last > Math.max(before, known.heard)) isOnItsWay = true;
+		}
 		const wanted = new Map(questions.filter(({ oldest }) => oldest).map((question) => [question.key, question]));
 		const oldest = wanted.size > OLDEST ? new Map() : await this.#oldest([...wanted.values()], lasts, snapshot);
-		return { snapshot, lasts, oldest };
+		return { snapshot, lasts, oldest, isOnItsWay };
 	}
 
 	/** What the leader said becomes what is known; an end never moves back within an epoch. */

@@ -114,6 +114,7 @@ export function createPublish(deps: PublishDeps): Publish {
 	}
 
 	function nudge(address: Address, partition: Partition, seq: number): void {
+		if (nc.isClosed()) return;
 		const end = formatPosition(partition.position(seq));
 		nc.publish(address.live, "", { headers: rawHeaders(`${NUDGE}: ${end}\r\n`) });
 	}

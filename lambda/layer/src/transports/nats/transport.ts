@@ -85,6 +85,11 @@ export function createNatsTransport(options: NatsOptions, { clock, ids, instance
 				log.connected();
 				report({ kind: "connected" });
 			},
+			closed() {
+				online = false;
+				log.disconnected();
+				report({ kind: "error", error: new FanoutError("TransportUnavailable", "the NATS connection was closed") });
+			},
 			failed: (error) => report({ kind: "error", error }),
 		});
 		watching.catch((cause) =>
