@@ -1,0 +1,115 @@
+/** Histories of silence, late answers and slow clocks, found by review; each broke a promise once. */
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { expect, test } from "vitest";
+import { BEGINNING } from "../../../lambda/layer/src/core/position.ts";
+import type { Entry, Transport } from "../../../lambda/layer/src/core/transport.ts";
+import { createEngine } from "../../../lambda/layer/src/deliver/engine.ts";
+import { Recent } from "../../../lambda/layer/src/deliver/recent.ts";
+import { createFakeTransport } from "../../../lambda/layer/src/testing/fake-transport.ts";
+import { held, world } from "./history-world.ts";
+import { Client } from "./world.ts";
+
+test("[P9] closing leaves no timer while a replay cannot read, nor while a subscription never stands", async () => {
+	const w = world();
+	const c = w.world.channel("c");
+	const first = await w.client([c]);
+	first.kill();
+	w.publish(c, 50);
+	await w.clock.advance(20_000);
+	(w.brokers[0] as (typeof w.brokers)[number]).faults.readFails = 1;
+	const again = await w.client([c], first.cursor);
+	await w.clock.advance(700);
+	again.kill();
+	const { engine } = held(w, { subscribe: () => ({ ready: new Promise(() => {}), close() {} }) });
+	const never = new Client();
+	never.connect([engine], w.clock, [c]);
+	never.kill();
+	w.world.close();
+	engine.close();
+	await w.clock.settle();
+	expect(w.clock.waiting).toBe(0);
+});
+
+test("[P6] the recent window lets go of what it dropped over its bound of bytes", async () => {
+	setFlagsFromString("--expose-gc");
+	const collect = runInNewContext("gc") as () => void;
+	const { world: w } = world();
+	const c = w.channel("c");
+	const recent = new Recent(BEGINNING, { count: 256, bytes: 2_000 });
+	const dropped: WeakRef<Entry>[] = [];
+	for (let n = 1; n <= 100; n += 1) {
+		const entry = { position: { epoch: "00000001", offset: BigInt(n) }, envelope: w.envelope(c, ["fake"]) };
+		recent.push(entry);
+		dropped.push(new WeakRef(entry));
+	}
+	await new Promise((resolve) => setImmediate(resolve));
+	collect();
+	expect(dropped.filter((ref) => ref.deref() !== undefined).length).toBeLessThan(20);
+	expect(recent.passed("none", recent.end)).toBe(false);
+});
+
+test("[P3] a log that could not be reached for long is read before anything is given up", async () => {
+	const { world: w, brokers, engines, publish, clock } = world();
+	const c = w.channel("c");
+	const one = new Client();
+	one.connect(engines, clock, [c]);
+	await clock.advance(10);
+	const broker = brokers[0] as (typeof brokers)[number];
+	Object.assign(broker.faults, { lose: 1, readFails: 1 });
+	publish(c, 1);
+	broker.faults.lose = 0;
+	publish(c, 1);
+	await clock.advance(10_000);
+	Object.assign(broker.faults, { readFails: 0, stale: 1 });
+	await clock.advance(1_200);
+	broker.faults.stale = 0;
+	await clock.advance(5_000);
+	expect(one.seen).toEqual([1, 2].map((n) => ({ channel: c.key, n, early: false })));
+});
+
+test("[P3] a live stream shows what a publisher with a slow clock says, whatever its `since`", async () => {
+	const { world: w, publish, client } = world();
+	const c = w.channel("c");
+	const one = await client([c], undefined, w.clock.now() + 50);
+	const { now } = w.clock;
+	Object.assign(w.clock, { now: () => now() - 1_000 });
+	publish(c, 1);
+	await w.clock.advance(10);
+	expect(one.numbers(c)).toEqual([1]);
+});
+
+test("[P3] a lane whose end cannot be asked for keeps nobody else from finding a lost end", async () => {
+	const w = world();
+	const [bad, good] = [w.world.channel("bad"), w.world.channel("good")];
+	const inner = createFakeTransport(w.brokers[0] as (typeof w.brokers)[number]);
+	const transport: Transport = {
+		...inner,
+		ends: (channels, signal) =>
+			channels.some(({ key }) => key === bad.key) ? new Promise(() => {}) : inner.ends(channels, signal),
+	};
+	const engine = createEngine(transport, {
+		clock: w.clock,
+		random: () => 0.5,
+		report: () => {},
+		limits: { endsBatch: 1 },
+	});
+	const one = new Client();
+	one.connect([engine], w.clock, [bad, good]);
+	await w.clock.advance(10);
+	(w.brokers[0] as (typeof w.brokers)[number]).faults.lose = 1;
+	w.publish(good, 1);
+	await w.clock.advance(12_000);
+	expect(one.numbers(good)).toEqual([1]);
+	engine.close();
+	await w.clock.settle();
+	w.world.close();
+	expect(w.clock.waiting).toBe(0);
+});
+
+test("[P5] a `since` that is no number is refused: it would hold nothing back", () => {
+	const { world: w, engines, clock } = world();
+	expect(() => new Client().connect(engines, clock, [w.channel("c")], Number.NaN)).toThrow(
+		expect.objectContaining({ code: "InvalidCursor" }),
+	);
+});
