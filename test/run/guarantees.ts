@@ -24,7 +24,12 @@ async function statedBy(): Promise<Transport[]> {
 		[ENV.regions]: "us-east-1,eu-west-1",
 		[ENV.retentionSeconds]: "86400",
 	};
-	return [await TRANSPORTS.local({}, parts), await TRANSPORTS.aws({ environment, follow: false }, parts)];
+	return [
+		await TRANSPORTS.local({}, parts),
+		await TRANSPORTS.nats({ servers: "nats://localhost:4222" }, parts),
+		await TRANSPORTS.redis({ url: "redis://localhost:6379" }, parts),
+		await TRANSPORTS.aws({ environment, follow: false }, parts),
+	];
 }
 
 const duration = (ms: number): string => {
