@@ -252,6 +252,9 @@ test.each([
 test("one transport alone, with local as what its client streams fall back to", () => {
 	const { options } = read('[notification]\nstrategy = "nats"\n[notification.local]\nmax_events_per_channel = 7\n');
 	expect(options).toMatchObject({ nats: { enabled: true }, local: { enabled: true, maxEventsPerChannel: 7 } });
+	// A fallback needs a breaker and an outbox, also before one target.
+	expect(read('[notification]\nstrategy = "nats"\n').options).toMatchObject({ breaker: {}, nats: { enabled: true } });
+	expect(read("[notification.local]\n").options.breaker).toBeUndefined();
 	expect(read("[notification]\nstrategy = 'local'\n").options).toMatchObject({ local: { enabled: true } });
 });
 

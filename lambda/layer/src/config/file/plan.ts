@@ -132,7 +132,10 @@ export function planOf(reading: Reading, environment: NodeJS.ProcessEnv): Plan {
 		follow: general.follow,
 		fallbackStrategy: general.fallback_strategy,
 		...(rules.length > 0 && { routing: { rules } }),
-		...(tables.breaker !== undefined && { breaker: breakerOptions(tables.breaker) }),
+		// Also before one target alone: what a file says of breaker, outbox and fallback, defaults included, is true of it.
+		...((tables.breaker !== undefined || [...on].some((name) => name !== "local")) && {
+			breaker: breakerOptions(tables.breaker ?? {}),
+		}),
 		...(tables.outbox !== undefined && { outbox: outboxOptions(tables.outbox) }),
 		...(Object.keys(streams).length > 0 && { streams }),
 	};

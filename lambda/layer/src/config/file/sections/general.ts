@@ -14,7 +14,7 @@ export const generalShape = {
 	),
 	fallback_strategy: choice(
 		["local", "none"],
-		"While a target refuses, client streams of this process get early copies (`local`), or wait (`none`).",
+		"While a target refuses, client streams of this process get early copies (`local`), or wait (`none`) unless a rule names local beside the target.",
 		DEFAULT_FALLBACK,
 	),
 	timeout_ms: integer("Deadline of one send, its wait in the queue included.", DEFAULT_TIMEOUT_MS, 1, 600_000),
