@@ -1,8 +1,10 @@
 import { execFile } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
+import { main } from "../../../cli/main.ts";
 
 const root = join(import.meta.dirname, "../../..");
 const readme = readFileSync(join(root, "README.md"), "utf8");
@@ -21,6 +23,17 @@ test("the README's example is the file that it names, to the letter, and says wh
 		"SSE client: notifications/message",
 		"accepted by: local (process)",
 	]);
+});
+
+test("the README's fanout.toml loads, and routes as it reads", async () => {
+	const [text] = fences("toml");
+	const file = join(mkdtempSync(join(tmpdir(), "fanout-readme-")), "fanout.toml");
+	writeFileSync(file, text ?? "");
+	const said: string[] = [];
+	const output = { out: (line: string) => said.push(line), err: (line: string) => said.push(line) };
+	const args = ["check", file, "--session", "lambda-7", "--method", "notifications/progress"];
+	expect(await main(args, {}, output), said.join("\n")).toBe(0);
+	expect(said.join("\n")).toContain("lanes: nats");
 });
 
 test("every command of the README exists, and so does every file that it links", () => {
