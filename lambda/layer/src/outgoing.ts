@@ -88,7 +88,12 @@ export async function createOutgoing(
 	for (const transport of transports) {
 		const lane = transport.name;
 		const gate = breakers?.createBreaker({ clock, random, options: breaker });
-		gate?.onChange((state) => emit("breaker", { lane, state }));
+		let last: GateState = "closed";
+		gate?.onChange((state) => {
+			// A probe that comes due is a change for publishers only.
+			if (state !== last) emit("breaker", { lane, state });
+			last = state;
+		});
 		const outbox =
 			breakers === undefined || kept.maxEnvelopes === 0 ? undefined : new Outbox({ lane, clock, limits: kept, report });
 		const publisher = createPublisher(transport, { clock, random, limits, gate, outbox });

@@ -22,6 +22,9 @@ import type { QueueHost } from "./queue-host.ts";
 
 export const DEFAULT_RETRY = { baseMs: 25, capMs: 1_000 } as const;
 
+/** What was kept has time: it goes out in smaller batches, so that what is live finds turns between them. */
+const MAX_KEPT_BATCH = 20;
+
 export class ChannelQueue {
 	readonly #channel: Channel;
 	readonly #host: QueueHost;
@@ -94,11 +97,12 @@ export class ChannelQueue {
 	/** The first envelopes that fit one batch; always at least one. */
 	#batch(): Item[] {
 		const { count, bytes } = this.#host.transport.capabilities.batch;
+		const most = this.#items[0]?.waiting === undefined ? Math.min(count, MAX_KEPT_BATCH) : count;
 		let size = 0;
 		let taken = 0;
 		for (const item of this.#items) {
 			size += item.bytes;
-			if (taken > 0 && (taken >= count || size > bytes)) break;
+			if (taken > 0 && (taken >= most || size > bytes)) break;
 			taken += 1;
 		}
 		return this.#items.slice(0, taken);
