@@ -32,7 +32,10 @@ export async function catchUp(deps: CatchUpDeps): Promise<void> {
 		reached = Math.min(reached, known.verified);
 	}
 	if (ready.size === 0) return;
+	const before = partition.epoch;
 	const { last, first, epoch } = await partition.inspect();
+	// In another log nothing is verified, and its sequences start anew.
+	if (epoch !== before) return;
 	// More than a channel may have could hide that some of it is gone already.
 	const most = Math.min(MOST, deps.maxMessagesPerChannel - 1);
 	if (last - reached > most || first > reached + 1) return;
@@ -50,5 +53,6 @@ export async function catchUp(deps: CatchUpDeps): Promise<void> {
 			known.subscriber.entry(entry);
 		}
 	}
+	if (partition.epoch !== epoch) return;
 	for (const known of ready.values()) known.verified = Math.max(known.verified, reached);
 }
