@@ -1,6 +1,6 @@
 /** The mailbox's event source: into the log, then to the connections. Failed groups come again, in order and soon. */
 import type { SQSBatchResponse, SQSEvent, SQSRecord } from "aws-lambda";
-import { createCell, deliver, type MailRecord } from "mcp-fanout/transports/aws/cell";
+import { createCell, createPostRound, deliver, type MailRecord } from "mcp-fanout/transports/aws/cell";
 import { count, handle, report } from "./powertools.ts";
 
 const cell = createCell();
@@ -15,10 +15,12 @@ const mailOf = (record: SQSRecord): MailRecord => ({
 	receives: Number(record.attributes.ApproximateReceiveCount) || 1,
 });
 
-export const handler = handle(async (event: SQSEvent): Promise<SQSBatchResponse> => {
-	const { log, connections, poster, clock, queues, region, home, sendTo } = cell;
+export const handler = handle(async (event: SQSEvent, context): Promise<SQSBatchResponse> => {
+	const round = createPostRound(cell.clock, context.getRemainingTimeInMillis());
+	const { log, connections, poster, clock, random, queues, region, home, sendTo } = cell;
 	const { keepError, postpone } = queues;
-	const ports = { log, connections, poster, clock, report, keepError, postpone, forward: { region, home, sendTo } };
+	const posting = { connections, poster, clock, random, round, report };
+	const ports = { ...posting, log, keepError, postpone, forward: { region, home, sendTo } };
 	const { failed, ...tally } = await deliver(ports, event.Records.map(mailOf));
 	count("Appended", tally.appended);
 	count("Repeated", tally.repeated);
@@ -26,6 +28,8 @@ export const handler = handle(async (event: SQSEvent): Promise<SQSBatchResponse>
 	count("Forwarded", tally.forwarded);
 	count("Posts", tally.posts);
 	count("ConnectionsEnded", tally.ended);
+	count("Unposted", tally.unposted);
+	count("Uncopied", tally.uncopied);
 	count("PutBack", failed.length);
 	return { batchItemFailures: failed.map((itemIdentifier) => ({ itemIdentifier })) };
 });

@@ -3,14 +3,15 @@
  * post, with an empty body: a body would need a route response, and some gateways send it as a frame of its own.
  */
 import type { APIGatewayProxyWebsocketEventV2 } from "aws-lambda";
-import { answerFrame, createCell, postFrames } from "mcp-fanout/transports/aws/cell";
+import { answerFrame, createCell, createPostRound, postFrames } from "mcp-fanout/transports/aws/cell";
 import { count, handle, report } from "./powertools.ts";
 
 const cell = createCell();
 
-export const handler = handle(async ({ requestContext, body }: APIGatewayProxyWebsocketEventV2) => {
+export const handler = handle(async ({ requestContext, body }: APIGatewayProxyWebsocketEventV2, context) => {
+	const round = createPostRound(cell.clock, context.getRemainingTimeInMillis());
 	const { connectionId: id } = requestContext;
-	const { connections, poster, clock, namespace, key } = cell;
+	const { connections, poster, clock, random, namespace, key } = cell;
 	const meta = await connections.meta(id);
 	if (meta === undefined) {
 		report("frame of an unknown connection", { connection: id });
@@ -19,7 +20,7 @@ export const handler = handle(async ({ requestContext, body }: APIGatewayProxyWe
 	// The log and the home by way of the cell: a ping needs neither.
 	const ports = { namespace, clock, connections, report, key, log: cell.log, home: cell.home };
 	const answer = await answerFrame(ports, meta, body ?? "");
-	const result = await postFrames({ poster, connections, clock, report }, meta, [answer]);
+	const result = await postFrames({ poster, connections, clock, random, round, report }, meta, [answer]);
 	count("ConnectionsEnded", result === "ended" ? 1 : 0);
 	return { statusCode: 200 };
 });

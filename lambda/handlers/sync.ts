@@ -1,6 +1,6 @@
 /** The sessions table's stream in this region: tells and forgets who follows a session that moved to another region. */
 import type { DynamoDBBatchResponse, DynamoDBRecord, DynamoDBStreamEvent } from "aws-lambda";
-import { createCell, type SyncRecord, sync } from "mcp-fanout/transports/aws/cell";
+import { createCell, createPostRound, type SyncRecord, sync } from "mcp-fanout/transports/aws/cell";
 import { count, handle, report } from "./powertools.ts";
 
 const cell = createCell();
@@ -12,10 +12,11 @@ const recordOf = ({ dynamodb }: DynamoDBRecord): SyncRecord => ({
 	at: Number(dynamodb?.NewImage?.at?.N ?? Number.NaN),
 });
 
-export const handler = handle(async (event: DynamoDBStreamEvent): Promise<DynamoDBBatchResponse> => {
-	const { region, home, log, connections, poster, clock, sendTo } = cell;
+export const handler = handle(async (event: DynamoDBStreamEvent, context): Promise<DynamoDBBatchResponse> => {
+	const round = createPostRound(cell.clock, context.getRemainingTimeInMillis());
+	const { region, home, log, connections, poster, clock, random, sendTo } = cell;
 	const { failed, evicted } = await sync(
-		{ region, home, log, connections, poster, clock, sendTo, report },
+		{ region, home, log, connections, poster, clock, random, round, sendTo, report },
 		event.Records.map(recordOf),
 	);
 	count("Evicted", evicted);

@@ -81,6 +81,44 @@ describe("deliver", () => {
 		]);
 	});
 
+	it("notes size and hash of what no error queue could hold with its attributes", async () => {
+		const body = "b".repeat(1024 * 1024 - 100);
+		const record = recordOf(freshChannel(), body);
+		await world.queues.keepError(record, "PayloadTooLarge");
+		let note: string | undefined;
+		for (let round = 0; round < 10 && note === undefined; round += 1) {
+			const command = new aws.sqs.ReceiveMessageCommand({
+				QueueUrl: world.urls.errors,
+				MaxNumberOfMessages: 10,
+				MessageAttributeNames: ["All"],
+			});
+			const { Messages = [] } = await world.clients.sqs().send(command);
+			note = Messages.find(
+				({ MessageAttributes }) => MessageAttributes?.source?.StringValue === record.messageId,
+			)?.Body;
+		}
+		expect(JSON.parse(note ?? "{}")).toMatchObject({ omitted: "body", bytes: body.length });
+	});
+
+	it("goes on after some minutes without a copy, when the error queue takes none, and reports it", async () => {
+		const channel = freshChannel();
+		const id = await follow(channel);
+		const inboxes = new Inboxes();
+		const reported: string[] = [];
+		const ports = {
+			...portsOf(inboxes),
+			keepError: () => Promise.reject(named("QueueDoesNotExist")),
+			postpone: async () => {},
+			report: (what: string) => void reported.push(what),
+		};
+		const envelope = envelopeOf(channel);
+		const batch = (receives: number) => [recordOf(channel, "{", { receives }), ...mail(channel, [envelope])];
+		expect((await deliver(ports, batch(9))).failed).toHaveLength(2);
+		expect(await deliver(ports, batch(10))).toMatchObject({ failed: [], uncopied: 1, appended: 2 });
+		expect(inboxes.shown(id)).toEqual([undefined, envelope.id]);
+		expect(reported).toContain("message was lost without a copy");
+	});
+
 	it("forgets a connection that is gone and serves the others", async () => {
 		const channel = freshChannel();
 		const [gone, here] = [await follow(channel), await follow(channel)];

@@ -6,6 +6,7 @@ import type { ConnectionMeta } from "../../lambda/layer/src/transports/aws/cell/
 import { createPoster, postFrames } from "../../lambda/layer/src/transports/aws/cell/poster.ts";
 import { issueTicket } from "../../lambda/layer/src/transports/aws/ticket.ts";
 import { createCaller, key, namespace } from "./aws-cell-caller.ts";
+import { postingOf } from "./aws-cell-mailroom.ts";
 import { envelopeOf, freshChannel, itemOf, startWorld, type World } from "./aws-cell-world.ts";
 
 let world: World;
@@ -126,6 +127,7 @@ describe("frames", () => {
 			poster: createPoster(() => client),
 			connections: world.connections(),
 			clock: world.clock,
+			...postingOf(world),
 			report: () => {},
 		};
 		expect(await postFrames(ports, meta, ["{}"])).toBe("gone");

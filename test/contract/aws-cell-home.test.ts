@@ -8,6 +8,7 @@ import { sync } from "../../lambda/layer/src/transports/aws/cell/sync.ts";
 import { DEFAULT_HOME_SECONDS, homeOf } from "../../lambda/layer/src/transports/aws/home.ts";
 import { decodeServerFrame } from "../../lambda/layer/src/transports/aws/wire.ts";
 import { createCaller, REGION } from "./aws-cell-caller.ts";
+import { postingOf } from "./aws-cell-mailroom.ts";
 import { freshChannel, startWorld, type World } from "./aws-cell-world.ts";
 
 let world: World;
@@ -33,6 +34,24 @@ describe("home regions", () => {
 		expect(await eu.resolve(channel)).toBe("eu-west-1"); // cached: it claimed a moment ago
 		world.clock.advance(6_000);
 		expect(await eu.resolve(channel)).toBe(REGION);
+	});
+
+	it("stay where they went when a connection of the old home subscribes again, which is told; a new one takes them", async () => {
+		const [gone, mine, nobodys] = [session().key, session().key, session().key];
+		const channels = [gone, mine, nobodys];
+		const first = await connect("backend");
+		await ask(first, { action: "subscribe", ref: 1, channels: [gone, mine] });
+		await world.home("eu-west-1").claim(gone);
+		const next = await connect("backend");
+		const answer = await ask(next, { action: "subscribe", ref: 2, channels, again: true });
+		if (answer.t !== "subscribed") throw new Error(answer.t);
+		expect(answer.refused).toEqual([[gone, "moved"]]);
+		expect(answer.ends.map(([key]) => key).sort()).toEqual([mine, nobodys].sort());
+		expect((await world.connections().of(gone)).map(({ id }) => id)).toEqual([first.id]);
+		const look = async (key: string) => (await world.home(REGION).look(key))?.region;
+		expect([await look(gone), await look(mine), await look(nobodys)]).toEqual(["eu-west-1", REGION, REGION]);
+		await ask(next, { action: "subscribe", ref: 3, channels: [gone] });
+		expect(await look(gone)).toBe(REGION);
 	});
 
 	it("are renewed at half their life, and gone after it", async () => {
@@ -66,7 +85,15 @@ describe("home regions", () => {
 		};
 		const { clock } = world;
 		const connections = world.connections();
-		const ports = { ...world.forward(), log: world.log(), connections, poster, clock, report: () => {} };
+		const ports = {
+			...world.forward(),
+			log: world.log(),
+			connections,
+			poster,
+			clock,
+			...postingOf(world),
+			report: () => {},
+		};
 		const at = clock.now();
 		const stale = { sequence: "1", session: channel, region: "eu-west-1", at };
 		expect(await sync(ports, [stale])).toEqual({ failed: undefined, evicted: 0 }); // the home is still here

@@ -12,6 +12,7 @@ import { CONNECTION_SECONDS, type Connection } from "../../lambda/layer/src/tran
 import type { DeliverPorts, MailRecord } from "../../lambda/layer/src/transports/aws/cell/deliver.ts";
 import { groupOf } from "../../lambda/layer/src/transports/aws/cell/mailbox.ts";
 import type { Poster } from "../../lambda/layer/src/transports/aws/cell/poster.ts";
+import { createPostRound } from "../../lambda/layer/src/transports/aws/cell/round.ts";
 import type { DynamoClient } from "../../lambda/layer/src/transports/aws/sdk.ts";
 import { decodeServerFrame, type ServerFrame } from "../../lambda/layer/src/transports/aws/wire.ts";
 import type { World } from "./aws-cell-world.ts";
@@ -56,6 +57,12 @@ export class Inboxes implements Poster {
 	}
 }
 
+/** What posts need beside connections: a round of a whole function's time, and short waits. */
+export const postingOf = ({ clock }: Pick<World, "clock">) => ({
+	random: () => 0.1,
+	round: createPostRound(clock, 20_000),
+});
+
 export const recordOf = (channel: Channel, body: string, more: Partial<MailRecord> = {}): MailRecord => ({
 	messageId: randomUUID(),
 	body,
@@ -75,7 +82,8 @@ export function createMailroom(world: () => World) {
 		const { clock } = world();
 		const connections = world().connections(dynamo);
 		const forward = world().forward();
-		return { log: world().log(dynamo), connections, poster, clock, report: () => {}, keepError, postpone, forward };
+		const posting = { ...postingOf(world()), connections, poster, clock, report: () => {} };
+		return { ...posting, log: world().log(dynamo), keepError, postpone, forward };
 	}
 
 	async function follow(channel: Channel, seconds = CONNECTION_SECONDS): Promise<string> {

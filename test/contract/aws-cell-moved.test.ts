@@ -7,6 +7,7 @@ import { mailboxMessage } from "../../lambda/layer/src/transports/aws/cell/mailb
 import type { Poster } from "../../lambda/layer/src/transports/aws/cell/poster.ts";
 import { sync } from "../../lambda/layer/src/transports/aws/cell/sync.ts";
 import { REGION } from "./aws-cell-caller.ts";
+import { postingOf } from "./aws-cell-mailroom.ts";
 import { envelopeOf, itemOf, startWorld, type World } from "./aws-cell-world.ts";
 
 let world: World;
@@ -28,7 +29,14 @@ describe("a session that moved", () => {
 		await world.log().append(session.key, [itemOf(after), itemOf(later)]);
 		const { clock } = world;
 		const poster: Poster = { post: async () => {}, close: async () => {} };
-		const parts = { log: world.log(), connections: world.connections(), poster, clock, report: () => {} };
+		const parts = {
+			log: world.log(),
+			connections: world.connections(),
+			poster,
+			clock,
+			...postingOf(world),
+			report: () => {},
+		};
 		const record = { sequence: "1", session: session.key, region: "eu-west-1", at };
 		for (const _ of [1, 2]) await sync({ ...world.forward(), ...parts }, [record]);
 		const mail = await world.takeMail("eu-west-1", 3);
@@ -49,7 +57,14 @@ describe("a session that moved", () => {
 		await world.log().append(session.key, [itemOf(envelope)]);
 		const { clock } = world;
 		const poster: Poster = { post: async () => {}, close: async () => {} };
-		const parts = { log: world.log(), connections: world.connections(), poster, clock, report: () => {} };
+		const parts = {
+			log: world.log(),
+			connections: world.connections(),
+			poster,
+			clock,
+			...postingOf(world),
+			report: () => {},
+		};
 		await sync({ ...world.forward(), ...parts }, [{ sequence: "1", session: session.key, region: "eu-west-1", at }]);
 		const mail = await world.takeMail("eu-west-1", 1);
 		expect(mail.map(({ body }) => body)).toEqual([encodeEnvelope(envelope)]);

@@ -228,3 +228,26 @@ it("gives a handshake that is never answered up at the deadline", async () => {
 	await h.clock.advance(10_000);
 	await refused;
 });
+
+describe("a session that moved while the connection was away", () => {
+	it("is asked for again as one that stood, and ends as moved; one that is new to the link claims", async () => {
+		await h.start();
+		const [kept, moved] = [h.follow("kept"), h.follow("moved")];
+		await Promise.all([kept.subscription.ready, moved.subscription.ready]);
+		h.api.refusals.set(h.key("moved"), "moved");
+		h.api.last.cut();
+		await h.reconnected(2);
+		await until("the move is told", () => moved.ends.length > 0);
+		expect([moved.ends, kept.ends]).toEqual([["moved"], []]);
+		const fresh = h.follow("fresh");
+		await fresh.subscription.ready;
+		const flags = h.api.connections.flatMap(({ frames }) =>
+			frames.filter(({ action }) => action === "subscribe").map(({ channels, again }) => [channels?.length, again]),
+		);
+		expect(flags).toEqual([
+			[2, undefined],
+			[2, true],
+			[1, undefined],
+		]);
+	});
+});

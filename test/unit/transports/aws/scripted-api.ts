@@ -10,6 +10,7 @@ export interface SentFrame {
 	readonly action: string;
 	readonly ref: number;
 	readonly channels?: readonly string[];
+	readonly again?: boolean;
 }
 
 export interface ApiConnection {

@@ -10,6 +10,8 @@ import type { Entry, Subscriber } from "../../core/transport.ts";
 
 export interface Follower {
 	readonly ready: Promise<Position>;
+	/** It has stood: the session was this region's, and whoever claimed it later keeps it. */
+	readonly hasStood: boolean;
 	stands(end: Position): void;
 	entries(entries: readonly Entry[]): FanoutError | undefined;
 	/** The cell will not serve the channel. */
@@ -26,6 +28,7 @@ export function createFollower(
 ): Follower {
 	const { promise: ready, resolve, reject } = Promise.withResolvers<Position>();
 	let pending = true;
+	let hasStood = false;
 	const settle = (act: () => void) => {
 		pending = false;
 		timer.cancel();
@@ -46,7 +49,11 @@ export function createFollower(
 	ready.catch(() => undefined);
 	return {
 		ready,
+		get hasStood() {
+			return hasStood;
+		},
 		stands(end) {
+			hasStood = true;
 			if (pending) settle(() => resolve(end));
 			else subscriber.suspect(end);
 		},

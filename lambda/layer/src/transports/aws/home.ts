@@ -34,6 +34,8 @@ export interface Home {
 	resolve(sessionKey: string, signal?: AbortSignal): Promise<string | undefined>;
 	/** Makes the own region the home; no write when it is already. */
 	claim(sessionKey: string, signal?: AbortSignal): Promise<HomeItem>;
+	/** As `claim`, but a session whose home is another region stays there: false then. */
+	keep(sessionKey: string, signal?: AbortSignal): Promise<boolean>;
 	/** The home; when there is none, the own region claims it. */
 	resolveOrClaim(sessionKey: string, signal?: AbortSignal): Promise<string>;
 	/** The home as the table says now, past the cache. */
@@ -80,7 +82,7 @@ export function createHome(options: HomeOptions): Home {
 		}
 	}
 
-	async function claim(sessionKey: string, signal?: AbortSignal): Promise<HomeItem> {
+	async function claimFrom(sessionKey: string, mayMove: boolean, signal?: AbortSignal): Promise<HomeItem> {
 		for (let race = 0; race < MAX_CLAIM_RACES; race += 1) {
 			const all = await items(sessionKey, signal);
 			const nowSeconds = Math.floor(clock.now() / 1000);
@@ -88,6 +90,10 @@ export function createHome(options: HomeOptions): Home {
 			// Renewed at half its life and not at each subscribe: every write here goes to every region.
 			if (home?.region === region && home.expiresAt - nowSeconds > homeSeconds / 2) {
 				remember(sessionKey, region);
+				return home;
+			}
+			if (home !== undefined && home.region !== region && !mayMove) {
+				remember(sessionKey, home.region);
 				return home;
 			}
 			const highest = all.reduce((most, item) => Math.max(most, item.counter), 0);
@@ -114,6 +120,8 @@ export function createHome(options: HomeOptions): Home {
 		});
 	}
 
+	const claim: Home["claim"] = (sessionKey, signal) => claimFrom(sessionKey, true, signal);
+
 	async function look(sessionKey: string, signal?: AbortSignal): Promise<HomeItem | undefined> {
 		const home = homeOf(await items(sessionKey, signal), clock.now());
 		if (home === undefined) cache.delete(sessionKey);
@@ -129,6 +137,7 @@ export function createHome(options: HomeOptions): Home {
 
 	return {
 		claim,
+		keep: async (sessionKey, signal) => (await claimFrom(sessionKey, false, signal)).region === region,
 		look,
 		resolve,
 		resolveOrClaim: async (sessionKey, signal) =>

@@ -5,7 +5,7 @@
  */
 import { FanoutError } from "../../core/errors.ts";
 import type { Position } from "../../core/position.ts";
-import type { Socket } from "./socket.ts";
+import type { Request, Socket } from "./socket.ts";
 import { chunkChannels } from "./wire.ts";
 
 /** Subscribe and unsubscribe frames that are unanswered at once. */
@@ -15,6 +15,8 @@ export interface LineHost {
 	/** The channel's rows stand; `end` was read after them. */
 	stands(key: string, end: Position): void;
 	refused(key: string, error: FanoutError): void;
+	/** It has stood before, here or on an earlier connection. */
+	hasStood(key: string): boolean;
 	/** A request failed as a whole in a way that another connection may not. */
 	failed(error: FanoutError): void;
 	/** Nothing is left to do. */
@@ -55,11 +57,12 @@ export function createLine(socket: Socket, keys: Iterable<string>, host: LineHos
 		dirty.delete(key);
 		if (wanted.delete(key)) host.refused(key, error);
 	};
-	const send = async (action: "subscribe" | "unsubscribe", channels: readonly string[]): Promise<void> => {
+	const send = async (request: Exclude<Request, { action: "ping" }>): Promise<void> => {
+		const { action, channels } = request;
 		inFlight += 1;
 		for (const key of channels) busy.add(key);
 		try {
-			const reply = await socket.request({ action, channels });
+			const reply = await socket.request(request);
 			answered(action, channels);
 			const stale = channels.filter((key) => again.delete(key));
 			if (reply.t !== "subscribed") return;
@@ -94,13 +97,15 @@ export function createLine(socket: Socket, keys: Iterable<string>, host: LineHos
 			if (wanted.has(key) === standing.has(key)) continue;
 			(wanted.has(key) ? subscribe : unsubscribe).push(key);
 		}
+		const { fresh = [], old = [] } = Object.groupBy(subscribe, (key) => (host.hasStood(key) ? "old" : "fresh"));
 		const frames = [
-			...chunkChannels(subscribe).map((channels) => ({ action: "subscribe" as const, channels })),
+			...chunkChannels(fresh).map((channels) => ({ action: "subscribe" as const, channels })),
+			...chunkChannels(old).map((channels) => ({ action: "subscribe" as const, channels, again: true as const })),
 			...chunkChannels(unsubscribe).map((channels) => ({ action: "unsubscribe" as const, channels })),
 		];
-		for (const { action, channels } of frames) {
-			if (inFlight < MAX_REQUESTS_IN_FLIGHT) send(action, channels);
-			else for (const key of channels) later.add(key);
+		for (const frame of frames) {
+			if (inFlight < MAX_REQUESTS_IN_FLIGHT) send(frame);
+			else for (const key of frame.channels) later.add(key);
 		}
 		dirty = later;
 		if (inFlight === 0) host.settled();

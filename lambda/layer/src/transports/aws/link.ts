@@ -17,7 +17,7 @@ import { dial, type WebSocketClass } from "./dial.ts";
 import { createFollower, type Follower } from "./follower.ts";
 import { createLine, type Line } from "./line.ts";
 import { createSocket, isRetryableCode, type SocketOptions } from "./socket.ts";
-import type { ServerFrame } from "./wire.ts";
+import { MOVED, type ServerFrame } from "./wire.ts";
 
 export interface LinkOptions extends SocketOptions {
 	/** A fresh signed address for every attempt. */
@@ -89,7 +89,7 @@ export function createLink(options: LinkOptions): Link {
 		const follower = followers.get(key);
 		if (!isRetryableCode(String(error.data.code))) {
 			unfollow(key);
-			return follower?.refused(error);
+			return error.data.code === MOVED ? follower?.moved() : follower?.refused(error);
 		}
 		const timer = clock.after(backoff.baseMs + random() * backoff.capMs, () => {
 			retries.delete(timer);
@@ -142,6 +142,7 @@ export function createLink(options: LinkOptions): Link {
 		const line: Line = createLine(socket, followers.keys(), {
 			stands: (key, end) => followers.get(key)?.stands(end),
 			refused: onRefused,
+			hasStood: (key) => followers.get(key)?.hasStood ?? false,
 			failed: (error) => onLost(line, error),
 			settled: () => {
 				if (line === successor) promote(line);

@@ -162,7 +162,8 @@ export function createAwsClients(options: AwsClientsOptions): AwsClients {
 		management: (endpoint) =>
 			once(
 				`management ${endpoint}`,
-				() => new aws.management.ApiGatewayManagementApiClient(config(options.region, endpoint)),
+				// The poster repeats by itself: a repetition in here would hide a throttle behind the post's deadline.
+				() => new aws.management.ApiGatewayManagementApiClient({ ...config(options.region, endpoint), maxAttempts: 1 }),
 			),
 		async signSocket(url, seconds) {
 			const signed = new URL(url);

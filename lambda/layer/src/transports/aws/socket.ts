@@ -26,7 +26,7 @@ export interface SocketHost {
 
 type Reply = Extract<ServerFrame, { readonly t: "subscribed" | "unsubscribed" | "pong" }>;
 export type Request =
-	| { readonly action: "subscribe" | "unsubscribe"; readonly channels: readonly string[] }
+	| { readonly action: "subscribe" | "unsubscribe"; readonly channels: readonly string[]; readonly again?: true }
 	| { readonly action: "ping" };
 
 export interface Socket {

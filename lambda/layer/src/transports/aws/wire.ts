@@ -17,7 +17,13 @@ export const MAX_FRAME_CHANNELS = 200;
 export const MAX_PAGE_ENTRIES = 500;
 
 export type ClientFrame =
-	| { readonly action: "subscribe" | "unsubscribe"; readonly ref: number; readonly channels: readonly string[] }
+	| {
+			readonly action: "subscribe" | "unsubscribe";
+			readonly ref: number;
+			readonly channels: readonly string[];
+			/** They stood before, on another connection: sessions that moved meanwhile are not taken back. */
+			readonly again?: true;
+	  }
 	| { readonly action: "ping"; readonly ref: number }
 	| {
 			readonly action: "read";
@@ -27,6 +33,9 @@ export type ClientFrame =
 			readonly limit: number;
 	  }
 	| { readonly action: "renew"; readonly ref: number; readonly ticket: string };
+
+/** Refusal of a session, subscribed to again, whose home is another region by now. */
+export const MOVED = "moved";
 
 export type EndReason = "gap" | "expired" | "slow-consumer" | "shutdown";
 
@@ -117,7 +126,8 @@ export function decodeClientFrame(text: string): ClientFrame {
 		case "subscribe":
 		case "unsubscribe": {
 			const channels = readList("channels", fields.channels, MAX_FRAME_CHANNELS);
-			return { action: fields.action, ref, channels: channels.map((key) => readText("a channel key", key)) };
+			const frame = { action: fields.action, ref, channels: channels.map((key) => readText("a channel key", key)) };
+			return fields.again === true ? { ...frame, again: true } : frame;
 		}
 		case "ping":
 			return { action: "ping", ref };

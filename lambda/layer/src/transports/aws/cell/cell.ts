@@ -23,6 +23,8 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 export interface Cell {
 	readonly region: string;
 	readonly clock: Clock;
+	/** A number in [0, 1). */
+	random(): number;
 	readonly namespace: string;
 	readonly clients: AwsClients;
 	readonly log: Log;
@@ -60,6 +62,7 @@ export function createCell(env: Environment = process.env, clock: Clock = system
 		);
 	const cell: Cell = {
 		clock,
+		random: Math.random,
 		get region() {
 			return need("AWS_REGION");
 		},

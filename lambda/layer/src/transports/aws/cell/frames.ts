@@ -10,7 +10,7 @@ import type { Position } from "../../../core/position.ts";
 import type { Home } from "../home.ts";
 import type { Log } from "../log.ts";
 import { type TicketKey, verifyTicket } from "../ticket.ts";
-import { type ClientFrame, decodeClientFrame, encodePage, encodeServerFrame, refOf } from "../wire.ts";
+import { type ClientFrame, decodeClientFrame, encodePage, encodeServerFrame, MOVED, refOf } from "../wire.ts";
 import type { ConnectionMeta, Connections } from "./connections.ts";
 import { forEachBounded, type Reports } from "./poster.ts";
 
@@ -22,7 +22,7 @@ export interface FramePorts {
 	readonly clock: Clock;
 	readonly connections: Pick<Connections, "follow" | "unfollow" | "renew">;
 	readonly log: Pick<Log, "tail" | "rows">;
-	readonly home: Pick<Home, "claim">;
+	readonly home: Pick<Home, "claim" | "keep">;
 	readonly report: Reports;
 	key(): Promise<TicketKey>;
 }
@@ -44,22 +44,43 @@ function checkChannel(ports: FramePorts, { api, claims }: ConnectionMeta, key: s
 
 const codeOf = (error: unknown): string => (isFanoutError(error) ? error.code : "TransportUnavailable");
 
-async function subscribe(ports: FramePorts, meta: ConnectionMeta, ref: number, keys: readonly string[]) {
+type Subscribe = Extract<ClientFrame, { readonly action: "subscribe" | "unsubscribe" }>;
+
+async function subscribe(ports: FramePorts, meta: ConnectionMeta, { ref, channels, again }: Subscribe) {
 	const refused: [string, string][] = [];
 	const standing: string[] = [];
-	await forEachBounded([...new Set(keys)], SUBSCRIBE_CONCURRENCY, async (key) => {
+	const sessions = new Set<string>();
+	const refuse = (key: string, error: unknown) => {
+		if (!isFanoutError(error)) ports.report("claim failed", { connection: meta.id, error: (error as Error).name });
+		refused.push([key, codeOf(error)]);
+	};
+	await forEachBounded([...new Set(channels)], SUBSCRIBE_CONCURRENCY, async (key) => {
 		try {
+			const isSession = checkChannel(ports, meta, key).kind === "session";
+			if (isSession && again) sessions.add(key);
 			// Home first: rows that stood before the claim could be evicted by a record of the old home.
-			if (checkChannel(ports, meta, key).kind === "session") await ports.home.claim(key);
+			else if (isSession) await ports.home.claim(key);
 			standing.push(key);
 		} catch (error) {
-			if (!isFanoutError(error)) ports.report("claim failed", { connection: meta.id, error: (error as Error).name });
-			refused.push([key, codeOf(error)]);
+			refuse(key, error);
 		}
 	});
 	await ports.connections.follow(meta, standing);
+	const left: string[] = [];
+	// After the rows: a claim elsewhere is either seen here, or its record finds rows to evict.
+	await forEachBounded([...sessions], SUBSCRIBE_CONCURRENCY, async (key) => {
+		try {
+			if (await ports.home.keep(key)) return;
+			refused.push([key, MOVED]);
+		} catch (error) {
+			refuse(key, error);
+		}
+		left.push(key);
+	});
+	await ports.connections.unfollow(meta.id, left);
 	const ends: [string, Position][] = [];
-	await forEachBounded(standing, SUBSCRIBE_CONCURRENCY, async (key) => {
+	const kept = standing.filter((key) => !left.includes(key));
+	await forEachBounded(kept, SUBSCRIBE_CONCURRENCY, async (key) => {
 		ends.push([key, (await ports.log.tail(key, 1)).end]);
 	});
 	return encodeServerFrame({ t: "subscribed", ref, ends, refused });
@@ -71,7 +92,7 @@ async function serve(ports: FramePorts, meta: ConnectionMeta, frame: ClientFrame
 		case "ping":
 			return encodeServerFrame({ t: "pong", ref });
 		case "subscribe":
-			return subscribe(ports, meta, ref, frame.channels);
+			return subscribe(ports, meta, frame);
 		case "unsubscribe":
 			await ports.connections.unfollow(meta.id, [...new Set(frame.channels)]);
 			return encodeServerFrame({ t: "unsubscribed", ref });

@@ -13,4 +13,5 @@ export { groupOf, type MailboxMessage, mailboxMessage } from "./mailbox.ts";
 export { createPoster, endConnection, type Poster, type PostPorts, postFrames, type Reports } from "./poster.ts";
 export { createQueues, type Queues } from "./queues.ts";
 export { type RelayPorts, type RelayRecord, relay } from "./relay.ts";
+export { createPostRound, type PostRound } from "./round.ts";
 export { type SyncPorts, type SyncRecord, sync } from "./sync.ts";

@@ -1,17 +1,25 @@
 /**
- * Posts frames to connections. A connection that is gone loses its rows; one that cannot be served is told why, if
- * it still can be, and closed, so that it resumes from where it is. Nothing about a connection is ever thrown: a
- * message that is in the log must not be held back for the others by one reader.
+ * Posts frames to connections, while the invocation's round lasts. A connection that is gone loses its rows; one that
+ * cannot be served is told why, if it still can be, and closed, so that it resumes from where it is. One that was
+ * throttled with the others, or that the round had no time for, is left as it is. Nothing about a connection is ever
+ * thrown: a message that is in the log must not be held back for the others by one reader.
  */
+import { type BackoffLimits, fullJitter } from "../../../core/backoff.ts";
 import { type Clock, pause } from "../../../core/clock.ts";
 import { withDeadline } from "../../../core/deadline.ts";
 import { aws, isAwsError, type ManagementClient } from "../sdk.ts";
 import { type EndReason, encodeServerFrame } from "../wire.ts";
 import type { Connection, Connections } from "./connections.ts";
+import type { PostRound } from "./round.ts";
 
 export const POST_TIMEOUT_MS = 2_000;
 export const POST_RETRY_MS: readonly number[] = [50, 200];
-/** Connections posted to at the same time, per invocation. */
+/** Throttled posts are offered longer: the rate limit is the account's, and a burst is over after seconds. */
+export const THROTTLE_BACKOFF: BackoffLimits = { baseMs: 100, capMs: 2_000 };
+export const THROTTLE_ATTEMPTS = 8;
+/** What ending a connection may take of the round: a last frame, and the close. */
+const END_MS = 2 * POST_TIMEOUT_MS;
+/** Connections posted to at the same time, per group. */
 export const POST_CONCURRENCY = 64;
 
 /** The @connections calls of one connection; throws as AWS does. */
@@ -27,10 +35,14 @@ export interface PostPorts {
 	readonly poster: Poster;
 	readonly connections: Pick<Connections, "remove">;
 	readonly clock: Clock;
+	/** A number in [0, 1). */
+	readonly random: () => number;
+	readonly round: PostRound;
 	readonly report: Reports;
 }
 
-export type PostResult = "posted" | "gone" | "ended";
+/** `unposted`: not served, and not to blame: it stays, and finds its gap by the next entry's `prev` or a log's end. */
+export type PostResult = "posted" | "gone" | "ended" | "unposted";
 
 export function createPoster(clientOf: (api: Connection["api"]) => ManagementClient): Poster {
 	return {
@@ -48,24 +60,46 @@ export function createPoster(clientOf: (api: Connection["api"]) => ManagementCli
 const isGone = (error: unknown): boolean => isAwsError(error, "GoneException");
 const nameOf = (error: unknown): string => (error instanceof Error ? error.name : "unknown");
 
-async function postOne(ports: PostPorts, connection: Connection, frame: string): Promise<void> {
-	for (let attempt = 0; ; attempt += 1) {
+const isThrottle = (error: unknown): boolean =>
+	isAwsError(error, "LimitExceededException") || isAwsError(error, "TooManyRequestsException");
+
+/** The wait before the next attempt; undefined when there is none. */
+function waitAfter(ports: PostPorts, error: unknown, failures: number, throttles: number): number | undefined {
+	if (!isThrottle(error)) return POST_RETRY_MS[failures - 1];
+	return throttles === THROTTLE_ATTEMPTS ? undefined : fullJitter(throttles - 1, THROTTLE_BACKOFF, ports.random);
+}
+
+async function postOne(ports: PostPorts, connection: Connection, frame: string): Promise<"posted" | "unposted"> {
+	const { clock, round } = ports;
+	const since = round.mark();
+	for (let failures = 0, throttles = 0; ; ) {
+		if (round.left() <= 0) return "unposted";
 		try {
-			await withDeadline(ports.clock, POST_TIMEOUT_MS, "a post to a connection", (signal) =>
+			await withDeadline(clock, Math.min(POST_TIMEOUT_MS, round.left()), "a post to a connection", (signal) =>
 				ports.poster.post(connection, frame, signal),
 			);
-			return;
+			round.posted(connection.id);
+			return "posted";
 		} catch (error) {
-			const waitMs = POST_RETRY_MS[attempt];
-			if (isGone(error) || waitMs === undefined) throw error;
-			await pause(ports.clock, waitMs);
+			if (isGone(error)) throw error;
+			if (isThrottle(error)) {
+				throttles += 1;
+				round.throttled(connection.id);
+			} else failures += 1;
+			const waitMs = waitAfter(ports, error, failures, throttles);
+			// Ended only while there is time to tell it; the others' fate decides whether a throttle was its own.
+			const isOver = round.left() <= (waitMs ?? END_MS);
+			if (isOver) return "unposted";
+			if (waitMs !== undefined) await pause(clock, waitMs, undefined, true);
+			else if (isThrottle(error) && !round.isAlone(connection.id, since)) return "unposted";
+			else throw error;
 		}
 	}
 }
 
 async function removeRows(ports: PostPorts, { id }: Connection): Promise<void> {
 	try {
-		await ports.connections.remove(id);
+		await withDeadline(ports.clock, POST_TIMEOUT_MS, "forgetting a connection", () => ports.connections.remove(id));
 	} catch (error) {
 		// Its rows expire by themselves, and the next post to it comes here again.
 		ports.report("connection rows were not removed", { connection: id, error: nameOf(error) });
@@ -96,7 +130,9 @@ export async function postFrames(
 	frames: readonly string[],
 ): Promise<PostResult> {
 	try {
-		for (const frame of frames) await postOne(ports, connection, frame);
+		for (const frame of frames) {
+			if ((await postOne(ports, connection, frame)) === "unposted") return "unposted";
+		}
 		return "posted";
 	} catch (error) {
 		if (isGone(error)) {
@@ -104,7 +140,7 @@ export async function postFrames(
 			return "gone";
 		}
 		ports.report("connection cannot be served", { connection: connection.id, error: nameOf(error) });
-		await endConnection(ports, connection, isAwsError(error, "LimitExceededException") ? "slow-consumer" : "gap");
+		await endConnection(ports, connection, isThrottle(error) ? "slow-consumer" : "gap");
 		return "ended";
 	}
 }

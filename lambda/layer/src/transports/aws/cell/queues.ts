@@ -1,4 +1,5 @@
 /** The region's queues as deliver and relay use them: the mailbox, found by its name once, and the error queue. */
+import { createHash } from "node:crypto";
 import { FanoutError } from "../../../core/errors.ts";
 import { aws, type SqsClient } from "../sdk.ts";
 import type { MailRecord } from "./deliver.ts";
@@ -9,7 +10,7 @@ export interface Queues {
 	sendMail(messages: readonly MailboxMessage[]): Promise<readonly number[]>;
 	/** Shows messages of the mailbox again after so many seconds. */
 	postpone(records: readonly MailRecord[], seconds: number): Promise<void>;
-	/** A copy of what cannot be decoded, with why. */
+	/** A copy of what cannot be decoded, with why; where no queue takes a body of that size, its size and hash. */
 	keepError(
 		record: { readonly messageId: string; readonly body: string; readonly channel?: string | undefined },
 		code: string,
@@ -22,6 +23,12 @@ export interface QueuesOptions {
 	readonly errorQueueUrl: () => string;
 }
 
+/** SQS: what a queue takes at most, attributes included. The template lets the error queue take all of it. */
+export const MAX_ERROR_BYTES = 1024 * 1024;
+/** Room for the attributes of a copy: a code, an id, a channel key. */
+const ERROR_ATTRIBUTE_BYTES = 8 * 1024;
+
+const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
 const attribute = (StringValue: string) => ({ DataType: "String", StringValue });
 
 export function createQueues({ sqs, mailboxName, errorQueueUrl }: QueuesOptions): Queues {
@@ -63,10 +70,12 @@ export function createQueues({ sqs, mailboxName, errorQueueUrl }: QueuesOptions)
 				source: attribute(messageId),
 				...(channel === undefined || channel === "" ? {} : { channel: attribute(channel) }),
 			};
+			const bytes = Buffer.byteLength(body);
+			const isWhole = bytes + ERROR_ATTRIBUTE_BYTES <= MAX_ERROR_BYTES;
 			const command = new aws.sqs.SendMessageCommand({
 				QueueUrl: errorQueueUrl(),
-				MessageBody: body,
-				MessageAttributes,
+				MessageBody: isWhole ? body : JSON.stringify({ omitted: "body", bytes, sha256: sha256(body) }),
+				MessageAttributes: isWhole ? MessageAttributes : { ...MessageAttributes, omitted: attribute(String(bytes)) },
 			});
 			await sqs.send(command);
 		},

@@ -5,6 +5,7 @@
  */
 import { parseChannel } from "../../../core/channel.ts";
 import { decodeEnvelope } from "../../../core/envelope.ts";
+import { FanoutError } from "../../../core/errors.ts";
 import { deriveId } from "../../../core/ids.ts";
 import type { Ask } from "../../../core/transport.ts";
 import type { Log, RowPage } from "../log.ts";
@@ -54,11 +55,19 @@ async function evict(ports: SyncPorts, session: string, at: number): Promise<num
 	if (Number.isFinite(at)) await forwardSince(ports, session, target, at);
 	const followers = await ports.connections.of(session);
 	const frames = [encodeServerFrame({ t: "moved", channel: session })];
+	let unposted = 0;
 	await forEachBounded(followers, POST_CONCURRENCY, async (follower) => {
 		// Told first: were its rows gone and the frame lost, it would wait here for what goes elsewhere.
 		const result = await postFrames(ports, follower, frames);
 		if (result === "posted") await ports.connections.unfollow(follower.id, [session]);
+		else if (result === "unposted") unposted += 1;
 	});
+	if (unposted > 0) {
+		throw new FanoutError("TransportUnavailable", `${unposted} followers could not be told of a move yet`, {
+			retryable: true,
+			data: { unposted },
+		});
+	}
 	return followers.length;
 }
 

@@ -1,0 +1,57 @@
+/**
+ * What the posts of one invocation share: the moment at which they end, and how the connections fare. API Gateway
+ * answers 429 for a connection that reads too slowly and for an account that posts too much; only the other
+ * connections of the round tell the two apart.
+ */
+import type { Clock } from "../../../core/clock.ts";
+
+/** Kept of an invocation's time for what follows the posts: forgetting rows, putting groups back, metrics. */
+export const ROUND_MARGIN_MS = 4_000;
+
+export interface PostRound {
+	/** Milliseconds in which posts may still be made; never under 0. */
+	left(): number;
+	/** A mark for `isAlone`: now, in the order of outcomes. */
+	mark(): number;
+	posted(id: string): void;
+	throttled(id: string): void;
+	/** Since the mark others were served, and at most one other in four was throttled. */
+	isAlone(id: string, since: number): boolean;
+}
+
+/** `remainingMs`: what the function has left until its timeout. */
+export function createPostRound(clock: Clock, remainingMs: number): PostRound {
+	const endsAt = clock.monotonic() + remainingMs - ROUND_MARGIN_MS;
+	const lastPosted = new Map<string, number>();
+	const lastThrottled = new Map<string, number>();
+	let outcomes = 0;
+	return {
+		left: () => Math.max(0, endsAt - clock.monotonic()),
+		mark: () => outcomes,
+		posted(id) {
+			outcomes += 1;
+			lastPosted.set(id, outcomes);
+		},
+		throttled(id) {
+			outcomes += 1;
+			lastThrottled.set(id, outcomes);
+		},
+		isAlone(id, since) {
+			const limited = [...lastThrottled].filter(([other, at]) => other !== id && at > since).length;
+			const served = [...lastPosted].filter(
+				([other, at]) => other !== id && at > since && (lastThrottled.get(other) ?? 0) <= since,
+			).length;
+			return served > 0 && limited * 3 <= served;
+		},
+	};
+}
+
+/** In an order of chance: when the time ends before the list, it is not always the same ones that are left out. */
+export function shuffled<T>(items: readonly T[], random: () => number): T[] {
+	const all = [...items];
+	for (let at = all.length - 1; at > 0; at -= 1) {
+		const other = Math.floor(random() * (at + 1));
+		[all[at], all[other]] = [all[other] as T, all[at] as T];
+	}
+	return all;
+}
