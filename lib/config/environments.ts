@@ -1,3 +1,4 @@
+import { RegionInfo } from "aws-cdk-lib/region-info";
 import type { EnvironmentConfig } from "./environment.ts";
 
 const DAY_SECONDS = 24 * 60 * 60;
@@ -53,6 +54,14 @@ export function checkEnvironment(config: EnvironmentConfig): EnvironmentConfig {
 	if (new Set(regions).size !== regions.length) throw new Error(`environment "${name}": regions repeat`);
 	if (!regions.includes(primaryRegion)) {
 		throw new Error(`environment "${name}": primaryRegion ${primaryRegion} is not among ${regions.join(", ")}`);
+	}
+	// RegionInfo follows AWS's list of opt-in regions. SNS: "from opt-in regions to other opt-in regions is not supported",
+	// https://docs.aws.amazon.com/sns/latest/dg/sns-cross-region-delivery.html
+	const optIn = regions.filter((region) => RegionInfo.get(region).isOptInRegion);
+	if (optIn.length > 1) {
+		throw new Error(
+			`environment "${name}": at most one opt-in region, found ${optIn.join(", ")}: SNS does not deliver between them`,
+		);
 	}
 	if (!Number.isInteger(retentionSeconds) || retentionSeconds < 60) {
 		throw new Error(

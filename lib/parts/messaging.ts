@@ -4,7 +4,7 @@ import { Topic } from "aws-cdk-lib/aws-sns";
 import { Queue, QueueEncryption } from "aws-cdk-lib/aws-sqs";
 import { RegionInfo } from "aws-cdk-lib/region-info";
 import { Construct } from "constructs";
-import { type CellNames, FifoMailbox } from "mcp-fanout-cdk";
+import { type CellNames, FifoMailbox, MAX_MAIL_BYTES } from "mcp-fanout-cdk";
 
 export interface MessagingProps {
 	readonly names: CellNames;
@@ -15,6 +15,9 @@ export interface MessagingProps {
 
 /** Receives before a message is set aside. Enough to ride out a failing dependency of some minutes. */
 const RELAY_RECEIVES = 10;
+
+/** All that SQS takes, so that a copy, with its attributes, is never larger than the queue allows. */
+const MAX_ERROR_BYTES = 1024 * 1024;
 
 /** The ways of one region: its topic for shared channels, the relay queue that every region's topic feeds, the mailbox. */
 export class Messaging extends Construct {
@@ -29,9 +32,10 @@ export class Messaging extends Construct {
 		super(scope, id);
 		this.topic = new Topic(this, "Topic", { topicName: props.names.topic, enforceSSL: true });
 		this.relayDeadLetters = standardQueue(this, "RelayDeadLetters");
-		this.errors = standardQueue(this, "Errors");
+		this.errors = standardQueue(this, "Errors", { maxMessageSizeBytes: MAX_ERROR_BYTES });
 		this.relay = standardQueue(this, "Relay", {
 			queueName: props.names.relay,
+			maxMessageSizeBytes: MAX_MAIL_BYTES,
 			visibilityTimeout: Duration.seconds(props.relayTimeout.toSeconds() * 6),
 			deadLetterQueue: { queue: this.relayDeadLetters, maxReceiveCount: RELAY_RECEIVES },
 		});

@@ -35,7 +35,13 @@ test.each([
 	[{ name: "Dev" }, /environment name "Dev"/],
 	[{ regions: ["us-east-1", "us-east-1"] }, /regions repeat/],
 	[{ primaryRegion: "ap-south-1" }, /ap-south-1 is not among us-east-1, eu-west-1/],
+	[{ regions: ["us-east-1", "eu-south-1", "me-south-1"] }, /one opt-in region, found eu-south-1, me-south-1/],
 	[{ retentionSeconds: 1.5 }, /at least 60, found 1.5/],
 ])("a wrong environment is refused: %o", (change, message) => {
 	expect(() => checkEnvironment({ ...ENVIRONMENTS.dev, ...change })).toThrow(message);
+});
+
+test("one opt-in region beside others is accepted", () => {
+	const regions = ["us-east-1", "eu-west-1", "af-south-1"];
+	expect(checkEnvironment({ ...ENVIRONMENTS.dev, regions }).regions).toEqual(regions);
 });

@@ -7,6 +7,9 @@ import { Construct } from "constructs";
 /** AWS's advice, and its rule for event sources: a batch that is still worked on must not come back. */
 const VISIBILITY_FACTOR = 6;
 
+/** Twice the largest envelope, and a quarter of what the error queue takes: what is no envelope can always be copied. */
+export const MAX_MAIL_BYTES = 256 * 1024;
+
 export interface FifoMailboxProps {
 	/** Another region sends here, so the name is fixed. Must end in `.fifo`. */
 	readonly queueName: string;
@@ -30,6 +33,7 @@ export class FifoMailbox extends Construct {
 		this.queue = new Queue(this, "Queue", {
 			queueName: props.queueName,
 			fifo: true,
+			maxMessageSizeBytes: MAX_MAIL_BYTES,
 			contentBasedDeduplication: false,
 			deduplicationScope: DeduplicationScope.MESSAGE_GROUP,
 			fifoThroughputLimit: FifoThroughputLimit.PER_MESSAGE_GROUP_ID,

@@ -48,7 +48,7 @@ export class FanoutLayer extends Construct {
 			new LayerVersion(this, "Version", {
 				description: "mcp-fanout: import it from ESM or CJS",
 				code: Code.fromAsset(layLayerContent(props.packageDirectory)),
-				compatibleRuntimes: [Runtime.NODEJS_22_X, Runtime.NODEJS_24_X],
+				compatibleRuntimes: [Runtime.NODEJS_24_X],
 				compatibleArchitectures: [Architecture.ARM_64, Architecture.X86_64],
 			});
 	}

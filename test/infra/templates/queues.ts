@@ -48,6 +48,14 @@ test("every queue is encrypted by SQS itself: the key of alias/aws/sqs cannot ad
 	}
 });
 
+test("what the mailbox and the relay take is far smaller than what the error queue takes, so that it can be copied", () => {
+	const consumed = queueSources.map((source) => target(source, source.properties.EventSourceArn, "AWS::SQS::Queue"));
+	for (const { properties, id } of consumed) expect(properties.MaximumMessageSize, id).toBe(256 * 1024);
+	const errors = queues.filter(({ id }) => id.startsWith("MessagingErrors"));
+	expect(errors).toHaveLength(2);
+	for (const { properties } of errors) expect(properties.MaximumMessageSize).toBe(1024 * 1024);
+});
+
 test("every queue refuses plain HTTP", () => {
 	const policies = dev.resources("AWS::SQS::QueuePolicy");
 	for (const queue of queues) {
