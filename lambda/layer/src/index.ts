@@ -8,7 +8,17 @@ export type { Capabilities, Durability, Entry, Outcome, Page, Reach, Transport }
 export { createFanout, type Fanout, type Health, type PublishOptions, type TicketRequest } from "./fanout.ts";
 export type { FanoutBus } from "./mcp/bus.ts";
 export type { ServerEvent } from "./mcp/change.ts";
+export type { TargetHealth } from "./outgoing.ts";
 export type { Address, Notify, Target } from "./publish/address.ts";
 export type { LaneFailure, LaneReceipt, Receipt } from "./publish/receipt.ts";
+export type {
+	BreakerOptions,
+	Condition,
+	FallbackStrategy,
+	OutboxOptions,
+	RoutingOptions,
+	RoutingRule,
+	TransportRole,
+} from "./route/options.ts";
 export type { ClientStream, StreamChange } from "./stream/port.ts";
 export type { StreamRequest } from "./stream/request.ts";
