@@ -1,0 +1,135 @@
+/**
+ * 2026-07-28 listens through the fleet handler, beside the SDK's own in-memory bus, in the same run, in turns; medians
+ * and ratios, over HTTP. CPU is the server's, in seconds per 100,000 deliveries; ours is the whole way from publish,
+ * with log and receipt. Then one client that never reads, through many events.
+ */
+import { once } from "node:events";
+import { connect } from "node:net";
+import { parseArgs } from "node:util";
+import { type Listens, listenRequest, openListens } from "./mcp-listens.ts";
+import type { McpMeasure, McpOrder } from "./mcp-server.ts";
+import { type ServerPeer, startServer } from "./peers.ts";
+
+type Kind = "sdk" | "fleet";
+
+interface Figures {
+	readonly kbPerListen: number;
+	readonly targetedCpu: number;
+	readonly floodCpu: number;
+	readonly everyoneCpu: number;
+}
+
+const ROWS = [
+	{ name: "memory, KB resident per listen", key: "kbPerListen", target: 1.5 },
+	{ name: "resource_updated to one at 200/s, CPU s per 100k", key: "targetedCpu", target: 1 / 20 },
+	{ name: "resource_updated to one, as fast as it goes, CPU s per 100k", key: "floodCpu", target: 1 },
+	{ name: "list_changed to all, CPU s per 100k", key: "everyoneCpu", target: 1 },
+] as const;
+const TARGETED = 500;
+const PER_SECOND = 200;
+/** The SDK looks at every listen for each event: fewer events tell as much. */
+const FLOOD: Readonly<Record<Kind, number>> = { sdk: 500, fleet: 20_000 };
+const EVERYONE = 20;
+const WARM_UP = 3;
+const WARM_LISTENS = 100;
+const FLAT_BYTES = 10 * 1024 * 1024;
+const STALLED_URIS = 100;
+
+const start = (kind: Kind) => startServer<McpOrder, McpMeasure>("mcp-server.ts", [kind]);
+
+async function measureOne(kind: Kind, count: number): Promise<Figures> {
+	const server = await start(kind);
+	let listens: Listens | undefined;
+	try {
+		(await openListens(server.port, WARM_LISTENS)).close();
+		const empty = await server.order({ do: "measure" });
+		const opened = await openListens(server.port, count);
+		listens = opened;
+		const full = await server.order({ do: "measure" });
+		const cost = async (order: McpOrder & { readonly events: number }) => {
+			const expected = order.events * (order.do === "everyone" ? count : 1);
+			const { cpu } = await server.order({ do: "targeted", events: 0 });
+			const done = opened.until(opened.frames + expected);
+			await server.order(order);
+			await done;
+			const after = await server.order({ do: "targeted", events: 0 });
+			return (after.cpu - cpu) / 1e6 / (expected / 100_000);
+		};
+		await cost({ do: "targeted", events: FLOOD[kind] });
+		const floodCpu = await cost({ do: "targeted", events: FLOOD[kind] });
+		const targetedCpu = await cost({ do: "targeted", events: TARGETED, perSecond: PER_SECOND });
+		await cost({ do: "everyone", events: WARM_UP });
+		return {
+			kbPerListen: (full.rss - empty.rss) / 1024 / count,
+			targetedCpu,
+			floodCpu,
+			everyoneCpu: await cost({ do: "everyone", events: EVERYONE }),
+		};
+	} finally {
+		listens?.close();
+		await server.stop();
+	}
+}
+
+/** A client that asks for a hundred resources and then never reads. */
+async function stall(server: ServerPeer<McpOrder, McpMeasure>): Promise<() => void> {
+	const uris = Array.from({ length: STALLED_URIS }, (_, n) => `docs://${n}`);
+	const socket = connect(server.port, "127.0.0.1");
+	socket.on("error", () => undefined);
+	socket.write(listenRequest(1, uris));
+	await once(socket, "readable");
+	return () => socket.destroy();
+}
+
+async function runStalled(events: number): Promise<boolean> {
+	const server = await start("fleet");
+	let end = () => {};
+	try {
+		end = await stall(server);
+		await server.order({ do: "flood", events: events / 10 });
+		const before = await server.order({ do: "measure" });
+		await server.order({ do: "flood", events });
+		const after = await server.order({ do: "measure" });
+		const grown = after.rss - before.rss;
+		const megabytes = (bytes: number) => `${(bytes / 1024 / 1024).toFixed(1)} MB`;
+		const isFlat = Math.abs(grown) <= FLAT_BYTES;
+		console.log(
+			`one stalled listen through ${events} events: RSS ${megabytes(before.rss)} before, ${megabytes(after.rss)} after, ${megabytes(grown)} grown (at most ±${megabytes(FLAT_BYTES)})${isFlat ? "" : " missed"}`,
+		);
+		return isFlat;
+	} finally {
+		end();
+		await server.stop();
+	}
+}
+
+const median = (values: readonly number[]) =>
+	values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+
+export async function run(args: readonly string[]): Promise<boolean> {
+	const { values } = parseArgs({
+		args: [...args],
+		options: {
+			listens: { type: "string", default: "10000" },
+			rounds: { type: "string", default: "3" },
+			events: { type: "string", default: "1000000" },
+		},
+	});
+	const runs: Record<Kind, Figures[]> = { sdk: [], fleet: [] };
+	for (let round = 0; round < Number(values.rounds); round += 1) {
+		for (const kind of round % 2 === 0 ? (["sdk", "fleet"] as const) : (["fleet", "sdk"] as const)) {
+			const one = await measureOne(kind, Number(values.listens));
+			runs[kind].push(one);
+			console.log(`${kind.padEnd(6)} ${ROWS.map(({ key }) => `${key} ${one[key].toPrecision(4)}`).join("  ")}`);
+		}
+	}
+	let isMet = true;
+	for (const { name, key, target } of ROWS) {
+		const [sdk, fleet] = [median(runs.sdk.map((one) => one[key])), median(runs.fleet.map((one) => one[key]))];
+		const isMissed = fleet / sdk > target;
+		if (isMissed) isMet = false;
+		const figures = `sdk ${sdk.toPrecision(4)}, fleet ${fleet.toPrecision(4)}, ratio ${(fleet / sdk).toFixed(3)}`;
+		console.log(`${name}: ${figures} (at most ${target})${isMissed ? " missed" : ""}`);
+	}
+	return (await runStalled(Number(values.events))) && isMet;
+}
