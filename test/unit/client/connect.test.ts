@@ -55,6 +55,20 @@ describe("connections", () => {
 		}
 	});
 
+	it("ask for what stood before as such, so that a session which moved is told and not taken back", async () => {
+		const c = client();
+		await c.opened();
+		cell.refused.set("a", "moved");
+		cell.last.cut();
+		await until("the move", async () => {
+			await clock.advance(100);
+			return c.events.some(({ type }) => type === "ended");
+		});
+		expect(c.events.find(({ type }) => type === "ended")).toMatchObject({ channel: "a", reason: "moved" });
+		const flags = cell.connections.map(({ frames }) => frames.find(({ action }) => action === "subscribe")?.again);
+		expect(flags).toEqual([undefined, true]);
+	});
+
 	it("end with the server's reason, and are replaced", async () => {
 		const c = client();
 		await c.opened();

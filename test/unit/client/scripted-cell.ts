@@ -14,6 +14,7 @@ export interface CellFrame {
 	readonly action: string;
 	readonly ref: number;
 	readonly channels?: readonly string[];
+	readonly again?: boolean;
 	readonly channel?: string;
 	readonly from?: string;
 	readonly limit?: number;

@@ -40,6 +40,8 @@ export function connect(url: string, options: ConnectOptions): Connection {
 	const taken = readCursor(options.cursor);
 	const lanes = new Map<string, Lane>();
 	const wantRead = new Set<string>();
+	/** Channels that a connection of this client has had. */
+	const stood = new Set<string>();
 	let reads = 0;
 	let socket: Socket | undefined;
 	let nextDial: Timer | undefined;
@@ -114,11 +116,21 @@ export function connect(url: string, options: ConnectOptions): Connection {
 	}
 
 	async function subscribe(on: Socket): Promise<void> {
+		// What stood before is told apart: a session that moved meanwhile is then told, and not taken back.
 		const all = [...lanes.keys()];
+		const old = all.filter((key) => stood.has(key));
+		const fresh = all.filter((key) => !stood.has(key));
+		await subscribeTo(on, fresh, {});
+		await subscribeTo(on, old, { again: true });
+	}
+
+	async function subscribeTo(on: Socket, all: readonly string[], flags: { readonly again?: true }): Promise<void> {
 		for (let at = 0; at < all.length; at += MAX_FRAME_CHANNELS) {
-			const frame = await on.request({ action: "subscribe", channels: all.slice(at, at + MAX_FRAME_CHANNELS) });
+			const channels = all.slice(at, at + MAX_FRAME_CHANNELS);
+			const frame = await on.request({ action: "subscribe", channels, ...flags });
 			if (frame.t !== "subscribed") continue;
 			for (const [channel, end] of frame.ends) {
+				stood.add(channel);
 				if (!taken.has(channel)) taken.set(channel, end);
 				lanes.get(channel)?.subscribed(end);
 			}
