@@ -1,4 +1,7 @@
-/** Ids that a client stream took as early copies, until the home copy passes or the age ends. Bounded; oldest first out. */
+/**
+ * Ids that a client stream took as early copies, until the home copy passes or the age ends. Bounded: a stream that holds
+ * as many takes no more early copies, since an id that is forgotten would be shown again.
+ */
 import type { Clock } from "../core/clock.ts";
 
 export const DEFAULT_EARLY_IDS = { count: 10_000, ageMs: 600_000 } as const;
@@ -18,14 +21,17 @@ export class EarlyIds {
 		return this.#ids?.has(id) ?? false;
 	}
 
-	add(id: string): void {
+	/** False when there is no room. */
+	add(id: string): boolean {
 		this.#ids ??= new Map();
-		this.#ids.set(id, this.#clock.monotonic());
+		const now = this.#clock.monotonic();
 		for (const [oldest, at] of this.#ids) {
-			const expired = this.#clock.monotonic() - at > this.#limits.ageMs;
-			if (!expired && this.#ids.size <= this.#limits.count) break;
+			if (now - at <= this.#limits.ageMs) break;
 			this.#ids.delete(oldest);
 		}
+		if (this.#ids.size >= this.#limits.count) return false;
+		this.#ids.set(id, now);
+		return true;
 	}
 
 	delete(id: string): boolean {

@@ -89,7 +89,7 @@ class StreamFeed implements Feed, TrackHost {
 		if (this.#closed || this.#early.has(envelope.id)) return;
 		const home = this.#home(envelope);
 		if (home?.lane.passed(envelope.id, home.position)) return;
-		this.#early.add(envelope.id);
+		if (!this.#early.add(envelope.id)) return;
 		this.#call(() => this.#sink.deliver(envelope, undefined));
 	}
 

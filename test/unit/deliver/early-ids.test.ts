@@ -1,0 +1,32 @@
+import { expect, test } from "vitest";
+import { DEFAULT_EARLY_IDS, EarlyIds } from "../../../lambda/layer/src/deliver/early-ids.ts";
+import { createFakeClock } from "../../../lambda/layer/src/testing/fake-clock.ts";
+import { createRandom } from "../../support/random.ts";
+import { Client, World } from "./world.ts";
+
+test("[P6] ids are forgotten by age, never for room", async () => {
+	const clock = createFakeClock();
+	const ids = new EarlyIds(clock, { count: 2, ageMs: 100 });
+	expect([ids.add("a"), ids.add("b"), ids.add("c")]).toEqual([true, true, false]);
+	expect([ids.has("a"), ids.has("c")]).toEqual([true, false]);
+	expect([ids.delete("a"), ids.delete("a"), ids.add("c")]).toEqual([true, false, true]);
+	await clock.advance(101);
+	expect([ids.add("d"), ids.has("b"), ids.has("c")]).toEqual([true, false, false]);
+});
+
+test("[P4] [P6] a stream shows each envelope once, however many early copies an outage brings it", async () => {
+	const world = new World(createRandom(1), { instances: 1, transports: ["a"] });
+	const channel = world.channel("c");
+	const client = new Client();
+	client.connect(world.engines[0] ?? [], world.clock, [channel]);
+	await world.clock.settle();
+	const count = DEFAULT_EARLY_IDS.count + 50;
+	const waiting = Array.from({ length: count }, () => world.envelope(channel, ["a"]));
+	for (const envelope of waiting) client.feed.early(envelope);
+	expect(client.numbers(channel)).toHaveLength(DEFAULT_EARLY_IDS.count);
+	for (const envelope of waiting) world.brokers[0]?.append(envelope);
+	await world.calm();
+	expect(client.numbers(channel)).toEqual(waiting.map((_envelope, index) => index + 1));
+	expect(client.marks).toEqual([]);
+	world.close();
+});
