@@ -8,7 +8,7 @@ import { sync } from "../../lambda/layer/src/transports/aws/cell/sync.ts";
 import { DEFAULT_HOME_SECONDS, homeOf } from "../../lambda/layer/src/transports/aws/home.ts";
 import { decodeServerFrame } from "../../lambda/layer/src/transports/aws/wire.ts";
 import { createCaller, REGION } from "./aws-cell-caller.ts";
-import { postingOf } from "./aws-cell-mailroom.ts";
+import { named, postingOf } from "./aws-cell-mailroom.ts";
 import { freshChannel, startWorld, type World } from "./aws-cell-world.ts";
 
 let world: World;
@@ -98,6 +98,13 @@ describe("home regions", () => {
 		const stale = { sequence: "1", session: channel, region: "eu-west-1", at };
 		expect(await sync(ports, [stale])).toEqual({ failed: undefined, evicted: 0 }); // the home is still here
 		await world.home("eu-west-1").claim(channel);
+		const throttled: Poster = {
+			post: () => Promise.reject(named("LimitExceededException")),
+			close: async () => {},
+		};
+		// Neither told nor closed: its record must come again, or it would wait here for ever.
+		expect(await sync({ ...ports, poster: throttled }, [stale])).toEqual({ failed: "1", evicted: 0 });
+		expect(await world.connections().of(channel)).toHaveLength(1);
 		const records = [
 			{ sequence: "2", session: undefined, region: "eu-west-1", at },
 			{ sequence: "2b", session: "nonsense", region: "eu-west-1", at: Number.NaN },
