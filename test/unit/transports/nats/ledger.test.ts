@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { createFakeClock } from "../../../../lambda/layer/src/testing/fake-clock.ts";
-import { createKnown, type Known } from "../../../../lambda/layer/src/transports/nats/known.ts";
+import { createKnown, type Known, saw } from "../../../../lambda/layer/src/transports/nats/known.ts";
 import { Ledger } from "../../../../lambda/layer/src/transports/nats/ledger.ts";
 import { readPage } from "../../../../lambda/layer/src/transports/nats/read.ts";
 import { topic } from "../../../support/nats-fleet.ts";
@@ -27,6 +27,11 @@ function world(perChannel = 100) {
 		async ends(...names: string[]) {
 			const ends = await ledger.ends(names.map(question));
 			return names.map((id) => Number(ends.get(topic(id).key)?.offset));
+		},
+		/** As the engine's regular check asks. */
+		async check(...names: string[]) {
+			const bounds = await ledger.bounds(names.map(question));
+			return names.map((_, index) => Number(bounds[index]?.end.offset));
 		},
 		async verdict(id: string, offset: number) {
 			const deps = { partition, batchGet, maxMessagesPerChannel: perChannel };
@@ -84,6 +89,27 @@ test("[P3] a replica that is behind is asked again; when it stays behind, the le
 	const again = ends(...names);
 	await clock.advance(5_000);
 	expect((await again)[4]).toBe(stream.last);
+});
+
+test("[P3] a check costs by what is lost, not by what is heard: a copy lost after one that was heard is found by the next", async () => {
+	const { clock, stream, follow, followed, check } = world();
+	const names = ids(20);
+	follow(...names);
+	await check(...names);
+	const heard = names.map((id) => {
+		const seq = stream.add(subjectOf(id));
+		const known = followed.get(topic(id).key) as Known;
+		saw(known, seq);
+		known.heard = seq;
+		return seq;
+	});
+	const lost = stream.add(subjectOf("c5"));
+	stream.asked.length = 0;
+	expect(await check(...names)).toEqual(heard);
+	expect(stream.asked.filter((what) => !what.startsWith("info") && !what.includes("epoch"))).toEqual([]);
+	const next = check(...names);
+	await clock.advance(1_000);
+	expect(await next).toEqual(heard.map((seq, index) => (index === 5 ? lost : seq)));
 });
 
 test("[P3] a position is whole while its own entry is there, or nothing can be gone; else `retention`", async () => {

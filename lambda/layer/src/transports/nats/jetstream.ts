@@ -44,6 +44,8 @@ export interface JetStream {
 	close(): void;
 }
 
+/** How many times a check goes round, at the most, until it has been through all partitions. */
+const PARTITION_TURNS = 8;
 const HEAL = { baseMs: 100, capMs: 1_000 } as const;
 
 export function createJetStream({ nc, settings, clock, random32, report }: JetStreamDeps): JetStream {
@@ -174,11 +176,16 @@ export function createJetStream({ nc, settings, clock, random32, report }: JetSt
 				group.push({ key: channel.key, log, at });
 			}
 			const bounds: Bounds[] = [];
-			const asked = [...groups].map(async ([index, group]) => {
-				const found = await (shards[index] as Shard).ledger.bounds(group);
-				for (const [place, { at }] of group.entries()) bounds[at] = found[place] as Bounds;
-			});
-			await Promise.all(asked);
+			const waiting = [...groups];
+			// A few partitions at a time: a check of many channels is no burst that live entries would have to wait for.
+			const work = async () => {
+				for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+					const [index, group] = next;
+					const found = await (shards[index] as Shard).ledger.bounds(group);
+					for (const [place, { at }] of group.entries()) bounds[at] = found[place] as Bounds;
+				}
+			};
+			await Promise.all(Array.from({ length: Math.ceil(waiting.length / PARTITION_TURNS) }, work));
 			return bounds;
 		},
 		disconnected() {

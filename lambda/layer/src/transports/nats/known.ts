@@ -24,6 +24,7 @@ export interface Known {
 	before: Quiet;
 	/** The newest that came as a live copy: another one that is not newer is odd. */
 	heard: number;
+	heardAtCheck: number;
 	/** Its oldest entry, as it was when `last` was what it says. */
 	oldest: { readonly seq: number; readonly last: number } | undefined;
 }
@@ -31,13 +32,21 @@ export interface Known {
 const NOTHING: Quiet = { last: 0, verified: 0 };
 
 export function createKnown(channel: Channel, address: Address, subscriber: Subscriber): Known {
-	const fresh = { ready: false, last: 0, verified: 0, before: NOTHING, heard: 0, oldest: undefined };
+	const fresh = { ready: false, last: 0, verified: 0, before: NOTHING, heard: 0, heardAtCheck: 0, oldest: undefined };
 	return { channel, address, subscriber, ...fresh };
 }
 
 /** The log has another epoch: nothing of this holds. */
 export function forget(known: Known): void {
-	Object.assign(known, { ready: false, last: 0, verified: 0, before: NOTHING, heard: 0, oldest: undefined });
+	Object.assign(known, {
+		ready: false,
+		last: 0,
+		verified: 0,
+		before: NOTHING,
+		heard: 0,
+		heardAtCheck: 0,
+		oldest: undefined,
+	});
 }
 
 /** The channel's newest is at least this one. */

@@ -32,6 +32,8 @@ export interface Subject {
 
 interface Question extends Subject {
 	readonly oldest: boolean;
+	/** One of many in a regular check: what was heard of since the last one may wait for the next. */
+	readonly isPatient: boolean;
 }
 
 interface Answer {
@@ -62,11 +64,13 @@ export class Ledger {
 	}
 
 	/**
+	 * A question about many channels is a regular check: channels with live copies since the last one are left to the
+	 * next, for a loss between the copies shows by itself; so a check costs by what is lost, not by what is heard.
 	 * What was stored a moment ago may still be on its way as a live copy: an end is told when it had the time to come,
 	 * else every check of a busy instance would find "lost" entries and read them once more.
 	 */
 	async bounds(subjects: readonly Subject[]): Promise<Bounds[]> {
-		const { snapshot, lasts, oldest, isOnItsWay } = await this.#ask(subjects, true);
+		const { snapshot, lasts, oldest, isOnItsWay } = await this.#ask(subjects, true, subjects.length > SINGLY);
 		if (isOnItsWay) await pause(this.#deps.clock, ON_ITS_WAY_MS);
 		const at = (seq: number) => ({ epoch: snapshot.epoch, offset: BigInt(seq) });
 		return subjects.map(({ key }) => {
@@ -77,7 +81,7 @@ export class Ledger {
 
 	/** The same without `oldest`, for channels that are followed. */
 	async ends(subjects: readonly Subject[]): Promise<Map<string, { readonly epoch: string; readonly offset: bigint }>> {
-		const { snapshot, lasts } = await this.#ask(subjects, false);
+		const { snapshot, lasts } = await this.#ask(subjects, false, false);
 		const ends = subjects.map(({ key }) => {
 			const offset = BigInt(lasts.get(key) ?? snapshot.last);
 			return [key, { epoch: snapshot.epoch, offset }] as const;
@@ -85,8 +89,8 @@ export class Ledger {
 		return new Map(ends);
 	}
 
-	#ask(subjects: readonly Subject[], oldest: boolean): Promise<Answer> {
-		return this.#turns.ask(subjects.map(({ key, log }) => ({ key, log, oldest })));
+	#ask(subjects: readonly Subject[], oldest: boolean, isPatient: boolean): Promise<Answer> {
+		return this.#turns.ask(subjects.map(({ key, log }) => ({ key, log, oldest, isPatient })));
 	}
 
 	async #round(questions: readonly Question[]): Promise<Answer> {
@@ -96,8 +100,9 @@ export class Ledger {
 		const moved = new Map<string, Question>();
 		for (const question of questions) {
 			const known = followed.get(question.key);
-			if (known?.ready && known.verified >= snapshot.last) lasts.set(question.key, known.last);
-			else moved.set(question.key, question);
+			if (known?.ready && (known.verified >= snapshot.last || isFresh(known, question))) {
+				lasts.set(question.key, known.last);
+			} else moved.set(question.key, question);
 		}
 		const found = await this.#lasts([...moved.values()], snapshot);
 		let isOnItsWay = false;
@@ -206,6 +211,13 @@ export class Ledger {
 		});
 		return found;
 	}
+}
+
+/** Heard of since the last check, which this one then is. */
+function isFresh(known: Known, { isPatient }: Question): boolean {
+	if (!isPatient || known.heard === known.heardAtCheck) return false;
+	known.heardAtCheck = known.heard;
+	return known.heard === known.last;
 }
 
 async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
