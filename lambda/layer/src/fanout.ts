@@ -137,6 +137,11 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 	if (follow) await heard.acquire(createChannel("all", "", { namespace })).opened;
 	let closing: Promise<void> | undefined;
 
+	const early = (envelope: Envelope): void => {
+		hub.early(envelope);
+		heard.early(envelope);
+	};
+
 	async function publish(
 		channel: Channel,
 		notification: NotificationInput,
@@ -163,7 +168,7 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 			throw new FanoutError("InvalidMessage", "params must be JSON: no cycles, no BigInt", { cause });
 		}
 		const started = clock.monotonic();
-		const outcomes = await outgoing.publish(route, envelope, hub.early);
+		const outcomes = await outgoing.publish(route, envelope, early);
 		const durationMs = clock.monotonic() - started;
 		const accepted = outcomes.filter(({ ok }) => ok).length;
 		const queued = outcomes.filter((outcome) => outcome.queued).length;

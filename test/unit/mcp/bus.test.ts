@@ -3,6 +3,7 @@ import type { FanoutError } from "../../../lambda/layer/src/core/errors.ts";
 import { createFanout, type Fanout } from "../../../lambda/layer/src/fanout.ts";
 import type { ServerEvent } from "../../../lambda/layer/src/mcp/change.ts";
 import { FakeBroker } from "../../../lambda/layer/src/testing/fake-broker.ts";
+import { createFakeClock } from "../../../lambda/layer/src/testing/fake-clock.ts";
 import { createFakeTransport } from "../../../lambda/layer/src/testing/fake-transport.ts";
 import { createRandom } from "../../support/random.ts";
 
@@ -99,4 +100,24 @@ test("messages that a listen does not carry never reach a listener", async () =>
 	await fanouts[0]?.to({ all: true }).send({ method: "notifications/resources/updated", params: { uri: 7 } });
 	await settle();
 	expect(heard).toEqual([]);
+});
+
+test("[P4] [P7] while the lane refuses, this process's listeners hear early copies, and nothing twice afterwards", async () => {
+	const clock = createFakeClock();
+	const broker = new FakeBroker(createRandom(6).next);
+	const transports = [createFakeTransport(broker, { name: "wide" })];
+	const fanout = await createFanout({ local: {}, transports, clock });
+	open.push(fanout);
+	const heard: unknown[] = [];
+	fanout.bus().subscribe((event) => heard.push("uri" in event && event.uri));
+	broker.faults.refuse = 1;
+	const kept = fanout.notify.resourceUpdated("docs://a");
+	await clock.advance(5_000);
+	expect(await kept).toMatchObject({ accepted: [], queued: [{ lane: "wide" }] });
+	expect(heard).toEqual(["docs://a"]);
+	broker.faults.refuse = 0;
+	await clock.advance(60_000);
+	await fanout.notify.resourceUpdated("docs://b");
+	await clock.advance(1);
+	expect(heard).toEqual(["docs://a", "docs://b"]);
 });

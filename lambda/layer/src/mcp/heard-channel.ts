@@ -53,6 +53,11 @@ export class HeardChannel implements Sink {
 		return this.#past.read;
 	}
 
+	/** A copy that stands in for one that a lane refused for the moment. */
+	early(envelope: Envelope): void {
+		this.#feed.early(envelope);
+	}
+
 	close(): void {
 		this.#closed = true;
 		this.#feed.close();

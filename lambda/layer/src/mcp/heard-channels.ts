@@ -1,5 +1,6 @@
 /** The channels that this process's listens hear, each once however many listen; closed with the last that holds it. */
 import type { Channel } from "../core/channel.ts";
+import type { Envelope } from "../core/envelope.ts";
 import { FanoutError } from "../core/errors.ts";
 import { HeardChannel, type HeardDeps } from "./heard-channel.ts";
 
@@ -29,6 +30,11 @@ export class HeardChannels {
 		if (heard.users > 0) return;
 		heard.close();
 		this.#channels.delete(heard.channel.key);
+	}
+
+	/** Offers an early copy to whoever hears its channel here. */
+	early(envelope: Envelope): void {
+		this.#channels.get(envelope.channel.key)?.early(envelope);
 	}
 
 	close(): void {
