@@ -142,3 +142,13 @@ test.each([
 		message: expect.stringContaining(key),
 	});
 });
+
+test("[P9] a transport that fails to close is reported, and keeps no other from closing", async () => {
+	const errors: string[] = [];
+	const broken: Transport = { ...shy(0, "broken"), close: () => Promise.reject(new Error("socket")) };
+	const fine = shy(0, "fine");
+	const fanout = await make({ transports: [broken, fine], onerror: (error) => errors.push(error.message) });
+	await fanout.close();
+	expect(errors).toContainEqual(expect.stringContaining("did not close cleanly"));
+	expect(fine.closed).toBe(1);
+});

@@ -104,7 +104,15 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 	if (settings.redis !== undefined) transports.push(await TRANSPORTS.redis(settings.redis, parts));
 	if (settings.aws !== undefined) transports.push(await TRANSPORTS.aws(settings.aws, parts));
 	transports.push(...(options.transports ?? []));
-	const closeTransports = () => Promise.allSettled(transports.map((transport) => transport.close()));
+	const closeTransport = async (transport: Transport): Promise<void> => {
+		try {
+			await transport.close();
+		} catch (error) {
+			report(asFanoutError(error, "TransportUnavailable", `${transport.place} did not close cleanly`));
+		}
+		emit("transport", { name: transport.name, state: "closed" });
+	};
+	const closeTransports = () => Promise.all(transports.map(closeTransport));
 	let outgoing: Outgoing;
 	try {
 		outgoing = await createOutgoing(transports, { ...options, ...settings }, { clock, random, report });
