@@ -42,6 +42,7 @@ async function readAll({ transport }: Instance, channel: ReturnType<typeof topic
 }
 
 const numbersIn = (page: Page) => page.entries.map(({ envelope }) => envelope && numberOf(envelope));
+const isInfo = (subject: string) => subject.includes(".STREAM.INFO.");
 const isLive = (subject: string) => subject.includes("-live.");
 const upTo = (last: number) => Array.from({ length: last }, (_, index) => index + 1);
 
@@ -150,8 +151,15 @@ test("[P3] a stream that opened on an empty channel resumes whole on any instanc
 	for (const n of upTo(5)) await one.publish(loud, n);
 	const { cursor } = await one.open(empty);
 	const resumed = await two.open(empty, cursor);
+	const link = await tampered();
+	const third = await instance({ ...shared, connection: link.nc });
+	for (const n of upTo(5)) await one.publish(loud, n);
+	const later = await third.open(empty, cursor);
+	await vi.waitFor(() => expect(link.asked.filter(isInfo).length).toBeGreaterThan(3), LATE);
+	// What it came from is before the end that its lane opened with, and a replay has nothing to look for.
+	expect(link.asked.filter((subject) => subject.includes(".DIRECT.GET."))).toEqual([]);
 	for (const n of upTo(3)) await one.publish(empty, n);
-	for (const stream of [early, resumed]) {
+	for (const stream of [early, resumed, later]) {
 		await vi.waitFor(() => expect(stream.numbers).toEqual([1, 2, 3]), LATE);
 		expect(stream.marks).toEqual([]);
 	}

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import type { Channel } from "../../../lambda/layer/src/core/channel.ts";
+import { encodeLane, joinLanes, laneTag } from "../../../lambda/layer/src/core/cursor.ts";
 import { BEGINNING } from "../../../lambda/layer/src/core/position.ts";
 import { createFakeTransport } from "../../../lambda/layer/src/testing/fake-transport.ts";
 import { held, world } from "./history-world.ts";
@@ -167,5 +168,42 @@ test("[P3] what a new log got while its emptiness was on the way is shown: to a 
 	expect(live.marks[0]).toBe("epoch");
 	expect(live.numbers(c)).toEqual([1, 2, 3, 4, 5, 6, 7]);
 	expect(late.numbers(c).slice(-2)).toEqual([6, 7]);
+	engine.close();
+});
+
+test("[P3] a stream behind an end without an entry joins there once the log says that nothing is between, and not before", async () => {
+	const w = world();
+	const c = w.world.channel("c");
+	let reads = 0;
+	let isQuiet = false;
+	const epoch = w.brokers[0]?.bounds(c).end.epoch ?? "";
+	const at = (offset: bigint) => ({ epoch, offset });
+	const { engine, subscribers } = held(w, {
+		subscribe: (_channel, subscriber) => {
+			subscribers.push(subscriber);
+			return { ready: Promise.resolve(at(9n)), close() {} };
+		},
+		async *read(asks) {
+			reads += 1;
+			for (const { channel } of asks) {
+				const page = { channel, entries: [], more: false, verdict: "whole", through: at(20n) } as const;
+				yield isQuiet ? { ...page, quiet: at(20n) } : page;
+			}
+		},
+		ends: async (channels) => channels.map(() => ({ oldest: at(9n), end: at(9n) })),
+	});
+	const client = new Client();
+	client.cursor = joinLanes([encodeLane(laneTag(c), engine.place, at(4n))]);
+	client.connect([engine], w.clock, [c]);
+	await w.clock.advance(3_000);
+	expect(reads).toBeGreaterThan(2);
+	isQuiet = true;
+	await w.clock.advance(1_000);
+	const before = reads;
+	const envelope = w.world.envelope(c, ["fake"]);
+	subscribers[0]?.entry({ position: at(12n), prev: at(9n), envelope });
+	expect([client.numbers(c), client.marks]).toEqual([[1], []]);
+	await w.clock.advance(10_000);
+	expect(reads).toBe(before);
 	engine.close();
 });

@@ -47,6 +47,8 @@ export interface Page {
 	 * up to here is this log's although the channel may have no entry there.
 	 */
 	readonly through?: Position;
+	/** There too: after the entries of the page, or after `from`, the channel surely has nothing up to here. */
+	readonly quiet?: Position;
 }
 
 export type Outcome =

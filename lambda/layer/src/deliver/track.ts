@@ -130,7 +130,15 @@ export class Track implements Follower {
 			this.#restart(page.verdict, from ?? seen);
 		}
 		for (const entry of page.entries) this.#show(entry);
+		if (page.quiet !== undefined) this.#skip(page.quiet);
 		if (!page.more && this.lane.after(this.position) === undefined) await this.#wait(page.through);
+	}
+
+	/** Nothing is up to there: the stream is as far, though not farther than its lane. */
+	#skip(quiet: Position): void {
+		const { seen } = this.lane;
+		const to = isAtOrBefore(seen, quiet) ? seen : quiet;
+		if (isAtOrBefore(this.position, to)) this.position = to;
 	}
 
 	/**

@@ -19,6 +19,12 @@ function world(perChannel = 100) {
 	const ledger = new Ledger({ partition, api, batchGet, clock, epochSubject: EPOCH_SUBJECT, followed });
 	const addressOf = (id: string) => ({ partition: 0, idPrefix: id, log: subjectOf(id), live: `live.${id}` });
 	const question = (id: string) => ({ key: topic(id).key, log: subjectOf(id) });
+	const page = async (id: string, offset: number) => {
+		const deps = { partition, batchGet, maxMessagesPerChannel: perChannel };
+		const known = (channel: { key: string }) => followed.get(channel.key);
+		const from = { epoch: (await partition.inspect()).epoch, offset: BigInt(offset) };
+		return readPage({ ...deps, known }, { channel: topic(id), from, limit: 10 }, addressOf(id));
+	};
 	return {
 		...{ clock, stream, partition, followed },
 		follow(...names: string[]) {
@@ -33,12 +39,10 @@ function world(perChannel = 100) {
 			const bounds = await ledger.bounds(names.map(question));
 			return names.map((_, index) => Number(bounds[index]?.end.offset));
 		},
+		page,
 		async verdict(id: string, offset: number) {
-			const deps = { partition, batchGet, maxMessagesPerChannel: perChannel };
-			const known = (channel: { key: string }) => followed.get(channel.key);
-			const from = { epoch: (await partition.inspect()).epoch, offset: BigInt(offset) };
-			const page = await readPage({ ...deps, known }, { channel: topic(id), from, limit: 10 }, addressOf(id));
-			return [page.verdict, ...page.entries.map(({ position, prev }) => `${prev?.offset}<${position.offset}`)];
+			const { verdict, entries } = await page(id, offset);
+			return [verdict, ...entries.map(({ position, prev }) => `${prev?.offset}<${position.offset}`)];
 		},
 	};
 }
@@ -52,6 +56,26 @@ test("[P3] the end of an empty channel is where the log was: it stays there whil
 	expect(await ends("a")).toEqual([2]);
 	stream.add(subjectOf("a"));
 	expect(await ends("a")).toEqual([8]);
+});
+
+test("[P3] a place before the end that an empty channel opened with is quiet up to there, without a request; one before the log is lost", async () => {
+	const { stream, follow, ends, page } = world();
+	for (let n = 0; n < 5; n += 1) stream.add(subjectOf("loud"));
+	stream.drop(2);
+	follow("a");
+	const [floor] = await ends("a");
+	stream.asked.length = 0;
+	for (const place of [2, 3, 5]) {
+		const { verdict, entries, quiet } = await page("a", place);
+		expect([verdict, entries.length, Number(quiet?.offset)]).toEqual(["whole", 0, floor]);
+	}
+	expect(stream.asked.filter((what) => what.startsWith("batch"))).toEqual([]);
+	expect((await page("a", 1)).verdict).toBe("retention");
+	// An end with an entry says nothing of what is before it.
+	const own = stream.add(subjectOf("a"));
+	expect(await ends("a")).toEqual([own]);
+	const { entries, quiet } = await page("a", 3);
+	expect([entries.map(({ position }) => Number(position.offset)), quiet]).toEqual([[own], undefined]);
 });
 
 test("thousands of channels cost a thousandth of the requests, and nothing more while their partition stands still", async () => {

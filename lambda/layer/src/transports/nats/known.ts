@@ -1,7 +1,8 @@
 /**
  * What this process knows of one followed channel. `last` is its newest entry, or, when it was empty, the partition's
- * end at that time, so that what comes later and is gone again shows as a loss. Up to `verified` nothing comes after
- * `last`: so a quiet channel stays whole even when its own last entry expires, and the next one names no predecessor.
+ * end at that time, so that what comes later and is gone again shows as a loss; then it was empty after `since`, where the
+ * partition began, and else `since` is `last`. Up to `verified` nothing comes after `last`: so a quiet channel stays whole
+ * even when its own last entry expires, and the next one names no predecessor.
  */
 import type { Channel } from "../../core/channel.ts";
 import type { Subscriber } from "../../core/transport.ts";
@@ -18,6 +19,7 @@ export interface Known {
 	readonly subscriber: Subscriber;
 	/** False until the leader was asked in this epoch. */
 	ready: boolean;
+	since: number;
 	last: number;
 	verified: number;
 	/** The same before `last` moved. */
@@ -30,29 +32,25 @@ export interface Known {
 }
 
 const NOTHING: Quiet = { last: 0, verified: 0 };
+const FRESH = {
+	...{ ready: false, since: 0, last: 0, verified: 0, before: NOTHING },
+	...{ heard: 0, heardAtCheck: 0, oldest: undefined },
+};
 
 export function createKnown(channel: Channel, address: Address, subscriber: Subscriber): Known {
-	const fresh = { ready: false, last: 0, verified: 0, before: NOTHING, heard: 0, heardAtCheck: 0, oldest: undefined };
-	return { channel, address, subscriber, ...fresh };
+	return { channel, address, subscriber, ...FRESH };
 }
 
 /** The log has another epoch: nothing of this holds. */
 export function forget(known: Known): void {
-	Object.assign(known, {
-		ready: false,
-		last: 0,
-		verified: 0,
-		before: NOTHING,
-		heard: 0,
-		heardAtCheck: 0,
-		oldest: undefined,
-	});
+	Object.assign(known, FRESH);
 }
 
-/** The channel's newest is at least this one. */
-export function saw(known: Known, seq: number): void {
+/** The channel's newest is at least this one; or it had nothing after `since` when the partition's end was here. */
+export function saw(known: Known, seq: number, since = seq): void {
 	if (seq <= known.last) return;
 	known.before = { last: known.last, verified: known.verified };
+	known.since = since;
 	known.last = seq;
 	if (seq > known.verified) known.verified = seq;
 }
@@ -62,4 +60,9 @@ export function quietUntil(known: Known | undefined, position: number): number {
 	if (known?.ready !== true) return position;
 	if (known.last === position) return known.verified;
 	return known.before.last === position ? Math.max(position, known.before.verified) : position;
+}
+
+/** Whether this is a place in a channel that was empty, before the end that it opened with here. */
+export function isBeforeFloor(known: Known | undefined, position: number): known is Known {
+	return known?.ready === true && known.since <= position && position < known.last;
 }

@@ -123,7 +123,7 @@ export class Ledger {
 		if (known === undefined) return seq ?? snapshot.last;
 		if (!known.ready) {
 			known.ready = true;
-			saw(known, seq ?? snapshot.last);
+			saw(known, seq ?? snapshot.last, seq ?? snapshot.first - 1);
 		} else if (seq !== undefined) saw(known, seq);
 		// Everything up to the last time is gone, so something between may be gone unseen: the end is a floor again.
 		else if (snapshot.first > known.verified + 1) saw(known, snapshot.first - 1);

@@ -8,7 +8,7 @@ import type { Channel } from "../../core/channel.ts";
 import { NO_EPOCH, type Position } from "../../core/position.ts";
 import type { Ask, Entry, Page, Verdict } from "../../core/transport.ts";
 import type { Batch, BatchGet, Fetched } from "./batch-get.ts";
-import { type Known, quietUntil, saw } from "./known.ts";
+import { isBeforeFloor, type Known, quietUntil, saw } from "./known.ts";
 import type { Partition, Snapshot } from "./partition.ts";
 import type { Address } from "./subjects.ts";
 import { toEntry } from "./wire.ts";
@@ -35,8 +35,11 @@ export async function readPage(deps: ReadDeps, ask: Ask, { log }: Address): Prom
 		return page(deps, ask, snapshot, batch, limit, gone || full(deps, batch) ? "retention" : "whole", undefined);
 	}
 	const own = Number(from.offset);
+	const here = deps.known(ask.channel);
+	// Streams of an empty channel come from wherever another instance's end was: nothing to look for, and no request.
+	if (from.epoch === deps.partition.epoch && isBeforeFloor(here, own)) return nothing(deps, ask, here);
 	// What is verified to be quiet needs no look: the server would go through all that others wrote meanwhile.
-	const quiet = quietUntil(deps.known(ask.channel), own);
+	const quiet = quietUntil(here, own);
 	const start = quiet > own ? quiet + 1 : Math.max(1, own);
 	const [snapshot, batch] = await both(deps.partition.inspect(), get({ seq: start }));
 	const beginning = from.epoch === NO_EPOCH && own === 0;
@@ -45,6 +48,11 @@ export async function readPage(deps: ReadDeps, ask: Ask, { log }: Address): Prom
 		return page(deps, ask, snapshot, await get({ seq: 1 }), limit, "epoch", undefined);
 	}
 	return page(deps, ask, snapshot, batch, limit, judge(deps, own, quiet, snapshot, batch), own);
+}
+
+function nothing({ partition }: ReadDeps, { channel }: Ask, { last, verified }: Known): Page {
+	const [quiet, through] = [partition.position(last), partition.position(verified)];
+	return { channel, entries: [], more: false, verdict: "whole", through, quiet };
 }
 
 /** Both or the first failure; the other one's later failure is nobody's. */
