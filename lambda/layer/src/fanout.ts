@@ -19,10 +19,10 @@ import { openFeed } from "./deliver/feed.ts";
 import { createBuses, type FanoutBus } from "./mcp/bus.ts";
 import { HeardChannels } from "./mcp/heard-channels.ts";
 import { createRequestScopes } from "./mcp/request-scope.ts";
-import { emit } from "./observe/events.ts";
+import { emit, isObserved } from "./observe/events.ts";
 import { createOutgoing, type Outgoing, type TargetHealth } from "./outgoing.ts";
 import { type Address, channelOf, createAddress, type Notify, type Target } from "./publish/address.ts";
-import { type Receipt, toReceipt } from "./publish/receipt.ts";
+import { type Receipt, tallyOf, toReceipt } from "./publish/receipt.ts";
 import { startTransports } from "./startup.ts";
 import { createHub } from "./stream/hub.ts";
 import type { ClientStream } from "./stream/port.ts";
@@ -176,17 +176,12 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 			throw new FanoutError("InvalidMessage", "params must be JSON: no cycles, no BigInt", { cause });
 		}
 		const started = clock.monotonic();
-		const outcomes = await outgoing.publish(route, envelope, early);
-		const durationMs = clock.monotonic() - started;
-		const accepted = outcomes.filter(({ ok }) => ok).length;
-		const queued = outcomes.filter((outcome) => outcome.queued).length;
-		const failed = outcomes.length - accepted - queued;
-		emit("publish", { id, kind: channel.kind, accepted, queued, failed, durationMs });
-		return toReceipt(
-			id,
-			channel.key,
-			outcomes.map((outcome, index) => [route.lanes[index] as string, outcome] as const),
-		);
+		const accepted = outgoing.accept(route, envelope);
+		const outcomes = accepted === undefined ? await outgoing.publish(route, envelope, early) : [accepted];
+		if (isObserved("publish")) {
+			emit("publish", { id, kind: channel.kind, ...tallyOf(outcomes), durationMs: clock.monotonic() - started });
+		}
+		return toReceipt(id, channel.key, route.lanes, outcomes);
 	}
 
 	const to = (target: Target): Address => {

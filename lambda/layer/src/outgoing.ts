@@ -33,6 +33,8 @@ export interface TargetHealth {
 
 export interface Outgoing {
 	decide(channel: Channel, method: string | undefined, sessions: number): Decision;
+	/** What a decision's only lane answers in this turn, if it does: then nothing waits, and no promise is made. */
+	accept(decision: Decision, envelope: Envelope): LaneOutcome | undefined;
 	/** `early` is called with an envelope that waits for the lane that this process's client streams show it from. */
 	publish(decision: Decision, envelope: Envelope, early: (envelope: Envelope) => void): Promise<LaneOutcome[]>;
 	readonly health: readonly TargetHealth[];
@@ -113,6 +115,10 @@ export async function createOutgoing(
 
 	return {
 		decide: router.decide,
+		accept(decision, envelope) {
+			const publishers = publishersOf(decision);
+			return publishers.length === 1 ? (publishers[0] as Publisher).accept(envelope) : undefined;
+		},
 		async publish(decision, envelope, early) {
 			const publishers = publishersOf(decision);
 			const [home, ...others] = publishers as [Publisher, ...Publisher[]];

@@ -1,8 +1,9 @@
 import { createParser, type EventSourceMessage } from "eventsource-parser";
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { toAscii } from "../../../lambda/layer/src/core/ascii.ts";
 import { sealEnvelope } from "../../../lambda/layer/src/core/envelope.ts";
-import { jsonEncoding, messageJson, sseEncoding, toAscii } from "../../../lambda/layer/src/stream/frames.ts";
+import { jsonEncoding, messageJson, sseEncoding } from "../../../lambda/layer/src/stream/frames.ts";
 import { envelopeOf, progress } from "./support.ts";
 
 function parse(text: string): EventSourceMessage[] {

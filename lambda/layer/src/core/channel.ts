@@ -29,12 +29,15 @@ export interface Scope {
 	readonly tenant?: string | undefined;
 }
 
+/** What percent-encoding leaves as it is (RFC 3986, section 2.3, and what encodeURIComponent adds). */
+const UNRESERVED = /^[\w.~!*'()-]*$/;
+
 function escapePart(name: string, value: unknown, mayBeEmpty = false): string {
 	if (typeof value !== "string") throw new FanoutError("InvalidChannel", `${name} must be a string`);
 	if (value === "" && !mayBeEmpty) throw new FanoutError("InvalidChannel", `${name} must not be empty`);
-	let escaped: string;
+	let escaped = value;
 	try {
-		escaped = encodeURIComponent(value);
+		if (!UNRESERVED.test(value)) escaped = encodeURIComponent(value);
 	} catch (cause) {
 		throw new FanoutError("InvalidChannel", `${name} is not well-formed Unicode`, { cause });
 	}

@@ -3,6 +3,8 @@
  * `lanes` are the transports routed to, in order, fixed before the first publish and the same in every copy.
  * Readers learn a version one release before anyone writes it: add it to READ_VERSIONS first.
  */
+
+import { isAscii, toAscii } from "./ascii.ts";
 import { type Channel, parseChannel } from "./channel.ts";
 import { FanoutError } from "./errors.ts";
 import { type Message, parseMessage } from "./message.ts";
@@ -30,8 +32,8 @@ const ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const TRACE = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 
 /**
- * An envelope that keeps its JSON: made when it is published, so that it is made once however many transports, retries
- * and client streams show it, and so that what a caller does to its own objects afterwards changes nothing.
+ * An envelope that keeps its message's JSON: made when it is published, so that it is made once however many transports,
+ * retries and client streams show it, and so that what a caller does to its own objects afterwards changes nothing.
  */
 class SealedEnvelope implements Envelope {
 	readonly v: number;
@@ -42,11 +44,11 @@ class SealedEnvelope implements Envelope {
 	readonly origin: string;
 	readonly lanes: readonly string[];
 	declare readonly trace?: string;
-	#text = "";
-	#messageAt = 0;
-	#bytes = 0;
+	readonly #json: string | undefined;
+	readonly #bytes: number;
 
-	constructor(fields: Envelope) {
+	/** Without a size, one that is published now; with it, one that came over a wire and is seldom written again. */
+	constructor(fields: Envelope, bytes?: number) {
 		this.v = fields.v;
 		this.id = fields.id;
 		this.channel = fields.channel;
@@ -55,67 +57,68 @@ class SealedEnvelope implements Envelope {
 		this.origin = fields.origin;
 		this.lanes = fields.lanes;
 		if (fields.trace !== undefined) this.trace = fields.trace;
+		this.#json = bytes === undefined ? messageText(fields.message) : undefined;
+		// The head is ASCII, and nothing is joined here: only its length is asked for.
+		this.#bytes = bytes ?? headText(fields).length + Buffer.byteLength(this.#json as string) + 1;
 	}
 
-	static seal(fields: Envelope): SealedEnvelope {
-		const sealed = new SealedEnvelope(fields);
-		const message = messageText(fields);
-		const head = headText(fields);
-		sealed.#text = `${head}${message}}`;
-		sealed.#messageAt = head.length;
-		sealed.#bytes = Buffer.byteLength(sealed.#text);
-		return sealed;
-	}
-
-	/** One that came over a wire: its size is known, its JSON is made again only for those who ask. */
-	static received(fields: Envelope, bytes: number): SealedEnvelope {
-		const sealed = new SealedEnvelope(fields);
-		sealed.#bytes = bytes;
-		return sealed;
-	}
-
-	static textOf(envelope: Envelope): string | undefined {
-		return #text in envelope && envelope.#text !== "" ? envelope.#text : undefined;
-	}
-
-	static messageOf(envelope: Envelope): string | undefined {
-		return #text in envelope && envelope.#text !== "" ? envelope.#text.slice(envelope.#messageAt, -1) : undefined;
+	static jsonOf(envelope: Envelope): string | undefined {
+		return #json in envelope ? envelope.#json : undefined;
 	}
 
 	static bytesOf(envelope: Envelope): number | undefined {
-		return #text in envelope ? envelope.#bytes : undefined;
+		return #bytes in envelope ? envelope.#bytes : undefined;
 	}
 }
 
 /** Two code points that are legal in JSON and that SQS refuses raw. */
 const UNSENDABLE = /[\ufffe\uffff]/;
 
-function messageText({ message }: Envelope): string {
+function messageText(message: Message): string {
 	const text = JSON.stringify(message);
-	if (!UNSENDABLE.test(text)) return text;
+	if (isAscii(text) || !UNSENDABLE.test(text)) return text;
 	return text.replaceAll("\ufffe", "\\ufffe").replaceAll("\uffff", "\\uffff");
 }
 
-/** Everything before the message. */
-function headText({ v, id, channel, publishedAt, origin, lanes, trace }: Envelope): string {
-	const traced = trace === undefined ? "" : `,"trace":${JSON.stringify(trace)}`;
-	const names = lanes.length === 1 ? `[${JSON.stringify(lanes[0])}]` : JSON.stringify(lanes);
-	return `{"v":${v},"id":${JSON.stringify(id)},"publishedAt":${publishedAt},"origin":${JSON.stringify(origin)},"lanes":${names}${traced},"channel":${JSON.stringify(channel.key)},"message":`;
+const PLAIN = /^[\w:/.%~*!'()-]*$/;
+
+/** JSON in ASCII; ids and keys are nearly always plain. */
+function quoted(text: string): string {
+	return PLAIN.test(text) ? `"${text}"` : toAscii(JSON.stringify(text));
 }
 
-/** Makes the envelope's JSON and keeps it; throws what JSON.stringify throws of a cycle or a BigInt. */
+// All that a process publishes has one origin and few sets of lanes.
+let lastOrigin: string | undefined;
+let lastLanes: readonly string[] | undefined;
+let lastRoute = "";
+
+function routeText(origin: string, lanes: readonly string[]): string {
+	if (origin === lastOrigin && lanes === lastLanes) return lastRoute;
+	lastRoute = `"origin":${quoted(origin)},"lanes":[${lanes.map(quoted).join(",")}]`;
+	lastOrigin = origin;
+	lastLanes = lanes;
+	return lastRoute;
+}
+
+/** Everything before the message; ASCII. */
+function headText({ v, id, channel, publishedAt, origin, lanes, trace }: Envelope): string {
+	const traced = trace === undefined ? "" : `,"trace":${quoted(trace)}`;
+	return `{"v":${v},"id":${quoted(id)},"publishedAt":${publishedAt},${routeText(origin, lanes)}${traced},"channel":${quoted(channel.key)},"message":`;
+}
+
+/** Makes the message's JSON and keeps it; throws what JSON.stringify throws of a cycle or a BigInt. */
 export function sealEnvelope(fields: Envelope): Envelope {
-	return SealedEnvelope.seal(fields);
+	return new SealedEnvelope(fields);
 }
 
 /** The message's JSON: what every wire and client stream shows. */
 export function encodeMessage(envelope: Envelope): string {
-	return SealedEnvelope.messageOf(envelope) ?? messageText(envelope);
+	return SealedEnvelope.jsonOf(envelope) ?? messageText(envelope.message);
 }
 
-/** JSON text; kept for sealed envelopes. */
+/** JSON text. */
 export function encodeEnvelope(envelope: Envelope): string {
-	return SealedEnvelope.textOf(envelope) ?? `${headText(envelope)}${messageText(envelope)}}`;
+	return `${headText(envelope)}${encodeMessage(envelope)}}`;
 }
 
 /** Size of the JSON, in bytes. */
@@ -142,7 +145,7 @@ export function decodeEnvelope(text: string): Envelope {
 		// Not as a cause: a JSON parser quotes what it could not read, and content is for no log (P10).
 		throw invalid("an envelope is JSON");
 	}
-	return SealedEnvelope.received(readEnvelope(raw), Buffer.byteLength(text));
+	return new SealedEnvelope(readEnvelope(raw), Buffer.byteLength(text));
 }
 
 /** The same for an envelope that is parsed already. */

@@ -120,6 +120,8 @@ export interface Transport {
 		options: { readonly mayExist: boolean },
 		signal: AbortSignal,
 	): Promise<Outcome[]>;
+	/** The same for one envelope that was never offered, answered in this turn: for a log in this very process. */
+	accept?(envelope: Envelope): Outcome;
 	/** At most one live subscription per channel: the engine sees to it. */
 	subscribe(channel: Channel, subscriber: Subscriber): Subscription;
 	/** Pages in the order of the asks, one per ask. */

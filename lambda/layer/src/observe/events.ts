@@ -29,6 +29,11 @@ const channels = {
 	transport: channel("mcp-fanout:transport"),
 };
 
+/** Whether anyone listens: for what happens so often that making the event costs. */
+export function isObserved(name: keyof FanoutEvents): boolean {
+	return channels[name].hasSubscribers;
+}
+
 export function emit<Name extends keyof FanoutEvents>(name: Name, event: FanoutEvents[Name]): void {
 	const to = channels[name];
 	if (to.hasSubscribers) to.publish(event);

@@ -31,32 +31,44 @@ export interface Address {
 const KINDS = ["session", "principal", "topic", "all"] as const;
 
 export function channelOf(target: Target, namespace: string): Channel {
-	const given: Record<string, unknown> = { ...target };
-	const { tenant } = given as Scope;
-	const scope: Scope = { namespace, tenant };
-	// A name that is there without a value is refused as such: it must not fall through to everyone.
-	const named = KINDS.filter((kind) => Object.hasOwn(given, kind));
-	const [kind] = named;
-	if (named.length > 1 || (kind === undefined && tenant === undefined)) {
-		throw new FanoutError("InvalidChannel", "a target names one of session, principal, topic, all or tenant");
+	if (typeof target !== "object" || target === null) throw unclear();
+	const given = target as Readonly<Record<string, unknown>> & Scope;
+	const scope: Scope = { namespace, tenant: given.tenant };
+	let kind: (typeof KINDS)[number] | undefined;
+	for (const name of KINDS) {
+		// A name that is there without a value is refused as such: it must not fall through to everyone.
+		if (!Object.hasOwn(given, name)) continue;
+		if (kind !== undefined) throw unclear();
+		kind = name;
 	}
+	if (kind === undefined && given.tenant === undefined) throw unclear();
 	if (kind === "all" && given.all !== true) throw new FanoutError("InvalidChannel", "all is true or not there");
 	if (kind === undefined || kind === "all") return createChannel("all", "", scope);
 	return createChannel(kind, given[kind] as string, scope);
 }
 
+function unclear(): FanoutError {
+	return new FanoutError("InvalidChannel", "a target names one of session, principal, topic, all or tenant");
+}
+
 export function createAddress(send: (notification: NotificationInput) => Promise<Receipt>): Address {
 	return {
 		send,
-		notify: {
-			toolsChanged: () => send({ method: CHANGE_METHODS.tools_list_changed }),
-			promptsChanged: () => send({ method: CHANGE_METHODS.prompts_list_changed }),
-			resourcesChanged: () => send({ method: CHANGE_METHODS.resources_list_changed }),
-			resourceUpdated: async (uri) => {
-				if (typeof uri !== "string" || uri === "")
-					throw new FanoutError("InvalidMessage", "uri must be a non-empty string");
-				return send({ method: CHANGE_METHODS.resource_updated, params: { uri } });
-			},
+		get notify() {
+			return createNotify(send);
+		},
+	};
+}
+
+function createNotify(send: (notification: NotificationInput) => Promise<Receipt>): Notify {
+	return {
+		toolsChanged: () => send({ method: CHANGE_METHODS.tools_list_changed }),
+		promptsChanged: () => send({ method: CHANGE_METHODS.prompts_list_changed }),
+		resourcesChanged: () => send({ method: CHANGE_METHODS.resources_list_changed }),
+		resourceUpdated: async (uri) => {
+			if (typeof uri !== "string" || uri === "")
+				throw new FanoutError("InvalidMessage", "uri must be a non-empty string");
+			return send({ method: CHANGE_METHODS.resource_updated, params: { uri } });
 		},
 	};
 }

@@ -31,6 +31,8 @@ export const DEFAULT_PUBLISHER: PublisherLimits = {
 };
 
 export interface Publisher {
+	/** The answer in this turn, where the transport gives one and nothing of the channel has to be waited for. */
+	accept(envelope: Envelope): LaneOutcome | undefined;
 	/** Never rejects: a refusal is an outcome too. */
 	publish(envelope: Envelope): Promise<LaneOutcome>;
 	/** Resolves when everyone who published before was told; what is kept by then stays kept. */
@@ -116,6 +118,14 @@ export function createPublisher(transport: Transport, deps: PublisherDeps): Publ
 	}
 
 	return {
+		accept(envelope) {
+			// Behind a gate every offer counts, and with a queue order does.
+			if (transport.accept === undefined || gate !== undefined || queues.has(envelope.channel.key)) return undefined;
+			const error = refusal(envelopeBytes(envelope));
+			if (error !== undefined) return { ok: false, uncertain: false, error };
+			const outcome = transport.accept(envelope);
+			return outcome.ok || !outcome.error.retryable ? outcome : undefined;
+		},
 		publish(envelope) {
 			const bytes = envelopeBytes(envelope);
 			const error = refusal(bytes);

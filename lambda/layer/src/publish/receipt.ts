@@ -36,20 +36,28 @@ export interface Receipt {
 	readonly failed: readonly LaneFailure[];
 }
 
-/** Throws AllBroadcastersFailed when no lane accepted and none is queued for. */
+export function tallyOf(outcomes: readonly LaneOutcome[]): { accepted: number; queued: number; failed: number } {
+	const accepted = outcomes.filter(({ ok }) => ok).length;
+	const queued = outcomes.filter((outcome) => outcome.queued).length;
+	return { accepted, queued, failed: outcomes.length - accepted - queued };
+}
+
+/** `outcomes` in the order of `lanes`. Throws AllBroadcastersFailed when no lane accepted and none is queued for. */
 export function toReceipt(
 	id: string,
 	channel: string,
-	outcomes: readonly (readonly [lane: string, outcome: LaneOutcome])[],
+	lanes: readonly string[],
+	outcomes: readonly LaneOutcome[],
 ): Receipt {
 	const accepted: LaneReceipt[] = [];
 	const queued: LaneFailure[] = [];
 	const failed: LaneFailure[] = [];
-	for (const [lane, outcome] of outcomes) {
+	for (const [index, outcome] of outcomes.entries()) {
+		const lane = lanes[index] as string;
 		if (outcome.ok) {
-			const { reach, durability, duplicate, position } = outcome;
-			const taken = { lane, reach, durability, duplicate };
-			accepted.push(position === undefined ? taken : { ...taken, position: formatPosition(position) });
+			const { reach, durability, duplicate, position: at } = outcome;
+			if (at === undefined) accepted.push({ lane, reach, durability, duplicate });
+			else accepted.push({ lane, reach, durability, duplicate, position: formatPosition(at) });
 		} else (outcome.queued ? queued : failed).push({ lane, uncertain: outcome.uncertain, error: outcome.error });
 	}
 	if (accepted.length + queued.length > 0) return { id, channel, accepted, queued, failed };

@@ -4,7 +4,7 @@
  * A cursor frame has an event name and an EMPTY data line: parsers of MCP clients drop id-only frames, and a bare
  * empty data line would fire `onmessage`.
  */
-
+import { toAscii } from "../core/ascii.ts";
 import type { Reason } from "../core/client-feed.ts";
 import { type Envelope, encodeMessage } from "../core/envelope.ts";
 
@@ -13,18 +13,6 @@ export interface Encoding {
 	cursor(cursor: string): string;
 	mark(reason: Reason, cursor: string): string;
 	end(reason: Reason): string;
-}
-
-const NOT_ASCII = /[\u0080-\uffff]/;
-const EACH_NOT_ASCII = /[\u0080-\uffff]/g;
-
-function escapeUnit(unit: string): string {
-	return `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
-}
-
-/** JSON text in pure ASCII: outside strings JSON has no other characters, inside them every UTF-16 unit may be escaped. */
-export function toAscii(text: string): string {
-	return NOT_ASCII.test(text) ? text.replace(EACH_NOT_ASCII, escapeUnit) : text;
 }
 
 // A lane hands one envelope to all its streams in a row, so the last one is all that is worth remembering: a WeakMap

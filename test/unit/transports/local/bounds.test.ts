@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Channel } from "../../../../lambda/layer/src/core/channel.ts";
 import { BEGINNING, type Position } from "../../../../lambda/layer/src/core/position.ts";
-import { createLog } from "../../../../lambda/layer/src/transports/local/log.ts";
+import { createLog, eventOf } from "../../../../lambda/layer/src/transports/local/log.ts";
 import { resolveLimits } from "../../../../lambda/layer/src/transports/local/options.ts";
 import { createShelf } from "../../../../lambda/layer/src/transports/local/shelf.ts";
 import { createMemoryStore } from "../../../../lambda/layer/src/transports/local/store.ts";
@@ -98,8 +98,8 @@ test("[P6] the shelf's count of events and bytes is what it holds, over any hist
 			for (const { channel, action, sizes, ms } of steps) {
 				now += ms;
 				const log = shelf.open(channels[channel] as Channel);
-				if (action === "follow") shelf.follow(log, true);
-				else if (action === "unfollow") shelf.follow(log, false);
+				if (action === "follow") shelf.follow(log, collect());
+				else if (action === "unfollow") shelf.follow(log, undefined);
 				else if (action === "expire") shelf.expire(log, now);
 				else {
 					let offset = log.base + log.kept.length - log.head;
@@ -126,7 +126,9 @@ test("[P6] the shelf's count of events and bytes is what it holds, over any hist
 					const own = one.kept.slice(one.head);
 					expect(own.map(({ position }) => Number(position.offset))).toEqual(own.map((_, n) => one.base + n + 1));
 					expect(own.length).toBeLessThanOrEqual(limits.maxEventsPerChannel);
-					expect(one.ids.size).toBe(own.length);
+					for (const event of own) expect(eventOf(one, event.id)).toBe(event);
+					expect(one.ids?.size ?? own.length).toBe(own.length);
+					expect(eventOf(one, "id-0")).toBe(undefined);
 				}
 			}
 		}),

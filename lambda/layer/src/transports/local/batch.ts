@@ -3,7 +3,7 @@ import type { Channel } from "../../core/channel.ts";
 import { type Envelope, encodeEnvelope, envelopeBytes } from "../../core/envelope.ts";
 import { FanoutError } from "../../core/errors.ts";
 import type { Durability, Outcome } from "../../core/transport.ts";
-import { endOf, type Kept, type Log, lastAtOf } from "./log.ts";
+import { endOf, eventOf, type Kept, type Log, lastAtOf } from "./log.ts";
 import { MAX_BATCH } from "./options.ts";
 import type { StoredEvent } from "./store.ts";
 
@@ -56,15 +56,14 @@ export function planBatch(
 	let offset = endOf(log);
 	let bytes = 0;
 	for (const envelope of batch) {
-		const known = log.ids.get(envelope.id) ?? own?.get(envelope.id);
+		const known = eventOf(log, envelope.id) ?? own?.get(envelope.id);
 		let position = known?.position;
 		if (position === undefined) {
-			const prev = { epoch, offset: BigInt(offset) };
 			offset += 1;
 			position = { epoch, offset: BigInt(offset) };
 			const size = envelopeBytes(envelope);
 			bytes += size;
-			const kept = { position, prev, envelope, id: envelope.id, at, bytes: size };
+			const kept = { position, envelope, id: envelope.id, at, bytes: size };
 			fresh.push(kept);
 			own?.set(envelope.id, kept);
 		}

@@ -5,7 +5,7 @@
  */
 import type { Channel } from "../../core/channel.ts";
 import { NO_EPOCH, type Position } from "../../core/position.ts";
-import type { Ask, Bounds, Entry, Page, Verdict } from "../../core/transport.ts";
+import type { Ask, Bounds, Entry, Page, Subscriber, Verdict } from "../../core/transport.ts";
 
 export interface Kept extends Entry {
 	readonly id: string;
@@ -16,17 +16,37 @@ export interface Kept extends Entry {
 
 export interface Log {
 	readonly channel: Channel;
-	readonly ids: Map<string, Kept>;
 	base: number;
 	baseAt: number;
 	kept: Kept[];
 	/** Index of the oldest event in `kept`: dropping is cheap, and the array is compacted now and then. */
 	head: number;
-	followed: boolean;
+	/** No id that was ever here is greater: ids are mostly made in order, and a greater one needs no looking up. */
+	greatestId: string;
+	/** By id; made when an id comes that may be here. */
+	ids: Map<string, Kept> | undefined;
+	/** The live subscription, and what waits behind the entry that it is being handed. */
+	subscriber: Subscriber | undefined;
+	waiting: Entry[] | undefined;
+	/** Neighbours by last use. */
+	older: Log | undefined;
+	newer: Log | undefined;
 }
 
 export function createLog(channel: Channel, base: number, baseAt: number): Log {
-	return { channel, ids: new Map(), base, baseAt, kept: [], head: 0, followed: false };
+	return {
+		channel,
+		base,
+		baseAt,
+		kept: [],
+		head: 0,
+		greatestId: "",
+		ids: undefined,
+		subscriber: undefined,
+		waiting: undefined,
+		older: undefined,
+		newer: undefined,
+	};
 }
 
 export function countOf(log: Log): number {
@@ -50,9 +70,16 @@ export function boundsOf(log: Log, epoch: string): Bounds {
 	return { oldest: log.kept[log.head]?.position ?? end, end };
 }
 
+export function eventOf(log: Log, id: string): Kept | undefined {
+	if (id > log.greatestId) return undefined;
+	log.ids ??= new Map(log.kept.slice(log.head).map((event) => [event.id, event]));
+	return log.ids.get(id);
+}
+
 export function append(log: Log, event: Kept): void {
 	log.kept.push(event);
-	log.ids.set(event.id, event);
+	log.ids?.set(event.id, event);
+	if (event.id > log.greatestId) log.greatestId = event.id;
 }
 
 /** Drops the oldest event; gives its size. */
@@ -61,7 +88,7 @@ export function dropOldest(log: Log): number {
 	log.head += 1;
 	log.base += 1;
 	log.baseAt = event.at;
-	log.ids.delete(event.id);
+	log.ids?.delete(event.id);
 	if (log.head === log.kept.length || (log.head >= 16 && log.head * 8 >= log.kept.length)) {
 		log.kept = log.kept.slice(log.head);
 		log.head = 0;

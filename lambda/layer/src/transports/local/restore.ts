@@ -8,8 +8,7 @@ import type { Snapshot, StoredEvent } from "./store.ts";
 
 function toKept({ offset, id, at, text }: StoredEvent, epoch: string, report: (error: FanoutError) => void): Kept {
 	const position = { epoch, offset: BigInt(offset) };
-	const prev = { epoch, offset: BigInt(offset - 1) };
-	const place = { position, prev, id, at, bytes: Buffer.byteLength(text) };
+	const place = { position, id, at, bytes: Buffer.byteLength(text) };
 	let envelope: Envelope;
 	try {
 		envelope = decodeEnvelope(text);

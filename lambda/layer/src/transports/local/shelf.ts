@@ -6,7 +6,9 @@
  * reported for unknown channels, start at `floor`, the highest offset ever evicted.
  */
 import type { Channel } from "../../core/channel.ts";
+import type { Subscriber } from "../../core/transport.ts";
 import { append, countOf, createLog, dropOldest, endOf, type Kept, type Log, lastAtOf } from "./log.ts";
+import { Lru } from "./lru.ts";
 import type { LocalLimits } from "./options.ts";
 import type { Store } from "./store.ts";
 
@@ -15,7 +17,8 @@ export interface Shelf {
 	open(channel: Channel): Log;
 	/** The log, or what it would be: an empty one at the floor that is not kept. */
 	peek(channel: Channel): Log;
-	follow(log: Log, followed: boolean): void;
+	/** Followed by this subscriber, or by none. */
+	follow(log: Log, subscriber: Subscriber | undefined): void;
 	/** Drops what is too old. */
 	expire(log: Log, now: number): void;
 	/** Makes room before events of this many bytes enter the log. */
@@ -26,20 +29,13 @@ export interface Shelf {
 }
 
 export function createShelf(limits: LocalLimits, store: Store, floor = 0, floorAt = 0): Shelf {
-	const idle = new Map<string, Log>();
-	const followed = new Map<string, Log>();
+	const logs = new Map<string, Log>();
+	const idle = new Lru();
+	const followed = new Lru();
 	let events = 0;
 	let bytes = 0;
-	// A live Map iterator stands at the oldest entry that was not visited yet: a new one would walk every hole again.
-	let oldestIdle = idle.values();
 
-	const find = (key: string) => followed.get(key) ?? idle.get(key);
-
-	const touch = (log: Log) => {
-		const home = log.followed ? followed : idle;
-		home.delete(log.channel.key);
-		home.set(log.channel.key, log);
-	};
+	const homeOf = (log: Log): Lru => (log.subscriber === undefined ? idle : followed);
 
 	const drop = (log: Log, count: number) => {
 		if (count <= 0) return;
@@ -53,27 +49,17 @@ export function createShelf(limits: LocalLimits, store: Store, floor = 0, floorA
 		floorAt = Math.max(floorAt, lastAtOf(log));
 		for (let index = log.head; index < log.kept.length; index += 1) bytes -= (log.kept[index] as Kept).bytes;
 		events -= countOf(log);
-		idle.delete(log.channel.key);
+		idle.remove(log);
+		logs.delete(log.channel.key);
 		store.noteEviction(log.channel.key, floor, floorAt);
 	};
 
-	/** The least recently used log that may go, or undefined. */
-	const nextIdle = (spared: Log): Log | undefined => {
-		for (let round = 0; round < 2; round += 1) {
-			for (let step = oldestIdle.next(); !step.done; step = oldestIdle.next()) {
-				if (step.value !== spared && idle.get(step.value.channel.key) === step.value) return step.value;
-			}
-			oldestIdle = idle.values();
-		}
-		return undefined;
-	};
-
 	const over = (moreEvents: number, moreBytes: number) =>
-		events + idle.size + followed.size + moreEvents > limits.maxEvents || bytes + moreBytes > limits.maxBytes;
+		events + logs.size + moreEvents > limits.maxEvents || bytes + moreBytes > limits.maxBytes;
 
 	const shrink = (spared: Log, moreEvents: number, moreBytes: number) => {
 		while (over(moreEvents, moreBytes)) {
-			const log = nextIdle(spared);
+			const log = idle.oldest === spared ? spared.newer : idle.oldest;
 			if (log === undefined) break;
 			evict(log);
 		}
@@ -81,32 +67,33 @@ export function createShelf(limits: LocalLimits, store: Store, floor = 0, floorA
 		// A sixteenth is freed beyond the need, so that the walk over everything followed is rare.
 		const eventsToo = moreEvents + Math.floor(limits.maxEvents / 16);
 		const bytesToo = moreBytes + Math.floor(limits.maxBytes / 16);
-		for (const log of followed.values()) {
+		for (let log = followed.oldest; log !== undefined; log = log.newer) {
 			if (!over(eventsToo, bytesToo)) return;
 			drop(log, Math.ceil(countOf(log) / 2));
 		}
-		for (const log of [...followed.values(), spared]) {
+		for (let log = followed.oldest; log !== undefined; log = log.newer) {
 			if (!over(moreEvents, moreBytes)) return;
 			drop(log, countOf(log));
 		}
+		if (over(moreEvents, moreBytes)) drop(spared, countOf(spared));
 	};
 
 	return {
 		open(channel) {
-			let log = find(channel.key);
+			let log = logs.get(channel.key);
 			if (log === undefined) {
 				log = createLog(channel, floor, floorAt);
-				idle.set(channel.key, log);
+				logs.set(channel.key, log);
+				idle.add(log);
 				shrink(log, 0, 0);
-			}
-			touch(log);
+			} else homeOf(log).touch(log);
 			return log;
 		},
-		peek: (channel) => find(channel.key) ?? createLog(channel, floor, floorAt),
-		follow(log, value) {
-			(log.followed ? followed : idle).delete(log.channel.key);
-			log.followed = value;
-			touch(log);
+		peek: (channel) => logs.get(channel.key) ?? createLog(channel, floor, floorAt),
+		follow(log, subscriber) {
+			homeOf(log).remove(log);
+			log.subscriber = subscriber;
+			homeOf(log).add(log);
 		},
 		expire(log, now) {
 			let count = 0;
@@ -130,6 +117,6 @@ export function createShelf(limits: LocalLimits, store: Store, floor = 0, floorA
 		get floor() {
 			return floor;
 		},
-		stats: () => ({ logs: idle.size + followed.size, events, bytes }),
+		stats: () => ({ logs: logs.size, events, bytes }),
 	};
 }

@@ -11,9 +11,9 @@ import type { Envelope } from "../../core/envelope.ts";
 import { asFanoutError, FanoutError } from "../../core/errors.ts";
 import type { Ids } from "../../core/ids.ts";
 import { epochOf, type Position } from "../../core/position.ts";
-import type { Outcome, Subscriber, Transport, TransportHost } from "../../core/transport.ts";
+import type { Outcome, Subscriber, Transport, TransportEvent, TransportHost } from "../../core/transport.ts";
 import { checkBatch, planBatch, refuse, toStored } from "./batch.ts";
-import { createFollowers } from "./followers.ts";
+import { hand } from "./hand.ts";
 import { boundsOf, endPosition, type Log, pageOf } from "./log.ts";
 import { type LocalOptions, MAX_BATCH, resolveLimits } from "./options.ts";
 import { restore } from "./restore.ts";
@@ -42,7 +42,7 @@ export function createLocalTransport(options: LocalOptions, { clock, ids, instan
 	const limits = resolveLimits(options);
 	const store = options.file === undefined ? createMemoryStore() : createSqliteStore(options.file);
 	let host: TransportHost | undefined;
-	const followers = createFollowers((event) => host?.report(event));
+	const report = (event: TransportEvent) => host?.report(event);
 	let shelf = createShelf(limits, store);
 	let state: "new" | "started" | "closed" = "new";
 	let epoch = "";
@@ -66,16 +66,18 @@ export function createLocalTransport(options: LocalOptions, { clock, ids, instan
 		return log;
 	};
 
-	const publish = (channel: Channel, batch: readonly Envelope[], signal: AbortSignal): Outcome[] => {
+	const publish = (channel: Channel, batch: readonly Envelope[], signal?: AbortSignal): Outcome[] => {
 		const refusal = unusable(signal);
 		if (refusal !== undefined) return refuse(batch.length, refusal);
 		const { good, error } = checkBatch(channel, batch, limits.maxPayloadBytes);
 		const rest = error === undefined ? [] : refuse(batch.length - good, error);
 		// Bad input makes no log: whoever can only send bad input could otherwise evict everyone else's.
 		if (good === 0) return rest;
+		const now = clock.now();
 		const log = shelf.open(channel);
-		shelf.expire(log, clock.now());
-		const { outcomes, fresh, bytes } = planBatch(log, batch.slice(0, good), clock.now(), epoch, store.durability);
+		shelf.expire(log, now);
+		const taken = good === batch.length ? batch : batch.slice(0, good);
+		const { outcomes, fresh, bytes } = planBatch(log, taken, now, epoch, store.durability);
 		if (fresh.length > 0) {
 			shelf.makeRoom(log, fresh.length, bytes);
 			try {
@@ -85,7 +87,7 @@ export function createLocalTransport(options: LocalOptions, { clock, ids, instan
 				return refuse(batch.length, failure);
 			}
 			shelf.append(log, fresh);
-			followers.hand(channel, fresh);
+			hand(log, fresh, report);
 		}
 		return error === undefined ? outcomes : outcomes.concat(rest);
 	};
@@ -95,8 +97,13 @@ export function createLocalTransport(options: LocalOptions, { clock, ids, instan
 		const log = shelf.open(channel);
 		shelf.expire(log, clock.now());
 		store.settle();
-		const close = followers.add(channel, subscriber, () => shelf.follow(log, false));
-		shelf.follow(log, true);
+		if (log.subscriber !== undefined) {
+			throw new FanoutError("Unsupported", "a channel has one live subscription; the engine shares it");
+		}
+		shelf.follow(log, subscriber);
+		const close = () => {
+			if (log.subscriber === subscriber) shelf.follow(log, undefined);
+		};
 		return { end: endPosition(log, epoch), close };
 	};
 
@@ -125,6 +132,10 @@ export function createLocalTransport(options: LocalOptions, { clock, ids, instan
 			state = "started";
 		},
 		publish: async (channel, batch, _options, signal) => publish(channel, batch, signal),
+		// A file is written in batches: there, what waits for its turn shares a write.
+		...(options.file === undefined && {
+			accept: (envelope: Envelope) => publish(envelope.channel, [envelope])[0] as Outcome,
+		}),
 		subscribe(channel, subscriber) {
 			try {
 				const { end, close } = follow(channel, subscriber);
@@ -151,7 +162,6 @@ export function createLocalTransport(options: LocalOptions, { clock, ids, instan
 		async close() {
 			if (state === "closed") return;
 			state = "closed";
-			followers.clear();
 			shelf = createShelf(limits, store);
 			store.close();
 		},
