@@ -2,7 +2,7 @@
 import { type Channel, createChannel } from "../../lambda/layer/src/core/channel.ts";
 import type { Feed, Sink } from "../../lambda/layer/src/core/client-feed.ts";
 import { systemClock } from "../../lambda/layer/src/core/clock.ts";
-import { encodeLane, joinLanes, laneTag, placeCode } from "../../lambda/layer/src/core/cursor.ts";
+import { encodeLane, laneTag, NO_LANES, placeCode } from "../../lambda/layer/src/core/cursor.ts";
 import type { Envelope } from "../../lambda/layer/src/core/envelope.ts";
 import { createIds } from "../../lambda/layer/src/core/ids.ts";
 import type { Position } from "../../lambda/layer/src/core/position.ts";
@@ -86,8 +86,8 @@ export async function measureResumes(plan: Plan): Promise<Figures> {
 		return positions;
 	};
 	const place = placeCode(writer.place);
-	const cursors = (await publishAll()).map((position, n) =>
-		joinLanes([encodeLane(laneTag(channels[n] as Channel), place, position)]),
+	const cursors = (await publishAll()).map(
+		(position, n) => NO_LANES + encodeLane(laneTag(channels[n] as Channel), place, position),
 	);
 	const publishedFrom = performance.now();
 	for (let n = 0; n < missed; n += 1) await publishAll();

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { joinLanes } from "../../../lambda/layer/src/core/cursor.ts";
+import { NO_LANES } from "../../../lambda/layer/src/core/cursor.ts";
 import { createRandom } from "../../support/random.ts";
 import { Client, World } from "./world.ts";
 
@@ -90,7 +90,7 @@ test("[P3] a made-up position after the end is told as another epoch, and the st
 	const first = await client(undefined);
 	const bytes = Buffer.from((first.cursor as string).slice(1), "base64url");
 	bytes.writeUIntBE(1_000_000, 12, 6);
-	const forged = await client(joinLanes([bytes.toString("base64url")]));
+	const forged = await client(`${NO_LANES}${bytes.toString("base64url")}`);
 	await world.clock.advance(3_000);
 	expect(forged.marks).toEqual(["epoch"]);
 	publish("a", 1);

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Channel } from "../../../lambda/layer/src/core/channel.ts";
-import { encodeLane, joinLanes, laneTag } from "../../../lambda/layer/src/core/cursor.ts";
+import { encodeLane, laneTag, NO_LANES } from "../../../lambda/layer/src/core/cursor.ts";
 import { BEGINNING } from "../../../lambda/layer/src/core/position.ts";
 import { createFakeTransport } from "../../../lambda/layer/src/testing/fake-transport.ts";
 import { held, world } from "./history-world.ts";
@@ -193,7 +193,7 @@ test("[P3] a stream behind an end without an entry joins there once the log says
 		ends: async (channels) => channels.map(() => ({ oldest: at(9n), end: at(9n) })),
 	});
 	const client = new Client();
-	client.cursor = joinLanes([encodeLane(laneTag(c), engine.place, at(4n))]);
+	client.cursor = NO_LANES + encodeLane(laneTag(c), engine.place, at(4n));
 	client.connect([engine], w.clock, [c]);
 	await w.clock.advance(3_000);
 	expect(reads).toBeGreaterThan(2);

@@ -10,7 +10,8 @@ import { FanoutError } from "./errors.ts";
 import { NO_EPOCH, type Position } from "./position.ts";
 
 export const MAX_LANES = 12;
-const VERSION = "1";
+/** A cursor of no lanes; each lane appends its characters. */
+export const NO_LANES = "1";
 const LANE_CHARS = 24;
 const FORM = /^1(?:[A-Za-z0-9_-]{24}){0,12}$/;
 
@@ -67,15 +68,6 @@ export function encodeLane(tag: string, place: number, { epoch, offset }: Positi
 /** What an empty lane's entry says: nothing was there at `nowMs`. */
 export function emptySince(nowMs: number): Position {
 	return { epoch: NO_EPOCH, offset: BigInt(Math.max(0, Math.floor(nowMs / 1000))) };
-}
-
-export function joinLanes(lanes: readonly string[]): string {
-	if (lanes.length > MAX_LANES) {
-		throw new FanoutError("TooManyChannels", `${lanes.length} lanes in one cursor, at most ${MAX_LANES} are accepted`, {
-			data: { lanes: lanes.length, maxLanes: MAX_LANES },
-		});
-	}
-	return VERSION + lanes.join("");
 }
 
 /** Reads a cursor from outside; throws InvalidCursor. */

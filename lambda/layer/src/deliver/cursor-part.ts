@@ -4,27 +4,22 @@ import { emptySince, laneHead, laneOffset } from "../core/cursor.ts";
 import { NO_EPOCH, type Position } from "../core/position.ts";
 
 export class CursorPart {
-	readonly #tag: string;
-	readonly #place: number;
-	readonly #clock: Clock;
-	#epoch = "";
-	#head = "";
+	readonly tag: string;
+	readonly #lane: { readonly place: number; readonly clock: Clock };
 	#position: Position | undefined;
+	#head = "";
 	#text = "";
 
-	constructor(tag: string, place: number, clock: Clock) {
-		this.#tag = tag;
-		this.#place = place;
-		this.#clock = clock;
+	constructor(tag: string, lane: { readonly place: number; readonly clock: Clock }) {
+		this.tag = tag;
+		this.#lane = lane;
 	}
 
 	at(position: Position): string {
 		if (this.#position === position) return this.#text;
-		const { epoch, offset } = position.epoch === NO_EPOCH ? emptySince(this.#clock.now()) : position;
-		if (this.#epoch !== epoch) {
-			this.#epoch = epoch;
-			this.#head = laneHead(this.#tag, this.#place, epoch);
-		}
+		const { epoch } = position;
+		if (this.#position?.epoch !== epoch) this.#head = laneHead(this.tag, this.#lane.place, epoch);
+		const { offset } = epoch === NO_EPOCH ? emptySince(this.#lane.clock.now()) : position;
 		this.#position = position;
 		this.#text = this.#head + laneOffset(offset);
 		return this.#text;

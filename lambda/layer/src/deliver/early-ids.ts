@@ -9,8 +9,8 @@ export const DEFAULT_EARLY_IDS = { count: 10_000, ageMs: 600_000 } as const;
 export class EarlyIds {
 	readonly #clock: Clock;
 	readonly #limits: { readonly count: number; readonly ageMs: number };
-	/** Insertion order is age order. Made when first needed: most streams never take an early copy. */
-	#ids: Map<string, number> | undefined;
+	/** Insertion order is age order. */
+	readonly #ids = new Map<string, number>();
 
 	constructor(clock: Clock, limits: { readonly count: number; readonly ageMs: number } = DEFAULT_EARLY_IDS) {
 		this.#clock = clock;
@@ -18,12 +18,11 @@ export class EarlyIds {
 	}
 
 	has(id: string): boolean {
-		return this.#ids?.has(id) ?? false;
+		return this.#ids.has(id);
 	}
 
 	/** False when there is no room. */
 	add(id: string): boolean {
-		this.#ids ??= new Map();
 		const now = this.#clock.monotonic();
 		for (const [oldest, at] of this.#ids) {
 			if (now - at <= this.#limits.ageMs) break;
@@ -35,6 +34,6 @@ export class EarlyIds {
 	}
 
 	delete(id: string): boolean {
-		return this.#ids?.delete(id) ?? false;
+		return this.#ids.delete(id);
 	}
 }

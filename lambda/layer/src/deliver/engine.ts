@@ -10,7 +10,8 @@ import { withDeadline } from "../core/deadline.ts";
 import { asFanoutError, FanoutError } from "../core/errors.ts";
 import type { Position } from "../core/position.ts";
 import type { Bounds, Page, Transport } from "../core/transport.ts";
-import { DEFAULT_LANE, Lane, type LaneHost, type LaneLimits } from "./lane.ts";
+import { Lane } from "./lane.ts";
+import { DEFAULT_LANE, type LaneHost, type LaneLimits } from "./lane-host.ts";
 import { DEFAULT_READS, type ReadLimits, Reads } from "./reads.ts";
 
 export interface EngineLimits {
@@ -55,17 +56,11 @@ export interface Engine {
 	close(): void;
 }
 
-interface Held {
-	readonly lane: Lane;
-	users: number;
-	linger: Timer | undefined;
-}
-
 export function createEngine(transport: Transport, deps: EngineDeps): Engine {
 	const { clock } = deps;
 	const limits: EngineLimits = { ...DEFAULT_ENGINE, ...deps.limits };
-	const held = new Map<string, Held>();
-	const idle = new Set<Held>();
+	const held = new Map<string, Lane>();
+	const idle = new Set<Lane>();
 	const place = placeCode(transport.place);
 	const reads = new Reads(transport, clock, limits.reads);
 	const stop = new AbortController();
@@ -82,6 +77,7 @@ export function createEngine(transport: Transport, deps: EngineDeps): Engine {
 
 	const host: LaneHost = {
 		clock,
+		limits: limits.lane,
 		random: deps.random,
 		subscribe: (channel, lane) => transport.subscribe(channel, lane),
 		read: (channel: Channel, from: Position): Promise<Page> => reads.read({ channel, from, limit: limits.pageEntries }),
@@ -97,7 +93,7 @@ export function createEngine(transport: Transport, deps: EngineDeps): Engine {
 	};
 
 	async function checkEnds(): Promise<void> {
-		const lanes = [...held.values()].map(({ lane }) => lane).filter((lane) => lane.state === "live");
+		const lanes = [...held.values()].filter((lane) => lane.state === "live");
 		for (let at = 0; at < lanes.length && !stop.signal.aborted; at += limits.endsBatch) {
 			await checkSome(lanes.slice(at, at + limits.endsBatch)).catch((error) =>
 				host.report(asFanoutError(error, "TransportUnavailable", "an end check failed", true)),
@@ -122,11 +118,11 @@ export function createEngine(transport: Transport, deps: EngineDeps): Engine {
 		});
 	}
 
-	function drop(entry: Held): void {
-		entry.linger?.cancel();
-		idle.delete(entry);
-		held.delete(entry.lane.channel.key);
-		entry.lane.close();
+	function drop(lane: Lane): void {
+		lane.linger?.cancel();
+		idle.delete(lane);
+		held.delete(lane.channel.key);
+		lane.close();
 	}
 
 	scheduleCheck();
@@ -135,27 +131,26 @@ export function createEngine(transport: Transport, deps: EngineDeps): Engine {
 		place,
 		acquire(channel) {
 			if (stop.signal.aborted) throw new FanoutError("Closed", "the engine is closed");
-			let entry = held.get(channel.key);
+			let lane = held.get(channel.key);
 			// One that the transport ended has no subscription any more: who comes back needs a new one.
-			if (entry?.lane.state === "closed") drop(entry);
-			if (entry === undefined || entry.lane.state === "closed") {
-				entry = { lane: new Lane(channel, host, limits.lane), users: 0, linger: undefined };
-				held.set(channel.key, entry);
+			if (lane?.state === "closed") drop(lane);
+			if (lane === undefined || lane.state === "closed") {
+				lane = new Lane(channel, host);
+				held.set(channel.key, lane);
 			}
-			entry.users += 1;
-			entry.linger?.cancel();
-			entry.linger = undefined;
-			idle.delete(entry);
-			return entry.lane;
+			lane.users += 1;
+			lane.linger?.cancel();
+			lane.linger = undefined;
+			idle.delete(lane);
+			return lane;
 		},
 		release(lane) {
-			const entry = held.get(lane.channel.key);
-			if (entry?.lane !== lane) return;
-			entry.users -= 1;
-			if (entry.users > 0) return;
-			idle.add(entry);
-			entry.linger = clock.after(limits.lingerMs, () => drop(entry));
-			if (idle.size > limits.lingering) drop(idle.values().next().value as Held);
+			if (held.get(lane.channel.key) !== lane) return;
+			lane.users -= 1;
+			if (lane.users > 0) return;
+			idle.add(lane);
+			lane.linger = clock.after(limits.lingerMs, () => drop(lane));
+			if (idle.size > limits.lingering) drop(idle.values().next().value as Lane);
 		},
 		get lanes() {
 			return held.size;
@@ -164,7 +159,7 @@ export function createEngine(transport: Transport, deps: EngineDeps): Engine {
 			if (stop.signal.aborted) return;
 			stop.abort(new FanoutError("Closed", "the engine is closed"));
 			checkTimer?.cancel();
-			for (const entry of [...held.values()]) drop(entry);
+			for (const lane of [...held.values()]) drop(lane);
 			reads.close();
 		},
 	};

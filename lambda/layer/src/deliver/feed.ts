@@ -7,7 +7,7 @@
 import type { Channel } from "../core/channel.ts";
 import type { Feed, FeedRequest, Reason, Sink } from "../core/client-feed.ts";
 import type { Clock, Timer } from "../core/clock.ts";
-import { type Cursor, decodeCursor, joinLanes, laneKey, MAX_LANES } from "../core/cursor.ts";
+import { type Cursor, decodeCursor, laneKey, MAX_LANES, NO_LANES } from "../core/cursor.ts";
 import type { Envelope } from "../core/envelope.ts";
 import { asFanoutError, FanoutError } from "../core/errors.ts";
 import { BEGINNING, NO_EPOCH, type Position } from "../core/position.ts";
@@ -41,7 +41,8 @@ class StreamFeed implements Feed, TrackHost {
 	readonly #deps: FeedDeps;
 	readonly #sink: Sink;
 	readonly #sinceMs: number;
-	readonly #early: EarlyIds;
+	/** Made when first needed: most streams never take an early copy. */
+	#early: EarlyIds | undefined;
 	/** In the order of opening: the order of lanes in the cursor. */
 	#tracks: Track[] = [];
 	#closed = false;
@@ -52,7 +53,6 @@ class StreamFeed implements Feed, TrackHost {
 		this.#sink = sink;
 		this.#sinceMs = request.sinceMs ?? 0;
 		if (Number.isNaN(this.#sinceMs)) throw new FanoutError("InvalidCursor", "sinceMs must be a time in milliseconds");
-		this.#early = new EarlyIds(deps.clock);
 		const channels = new Map(request.channels.map((channel) => [channel.key, channel]));
 		try {
 			for (const channel of channels.values()) this.#acquire(channel);
@@ -64,7 +64,9 @@ class StreamFeed implements Feed, TrackHost {
 	}
 
 	get cursor(): string {
-		return joinLanes(this.#tracks.filter(({ position }) => position !== UNPLACED).map((track) => track.part));
+		let text = NO_LANES;
+		for (const track of this.#tracks) if (track.position !== UNPLACED) text += track.part;
+		return text;
 	}
 
 	async add(channel: Channel): Promise<void> {
@@ -86,6 +88,7 @@ class StreamFeed implements Feed, TrackHost {
 	}
 
 	early(envelope: Envelope): void {
+		this.#early ??= new EarlyIds(this.clock);
 		if (this.#closed || this.#early.has(envelope.id)) return;
 		const home = this.#home(envelope);
 		if (home?.lane.passed(envelope.id, home.position)) return;
@@ -114,8 +117,12 @@ class StreamFeed implements Feed, TrackHost {
 			if (home === undefined || !envelope.lanes.includes(track.engine.transport.name)) this.early(envelope);
 			if (home !== track) return;
 		}
-		if (this.#early.delete(envelope.id)) return;
-		this.#call(() => this.#sink.deliver(envelope, this.cursor));
+		if (this.#closed || this.#early?.delete(envelope.id)) return;
+		try {
+			this.#sink.deliver(envelope, this.cursor);
+		} catch (error) {
+			this.#failed(error);
+		}
 	}
 
 	mark(reason: Loss): void {
@@ -209,7 +216,7 @@ class StreamFeed implements Feed, TrackHost {
 		}
 		let used = 0;
 		for (const track of this.#tracks) {
-			const found = cursor.get(laneKey(track.lane.tag, track.engine.place));
+			const found = cursor.get(laneKey(track.lane.cursorPart.tag, track.engine.place));
 			if (found === undefined) {
 				told = "gap";
 				if (!late.has(track)) track.position = track.lane.seen;
@@ -244,8 +251,12 @@ class StreamFeed implements Feed, TrackHost {
 		try {
 			say();
 		} catch (error) {
-			this.report(asFanoutError(error, "Closed", "a client stream failed"));
-			this.ended("closed");
+			this.#failed(error);
 		}
+	}
+
+	#failed(error: unknown): void {
+		this.report(asFanoutError(error, "Closed", "a client stream failed"));
+		this.ended("closed");
 	}
 }

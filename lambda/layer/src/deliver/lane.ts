@@ -7,80 +7,57 @@
  * Only `#append` and `#jump` move `seen`, and both tell every follower at once; entries that arrive meanwhile, from a
  * follower that publishes too, wait in one bounded stash and are judged again afterwards.
  */
-import { type BackoffLimits, fullJitter } from "../core/backoff.ts";
+import { fullJitter } from "../core/backoff.ts";
 import type { Channel } from "../core/channel.ts";
-import { type Clock, pause } from "../core/clock.ts";
+import { pause, type Timer } from "../core/clock.ts";
 import { laneTag } from "../core/cursor.ts";
 import { asFanoutError, FanoutError } from "../core/errors.ts";
 import { BEGINNING, isAtOrBefore, NO_EPOCH, type Position, samePosition } from "../core/position.ts";
-import { type Bounds, type Entry, type Page, prevOffset, type Subscription } from "../core/transport.ts";
+import { type Entry, type Page, prevOffset, type Subscriber } from "../core/transport.ts";
 import { CursorPart } from "./cursor-part.ts";
-import { DEFAULT_RECENT, Recent, type RecentLimits } from "./recent.ts";
+import { type Follower, Followers } from "./followers.ts";
+import type { LaneHost } from "./lane-host.ts";
+import { Recent } from "./recent.ts";
 import { Stash } from "./stash.ts";
 
-/** What a lane needs of its engine. */
-export interface LaneHost {
-	readonly clock: Clock;
-	/** Uniform in [0, 1): spreads the retries. */
-	random(): number;
-	subscribe(channel: Channel, lane: Lane): Subscription;
-	read(channel: Channel, from: Position): Promise<Page>;
-	ends(channel: Channel): Promise<Bounds>;
-	/** The transport's place, as cursors spell it. */
-	readonly place: number;
-	report(error: FanoutError): void;
-}
+/** What lanes that are open resolve with: one for all of them. */
+const OPENED: Promise<void> = Promise.resolve();
 
-export interface Follower {
-	entry(entry: Entry): void;
-	/** The lane goes on at `position`; what stood between is gone. */
-	jump(reason: "gap" | "retention" | "epoch", position: Position): void;
-	ended(reason: "moved" | "expired" | "gap"): void;
-}
-
-export interface LaneLimits {
-	readonly recent: RecentLimits;
-	/** How long a reachable log may fail to show an entry that is known to exist before followers are told `gap`. */
-	readonly missingMs: number;
-	/** Between retries of failed requests. */
-	readonly retry: BackoffLimits;
-}
-
-export const DEFAULT_LANE: LaneLimits = {
-	recent: DEFAULT_RECENT,
-	missingMs: 5_000,
-	retry: { baseMs: 50, capMs: 5_000 },
-};
-
-export class Lane {
+export class Lane implements Subscriber {
 	readonly channel: Channel;
-	readonly tag: string;
-	/** Resolves when the lane is live for the first time; rejects only when the lane is closed before. */
-	readonly opened: Promise<void>;
-	readonly #opening = Promise.withResolvers<void>();
-	readonly #host: LaneHost;
-	readonly #limits: LaneLimits;
-	readonly #followers = new Set<Follower>();
-	readonly #recent: Recent;
-	readonly #stop = new AbortController();
-	#subscription: Subscription | undefined;
-	#state: Lane["state"] = "opening";
-	readonly #stash: Stash;
 	readonly cursorPart: CursorPart;
-	#filled: Promise<void> = Promise.resolve();
+	/** The engine's: how many tracks hold this lane, and what closes it when none does for long. */
+	users = 0;
+	linger: Timer | undefined;
+	readonly #host: LaneHost;
+	readonly #followers = new Followers();
+	readonly #recent: Recent;
+	#state: Lane["state"] = "opening";
+	#unsubscribe: (() => void) | undefined;
+	// Made when first needed: most lanes open at once, and lose and doubt nothing.
+	#opening: PromiseWithResolvers<void> | undefined;
+	#stop: AbortController | undefined;
+	#stash: Stash | undefined;
+	#filled: Promise<void> | undefined;
 	#telling = false;
 
-	constructor(channel: Channel, host: LaneHost, limits: LaneLimits = DEFAULT_LANE) {
+	constructor(channel: Channel, host: LaneHost) {
 		this.channel = channel;
-		this.tag = laneTag(channel);
 		this.#host = host;
-		this.#limits = limits;
-		this.#recent = new Recent(BEGINNING, limits.recent);
-		this.#stash = new Stash(limits.recent.count);
-		this.cursorPart = new CursorPart(this.tag, host.place, host.clock);
-		this.opened = this.#opening.promise;
-		this.opened.catch(() => {});
+		this.#recent = new Recent(BEGINNING, host.limits.recent);
+		this.cursorPart = new CursorPart(laneTag(channel), host);
 		this.#open();
+	}
+
+	/** Resolves when the lane is live for the first time; rejects only when the lane is closed before. */
+	get opened(): Promise<void> {
+		if (this.#state === "live" || this.#state === "filling") return OPENED;
+		if (this.#opening === undefined) {
+			this.#opening = Promise.withResolvers();
+			this.#opening.promise.catch(() => {});
+			if (this.#state === "closed") this.#opening.reject(closedError());
+		}
+		return this.#opening.promise;
 	}
 
 	/** Everything up to here was handed to followers. */
@@ -98,7 +75,7 @@ export class Lane {
 		if (this.#state === "live" && !this.#telling) {
 			this.#judge(entry);
 			this.#settle();
-		} else if (this.#state !== "closed") this.#stash.keep(entry);
+		} else if (this.#state !== "closed") this.#doubts.keep(entry);
 	}
 
 	suspect(end?: Position): void {
@@ -111,7 +88,7 @@ export class Lane {
 	}
 
 	ended(reason: "moved" | "expired" | "gap"): void {
-		const followers = [...this.#followers];
+		const followers = this.#followers.list();
 		this.close();
 		for (const follower of followers) follower.ended(reason);
 	}
@@ -162,30 +139,43 @@ export class Lane {
 	close(): void {
 		if (this.#state === "closed") return;
 		this.#state = "closed";
-		this.#opening.reject(new FanoutError("Closed", "the lane is closed"));
-		this.#stop.abort();
-		this.#subscription?.close();
+		this.#opening?.reject(closedError());
+		this.#stop?.abort();
+		this.#unsubscribe?.();
 		this.#followers.clear();
-		this.#stash.clear();
+		this.#stash = undefined;
 	}
 
 	async #open(): Promise<void> {
-		for (let attempt = 0; !this.#stop.signal.aborted; attempt += 1) {
+		for (let attempt = 0; this.#state === "opening"; attempt += 1) {
 			try {
-				this.#subscription = this.#host.subscribe(this.channel, this);
-				const end = await this.#subscription.ready;
-				if (this.#state === "closed") return;
+				const subscription = this.#host.subscribe(this.channel, this);
+				this.#unsubscribe = () => subscription.close();
+				const end = await subscription.ready;
+				if (this.#isClosed) return;
 				this.#recent.reset(end);
 				this.#state = "live";
 				this.#settle();
-				return this.#opening.resolve();
+				this.#opening?.resolve();
+				this.#opening = undefined;
+				return;
 			} catch (error) {
-				if (this.#stop.signal.aborted) return;
-				this.#subscription?.close();
+				if (this.#isClosed) return;
+				this.#unsubscribe?.();
 				this.#host.report(asFanoutError(error, "TransportUnavailable", "a lane could not be subscribed", true));
 			}
 			await this.#backOff(attempt);
 		}
+	}
+
+	/** Also after a wait, where the compiler takes the state for what it was. */
+	get #isClosed(): boolean {
+		return this.#state === "closed";
+	}
+
+	get #doubts(): Stash {
+		this.#stash ??= new Stash(this.#host.limits.recent.count);
+		return this.#stash;
 	}
 
 	#judge(entry: Entry): void {
@@ -194,7 +184,7 @@ export class Lane {
 		const continues = position.epoch === this.seen.epoch || (this.seen.epoch === NO_EPOCH && this.seen.offset === 0n);
 		if (continues && prevOffset(entry) === this.seen.offset) this.#append(entry);
 		else {
-			this.#stash.keep(entry);
+			this.#doubts.keep(entry);
 			this.#fill(position);
 		}
 	}
@@ -211,24 +201,26 @@ export class Lane {
 
 	#tell(say: (follower: Follower) => void): void {
 		this.#telling = true;
-		for (const follower of this.#followers) say(follower);
+		this.#followers.each(say);
 		this.#telling = false;
 	}
 
 	/** Judges what waited, in order; may start a fill, which settles again. */
 	#settle(): void {
-		while (this.#state === "live" && this.#stash.size > 0) {
-			for (const entry of this.#stash.take()) {
+		const stash = this.#stash;
+		if (stash === undefined) return;
+		while (this.#state === "live" && stash.size > 0) {
+			for (const entry of stash.take()) {
 				if (this.#state === "live") this.#judge(entry);
-				else this.#stash.keep(entry);
+				else stash.keep(entry);
 			}
 		}
-		const { target } = this.#stash;
+		const { target } = stash;
 		if (this.#state === "live" && target !== undefined && !isAtOrBefore(target, this.seen)) this.#fill(target);
 	}
 
 	#fill(target: Position): void {
-		this.#stash.aim(target);
+		this.#doubts.aim(target);
 		if (this.#state !== "live") return;
 		this.#state = "filling";
 		this.#filled = this.#fillLoop().then(() => {
@@ -242,21 +234,22 @@ export class Lane {
 	async #fillLoop(): Promise<void> {
 		let reachable = this.#host.clock.monotonic();
 		let before: Position | undefined;
+		const stash = this.#doubts;
 		for (let attempt = 0; this.#state === "filling"; ) {
-			const doubted = this.#stash.snapshot();
+			const doubted = stash.snapshot();
 			try {
 				const page = await this.read(this.seen);
 				if (this.#state !== "filling") return;
 				this.#take(page);
 				if (page.more && page.entries.length > 0) continue;
-				const { target } = this.#stash;
+				const { target } = stash;
 				if (target === undefined || isAtOrBefore(target, this.seen)) return;
 				const { end } = await this.#host.ends(this.channel);
 				if (this.#state !== "filling") return;
-				this.#stash.dropBeyond(end, doubted);
-				const late = this.#host.clock.monotonic() - reachable > this.#limits.missingMs;
-				if (this.#reached(end, page, late, before)) return this.#stash.correct(undefined);
-				this.#stash.correct(end);
+				stash.dropBeyond(end, doubted);
+				const late = this.#host.clock.monotonic() - reachable > this.#host.limits.missingMs;
+				if (this.#reached(end, page, late, before)) return stash.correct(undefined);
+				stash.correct(end);
 				before = end;
 			} catch (error) {
 				this.#host.report(asFanoutError(error, "TransportUnavailable", "a lane's hole could not be read", true));
@@ -294,7 +287,12 @@ export class Lane {
 	}
 
 	#backOff(attempt: number): Promise<void> {
-		const ms = fullJitter(attempt, this.#limits.retry, () => this.#host.random());
+		const ms = fullJitter(attempt, this.#host.limits.retry, () => this.#host.random());
+		this.#stop ??= new AbortController();
 		return pause(this.#host.clock, ms, this.#stop.signal);
 	}
+}
+
+function closedError(): FanoutError {
+	return new FanoutError("Closed", "the lane is closed");
 }

@@ -8,7 +8,8 @@ import { asFanoutError, type FanoutError } from "../core/errors.ts";
 import { isAtOrBefore, type Position, samePosition } from "../core/position.ts";
 import { type Entry, prevOffset } from "../core/transport.ts";
 import type { Engine } from "./engine.ts";
-import type { Follower, Lane } from "./lane.ts";
+import type { Follower } from "./followers.ts";
+import type { Lane } from "./lane.ts";
 
 export type Loss = "gap" | "retention" | "epoch";
 

@@ -1,0 +1,35 @@
+/** What a lane needs of its engine, and what it may be told. */
+import type { BackoffLimits } from "../core/backoff.ts";
+import type { Channel } from "../core/channel.ts";
+import type { Clock } from "../core/clock.ts";
+import type { FanoutError } from "../core/errors.ts";
+import type { Position } from "../core/position.ts";
+import type { Bounds, Page, Subscriber, Subscription } from "../core/transport.ts";
+import { DEFAULT_RECENT, type RecentLimits } from "./recent.ts";
+
+export interface LaneHost {
+	readonly clock: Clock;
+	readonly limits: LaneLimits;
+	/** Uniform in [0, 1): spreads the retries. */
+	random(): number;
+	subscribe(channel: Channel, lane: Subscriber): Subscription;
+	read(channel: Channel, from: Position): Promise<Page>;
+	ends(channel: Channel): Promise<Bounds>;
+	/** The transport's place, as cursors spell it. */
+	readonly place: number;
+	report(error: FanoutError): void;
+}
+
+export interface LaneLimits {
+	readonly recent: RecentLimits;
+	/** How long a reachable log may fail to show an entry that is known to exist before followers are told `gap`. */
+	readonly missingMs: number;
+	/** Between retries of failed requests. */
+	readonly retry: BackoffLimits;
+}
+
+export const DEFAULT_LANE: LaneLimits = {
+	recent: DEFAULT_RECENT,
+	missingMs: 5_000,
+	retry: { baseMs: 50, capMs: 5_000 },
+};
