@@ -1,12 +1,13 @@
 /**
- * Many 2026-07-28 listens on one node:http server: on the SDK's own in-memory bus, or through the fleet handler and a
- * whole fanout, publish to frame. Driven by its parent over IPC.
+ * Many 2026-07-28 listens on one node:http server: on the SDK's own in-memory bus; through the fleet handler and a
+ * whole fanout, publish to frame; or on a bus that costs nothing, since it knows beforehand who is meant: what is left
+ * then is what the SDK, Node and the kernel take for one frame. Driven by its parent over IPC.
  */
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 import { toNodeHandler } from "@modelcontextprotocol/node";
-import { createMcpHandler, McpServer } from "@modelcontextprotocol/server";
+import { createMcpHandler, McpServer, type ServerEvent, type ServerEventBus } from "@modelcontextprotocol/server";
 import { createFanout } from "../../lambda/layer/src/fanout.ts";
 import { createFleetHandler } from "../../lambda/layer/src/mcp/index.ts";
 import { collected } from "./memory.ts";
@@ -14,6 +15,8 @@ import { collected } from "./memory.ts";
 export type McpOrder =
 	| { readonly do: "measure" }
 	| { readonly do: "targeted"; readonly events: number; readonly perSecond?: number }
+	/** The waiting of a paced order alone. */
+	| { readonly do: "wait"; readonly events: number; readonly perSecond: number }
 	| { readonly do: "everyone" | "flood"; readonly events: number };
 
 export interface McpMeasure {
@@ -31,8 +34,25 @@ const capabilities = { tools: { listChanged: true }, resources: { subscribe: tru
 const buildServer = () => new McpServer({ name: "bench", version: "1.0.0" }, { capabilities });
 const options = { maxSubscriptions: 1_000_000, keepAliveMs: 0 };
 
+/** Listens are opened in the order of their resources' numbers. */
+function createFreeBus(): ServerEventBus {
+	const listeners: ((event: ServerEvent) => void)[] = [];
+	const left = () => {};
+	return {
+		publish(event) {
+			if (event.kind === "resource_updated") listeners[Number(event.uri.slice("docs://".length))]?.(event);
+			else for (const listener of listeners) listener(event);
+		},
+		subscribe: (listener) => {
+			listeners.push(listener);
+			return left;
+		},
+	};
+}
+
 async function makeHandler(kind: string) {
 	if (kind === "sdk") return createMcpHandler(buildServer, options);
+	if (kind === "free") return createMcpHandler(buildServer, { ...options, bus: createFreeBus() });
 	const fanout = await createFanout({ local: {} });
 	return createFleetHandler(createMcpHandler(buildServer, { ...options, bus: fanout.bus() }), { fanout });
 }
@@ -46,6 +66,10 @@ async function obey(order: McpOrder): Promise<void> {
 		if (order.do === "everyone") {
 			handler.bus.publish({ kind: "tools_list_changed" });
 			await sleep(EVERYONE_MS);
+			continue;
+		}
+		if (order.do === "wait") {
+			await sleep(1_000 / order.perSecond);
 			continue;
 		}
 		// A prime's steps: neighbours in time are no neighbours in memory.

@@ -53,7 +53,7 @@ export class Audience {
 
 	tell(change: Change): void {
 		const { event } = change;
-		for (const ear of this.#everything) ear.hear(change);
+		if (this.#everything.size > 0) for (const ear of this.#everything) ear.hear(change);
 		const asked = event.kind === "resource_updated" ? this.#uris.get(event.uri) : this.#kinds.get(event.kind);
 		if (asked instanceof Set) for (const ear of asked) ear.hear(change);
 		else asked?.hear(change);

@@ -24,8 +24,19 @@ const KINDS = new Map<string, ServerEvent["kind"]>(
 
 /** What an event invalidates: of two with one key, the later says no less. */
 export function keyOf(event: ServerEvent): string {
-	return event.kind === "resource_updated" ? `resource_updated ${event.uri}` : event.kind;
+	return event.kind === "resource_updated" ? keyOfUri(event.uri) : LIST_KEYS[event.kind];
 }
+
+/** A resource's key is its URI, so that a change of one makes no new string; a list's key is none that a URI gets. */
+export function keyOfUri(uri: string): string {
+	return uri.startsWith(" ") ? ` ${uri}` : uri;
+}
+
+const LIST_KEYS: Readonly<Record<ListKind, string>> = {
+	tools_list_changed: " tools",
+	prompts_list_changed: " prompts",
+	resources_list_changed: " resources",
+};
 
 export class Change {
 	readonly event: ServerEvent;

@@ -7,7 +7,7 @@
 
 import { type Ack, readAck } from "./ack.ts";
 import type { Ear, Filter } from "./audience.ts";
-import { Change, keyOf, type ServerEvent } from "./change.ts";
+import { Change, keyOf, keyOfUri, type ServerEvent } from "./change.ts";
 
 export const MAX_FRAMES = 64;
 /** Changes that wait for the acknowledgement; beyond it the listen counts as having missed some. */
@@ -75,8 +75,8 @@ export class Listen implements Ear {
 		const told = this.#told;
 		this.#told = undefined;
 		this.tellAll({
-			kinds: kinds.filter((kind) => told?.has(kind) !== true),
-			uris: uris.filter((uri) => told?.has(keyOf({ kind: "resource_updated", uri })) !== true),
+			kinds: kinds.filter((kind) => told?.has(keyOf({ kind })) !== true),
+			uris: uris.filter((uri) => told?.has(keyOfUri(uri)) !== true),
 		});
 	}
 

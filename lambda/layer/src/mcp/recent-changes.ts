@@ -1,13 +1,15 @@
 /**
  * What changed on a channel lately: the last time of each kind and URI, bounded. What is no longer known, because the
- * table was full or something was lost, is remembered as one time up to which everything counts as changed.
+ * table was full or something was lost, is remembered as one time up to which everything counts as changed. Two
+ * generations: when the younger is full the elder goes as a whole, so that a change costs one insertion and no removal.
  */
 /** Keys kept at the least; up to twice as many at times. */
 export const DEFAULT_RECENT_CHANGES = 1_000;
 
 export class RecentChanges {
-	readonly #at = new Map<string, number>();
 	readonly #max: number;
+	#young = new Map<string, number>();
+	#elder: ReadonlyMap<string, number> = new Map();
 	#unknownUntil = Number.NEGATIVE_INFINITY;
 
 	constructor(max: number = DEFAULT_RECENT_CHANGES) {
@@ -16,22 +18,17 @@ export class RecentChanges {
 
 	/** A change of the moment, or of the past when it is later than what is known. */
 	add(key: string, at: number): void {
-		const known = this.#at.get(key);
-		if (known !== undefined) {
-			if (known >= at) return;
-			this.#at.delete(key);
-		}
-		this.#at.set(key, at);
-		if (this.#at.size >= 2 * this.#max) this.#forget();
+		const known = this.#young.get(key);
+		if (known !== undefined && known >= at) return;
+		this.#young.set(key, at);
+		if (this.#young.size >= this.#max) this.#age();
 	}
 
-	/** Half at once: one by one would cost each change as much as all that hear it. */
-	#forget(): void {
-		for (const [key, at] of this.#at) {
-			if (this.#at.size <= this.#max) return;
-			this.#at.delete(key);
-			this.lost(at);
-		}
+	#age(): void {
+		// What changed again since then is in the younger generation, with its later time.
+		for (const [key, at] of this.#elder) if (!this.#young.has(key)) this.lost(at);
+		this.#elder = this.#young;
+		this.#young = new Map();
 	}
 
 	/** Anything may have changed up to this time. */
@@ -40,6 +37,7 @@ export class RecentChanges {
 	}
 
 	hasSince(key: string, sinceMs: number): boolean {
-		return this.#unknownUntil >= sinceMs || (this.#at.get(key) ?? Number.NEGATIVE_INFINITY) >= sinceMs;
+		const isSince = (at: number | undefined) => at !== undefined && at >= sinceMs;
+		return this.#unknownUntil >= sinceMs || isSince(this.#young.get(key)) || isSince(this.#elder.get(key));
 	}
 }

@@ -6,7 +6,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import type { Channel } from "../core/channel.ts";
 import { asFanoutError, FanoutError } from "../core/errors.ts";
 import type { Filter } from "./audience.ts";
-import { keyOf, LIST_KINDS, type ServerEvent } from "./change.ts";
+import { keyOf, keyOfUri, LIST_KINDS, type ServerEvent } from "./change.ts";
 import type { HeardChannel } from "./heard-channel.ts";
 import type { HeardChannels } from "./heard-channels.ts";
 import { Listen, type ListenHost } from "./listen.ts";
@@ -98,8 +98,8 @@ class Joined implements ListenHost {
 		const changed = (key: string) => this.#held.some(({ recent }) => recent.hasSince(key, sinceMs));
 		if (!this.#isJoined) return;
 		listen.catchUp({
-			kinds: asked.kinds.filter(changed),
-			uris: asked.uris.filter((uri) => changed(keyOf({ kind: "resource_updated", uri }))),
+			kinds: asked.kinds.filter((kind) => changed(keyOf({ kind }))),
+			uris: asked.uris.filter((uri) => changed(keyOfUri(uri))),
 		});
 	}
 }
