@@ -37,6 +37,18 @@ describe("keys", () => {
 		);
 	});
 
+	test("[P5] a scope is judged anew whatever the scope before it was", () => {
+		const mine = { namespace: "n", tenant: "mine" };
+		const all = createChannel("all", "", mine);
+		for (const tenant of ["", null as unknown as string]) {
+			expect(() => createChannel("all", "", { namespace: "n", tenant })).toThrow(invalid);
+			expect(() => createChannel("topic", "a", { namespace: "", tenant })).toThrow(invalid);
+		}
+		expect(createChannel("all", "", { ...mine, tenant: "yours" }).key).toBe("n/yours/all:");
+		expect(createChannel("all", "", mine)).toEqual(all);
+		expect(createChannel("topic", "a").key).toBe("default/default/topic:a");
+	});
+
 	test("[P5] no part can reach into another", () => {
 		fc.assert(
 			fc.property(part, (id) => {

@@ -51,6 +51,11 @@ function escapePart(name: string, value: unknown, mayBeEmpty = false): string {
 	return escaped;
 }
 
+// Most of what one process does is in one scope, and every client stream hears its `all`.
+let last:
+	| { readonly namespace: string; readonly tenant: string; readonly prefix: string; all: Channel | undefined }
+	| undefined;
+
 export function createChannel(kind: ChannelKind, id: string, scope: Scope = {}): Channel {
 	if (!CHANNEL_KINDS.includes(kind)) {
 		throw new FanoutError("InvalidChannel", `unknown channel kind; the kinds are ${CHANNEL_KINDS.join(", ")}`);
@@ -58,8 +63,12 @@ export function createChannel(kind: ChannelKind, id: string, scope: Scope = {}):
 	if (kind === "all" && id !== "") throw new FanoutError("InvalidChannel", "the channel all has no id");
 	// Only what is left out is the default: null is a tenant that somebody failed to look up.
 	const { namespace = DEFAULT_NAMESPACE, tenant = DEFAULT_TENANT } = scope;
-	const parts = [escapePart("namespace", namespace), escapePart("tenant", tenant)];
-	const key = `${parts[0]}/${parts[1]}/${kind}:${escapePart("id", id, kind === "all")}`;
+	if (last === undefined || namespace !== last.namespace || tenant !== last.tenant) {
+		const prefix = `${escapePart("namespace", namespace)}/${escapePart("tenant", tenant)}/`;
+		last = { namespace, tenant, prefix, all: undefined };
+	}
+	if (kind === "all" && last.all !== undefined) return last.all;
+	const key = `${last.prefix}${kind}:${escapePart("id", id, kind === "all")}`;
 	if (key.length > MAX_CHANNEL_KEY_BYTES) {
 		throw new FanoutError(
 			"InvalidChannel",
@@ -69,7 +78,9 @@ export function createChannel(kind: ChannelKind, id: string, scope: Scope = {}):
 			},
 		);
 	}
-	return { namespace, tenant, kind, id, key };
+	const channel = { namespace, tenant, kind, id, key };
+	if (kind === "all") last.all = channel;
+	return channel;
 }
 
 const KEY = /^([^/:]+)\/([^/:]+)\/([a-z]+):([^/:]*)$/;

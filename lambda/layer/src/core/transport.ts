@@ -102,7 +102,8 @@ export interface Subscriber {
 export interface Subscription {
 	/** The lane's authoritative end, read after the subscription stood. */
 	readonly ready: Promise<Position>;
-	close(): void;
+	/** Kept without the subscription: there may be very many. */
+	close(this: void): void;
 }
 
 export interface Transport {
@@ -128,6 +129,8 @@ export interface Transport {
 	read(asks: readonly Ask[], signal: AbortSignal): AsyncIterable<Page>;
 	/** In the order of the channels. */
 	ends(channels: readonly Channel[], signal: AbortSignal): Promise<Bounds[]>;
+	/** Closes connections that no call uses now; the next call opens new ones. */
+	rest?(): void;
 	/** Idempotent; no timer, socket or listener stays. */
 	close(): Promise<void>;
 }

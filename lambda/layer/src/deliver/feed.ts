@@ -166,7 +166,7 @@ class StreamFeed implements Feed, TrackHost {
 			});
 		}
 		const tracks = engines.map((engine) => new Track(engine, engine.acquire(channel), UNPLACED, this));
-		this.#tracks = [...this.#tracks, ...tracks];
+		this.#tracks = this.#tracks.concat(tracks);
 		return tracks;
 	}
 

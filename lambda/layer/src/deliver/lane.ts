@@ -149,9 +149,9 @@ export class Lane implements Subscriber {
 	async #open(): Promise<void> {
 		for (let attempt = 0; this.#state === "opening"; attempt += 1) {
 			try {
-				const subscription = this.#host.subscribe(this.channel, this);
-				this.#unsubscribe = () => subscription.close();
-				const end = await subscription.ready;
+				const { ready, close } = this.#host.subscribe(this.channel, this);
+				this.#unsubscribe = close;
+				const end = await ready;
 				if (this.#isClosed) return;
 				this.#recent.reset(end);
 				this.#state = "live";

@@ -34,6 +34,8 @@ export interface Hub {
 	early(envelope: Envelope): void;
 	/** Resolves when every stream is gone, `graceMs` at the latest. */
 	drain(options: { readonly graceMs: number }): Promise<void>;
+	/** Ends every stream, now; new ones are taken. Resolves when they are gone. */
+	end(reason: Reason): Promise<void>;
 	close(): Promise<void>;
 }
 
@@ -164,6 +166,10 @@ export function createHub(options: HubOptions): Hub {
 			const stop = paceOut(streams, pace, (stream) => stream.end("moved"));
 			await empty(graceMs);
 			stop();
+		},
+		end(reason) {
+			endAll(reason);
+			return empty(limits.endGraceMs);
 		},
 		close() {
 			closing ??= (async () => {

@@ -29,5 +29,7 @@ export function streamOptions(
 		throw new FanoutError("ScopeRequired", "a client stream follows a session, a principal, a topic or all");
 	}
 	const cursor = options.lastEventId ?? (typeof lastEventId === "string" ? lastEventId : undefined);
-	return cursor === undefined ? { ...options, channels } : { ...options, channels, lastEventId: cursor };
+	// Of its exact size: an array that grew keeps room for seventeen, in every stream.
+	const given = { ...options, channels: channels.slice() };
+	return cursor === undefined ? given : { ...given, lastEventId: cursor };
 }
