@@ -14,8 +14,8 @@ import { asFanoutError, FanoutError } from "./core/errors.ts";
 import { createIds } from "./core/ids.ts";
 import { methodOf, type NotificationInput, parseNotification } from "./core/message.ts";
 import type { Transport } from "./core/transport.ts";
-import { createEngine, type Engine } from "./deliver/engine.ts";
 import { openFeed } from "./deliver/feed.ts";
+import { createFollowing, type Hold } from "./following.ts";
 import { createBuses, type FanoutBus } from "./mcp/bus.ts";
 import { HeardChannels } from "./mcp/heard-channels.ts";
 import { createRequestScopes } from "./mcp/request-scope.ts";
@@ -70,8 +70,12 @@ export interface Fanout {
 	/** A ticket for the cell's WebSocket API; only after the caller has authenticated whom it is for. */
 	issueTicket(request: TicketRequest): Promise<string>;
 	health(): Health;
+	/** Follows until released, where `follow` is `held`; where it is true, nothing changes. */
+	hold(): Promise<Hold>;
 	/** Resolves when everything published before is settled. */
 	flush(): Promise<void>;
+	/** Closes connections that nothing uses now; the next use opens new ones. For a process that is about to freeze. */
+	rest(): void;
 	/** Ends client streams with `moved` at a jittered pace, all within `graceMs`; new ones are refused. */
 	drain(options: { readonly graceMs: number }): Promise<void>;
 	/** Idempotent: flushes, ends every client stream, and leaves no timer, socket or listener. */
@@ -113,20 +117,40 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 		emit("transport", { name: transport.name, state: "closed" });
 	};
 	const closeTransports = () => Promise.all(transports.map(closeTransport));
+	const { startup, startTimeoutMs } = settings;
+	const starting = { clock, startup, startTimeoutMs, stop: stop.signal, random, report };
 	let outgoing: Outgoing;
 	try {
 		outgoing = await createOutgoing(transports, { ...options, ...settings }, { clock, random, report });
-		const { startup, startTimeoutMs } = settings;
-		await startTransports(transports, { clock, startup, startTimeoutMs, stop: stop.signal, random, report });
+		await startTransports(transports, starting);
 	} catch (error) {
 		stop.abort();
 		await closeTransports();
 		throw error;
 	}
 
-	const engines: Engine[] = follow
-		? transports.map((transport) => createEngine(transport, { clock, random, report }))
-		: [];
+	const following = createFollowing({
+		mode: follow,
+		transports,
+		clock,
+		random,
+		report,
+		// On AWS following is a connection of its own, which a function must not keep; publishing needs none.
+		follower: async (transport) =>
+			transport.name === "aws" && settings.aws !== undefined
+				? TRANSPORTS.aws({ ...settings.aws, follow: true }, parts)
+				: transport,
+		start: (own) => startTransports(own, { ...starting, startup: "fail" }),
+		close: closeTransport,
+		async opened() {
+			if (hasBus) await heard.acquire(createChannel("all", "", { namespace })).opened;
+		},
+		async ended() {
+			heard.clear();
+			await hub.end("shutdown");
+		},
+	});
+	const { engines } = following;
 	const feedDeps = { engines, clock, report };
 	const hub = createHub({
 		openFeed: (request, sink) => openFeed(feedDeps, request, sink),
@@ -136,13 +160,17 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 	});
 	const scopes = createRequestScopes();
 	const heard = new HeardChannels({
-		openFeed: (channel, sink) => openFeed(feedDeps, { channels: [channel] }, sink),
-		transports: engines.map(({ transport }) => transport),
+		openFeed(channel, sink) {
+			following.insist();
+			return openFeed(feedDeps, { channels: [channel] }, sink);
+		},
+		transports: following.transports,
 		clock,
 		report,
 	});
 	// Held for good, so that what a bus is told of stands before this resolves.
-	if (follow) await heard.acquire(createChannel("all", "", { namespace })).opened;
+	if (follow === true) await heard.acquire(createChannel("all", "", { namespace })).opened;
+	let hasBus = false;
 	let closing: Promise<void> | undefined;
 
 	const early = (envelope: Envelope): void => {
@@ -193,10 +221,6 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 		publish(createChannel("all", "", { namespace, tenant: scopes.getStore()?.tenant }), notification),
 	);
 
-	function following(): void {
-		if (!follow) throw new FanoutError("Unsupported", "this fanout only publishes (follow: false)");
-	}
-
 	async function shut(): Promise<void> {
 		await outgoing.flush();
 		await outgoing.drained();
@@ -204,7 +228,7 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 		await hub.close();
 		heard.close();
 		stop.abort();
-		for (const engine of engines) engine.close();
+		await following.close();
 		await closeTransports();
 	}
 
@@ -214,19 +238,22 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 		notify: everyone.notify,
 		to,
 		publish: (channel, notification, more) => publish(parseChannel(channel.key), notification, more),
-		bus,
+		bus() {
+			hasBus = true;
+			return bus();
+		},
 		sse(req, res, request = {}) {
-			following();
+			following.insist();
 			return openSse(hub, req, res, streamOptions(request, namespace, req.headers["last-event-id"]));
 		},
 		response(request, { headers, onStream, ...rest } = {}) {
-			following();
+			following.insist();
 			const lastEventId = request.headers.get("last-event-id") ?? undefined;
 			const stream = streamOptions(rest, namespace, lastEventId);
 			return openResponse(hub, request, { ...stream, ...(headers && { headers }), ...(onStream && { onStream }) });
 		},
 		websocket(ws, request = {}) {
-			following();
+			following.insist();
 			return openWebSocket(hub, ws, streamOptions(request, namespace, undefined));
 		},
 		async issueTicket({ ttlSeconds, ...request }) {
@@ -244,7 +271,11 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 			lanes: engines.reduce((sum, engine) => sum + engine.lanes, 0),
 			targets: outgoing.health,
 		}),
+		hold: () => following.hold(),
 		flush: () => outgoing.flush(),
+		rest() {
+			for (const transport of transports) transport.rest?.();
+		},
 		drain: (how) => hub.drain(how),
 		close() {
 			closing ??= shut();

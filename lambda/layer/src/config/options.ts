@@ -52,8 +52,11 @@ export interface FanoutOptions {
 	readonly startTimeoutMs?: number | undefined;
 	/** Deadline of one publish, its wait in the queue included. */
 	readonly timeoutMs?: number | undefined;
-	/** False only publishes: no subscription, no socket. Default false inside Lambda, true elsewhere. */
-	readonly follow?: boolean | undefined;
+	/**
+	 * False only publishes: no subscription, no socket. `held`: follows only while somebody holds it, as `streamify` does
+	 * for a stream. Default `held` inside Lambda, true elsewhere.
+	 */
+	readonly follow?: boolean | "held" | undefined;
 	readonly streams?: Partial<StreamLimits> | undefined;
 	readonly publisher?: Partial<PublisherLimits> | undefined;
 	readonly clock?: Clock | undefined;
@@ -67,7 +70,7 @@ export const DEFAULT_TIMEOUT_MS = 5_000;
 
 export interface FanoutSettings {
 	readonly namespace: string;
-	readonly follow: boolean;
+	readonly follow: boolean | "held";
 	readonly local: LocalOptions | undefined;
 	readonly nats: NatsOptions | undefined;
 	readonly redis: RedisOptions | undefined;
@@ -103,7 +106,10 @@ function positive(name: string, value: number): number {
 }
 
 export function resolveOptions(options: FanoutOptions, environment: NodeJS.ProcessEnv = process.env): FanoutSettings {
-	const follow = options.follow ?? environment.AWS_LAMBDA_FUNCTION_NAME === undefined;
+	const follow = options.follow ?? (environment.AWS_LAMBDA_FUNCTION_NAME === undefined || "held");
+	if (follow !== true && follow !== false && follow !== "held") {
+		throw new FanoutError("ConfigInvalid", `follow must be true, false or "held", not ${JSON.stringify(follow)}`);
+	}
 	const named =
 		options.local !== undefined ||
 		options.nats !== undefined ||
@@ -126,7 +132,7 @@ export function resolveOptions(options: FanoutOptions, environment: NodeJS.Proce
 		local: enabled("local", options.local ?? (named || fromCell ? undefined : {})),
 		nats: enabled("nats", options.nats),
 		redis: enabled("redis", options.redis),
-		aws: enabled("aws", aws === undefined ? undefined : { follow, ...aws }),
+		aws: enabled("aws", aws === undefined ? undefined : { follow: follow === true, ...aws }),
 	};
 	return {
 		...transports,

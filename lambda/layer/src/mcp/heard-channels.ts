@@ -29,7 +29,9 @@ export class HeardChannels {
 		heard.users -= 1;
 		if (heard.users > 0) return;
 		heard.close();
-		this.#channels.delete(heard.channel.key);
+		const { key } = heard.channel;
+		// After a `clear` another one may stand there.
+		if (this.#channels.get(key) === heard) this.#channels.delete(key);
 	}
 
 	/** Offers an early copy to whoever hears its channel here. */
@@ -37,9 +39,14 @@ export class HeardChannels {
 		this.#channels.get(envelope.channel.key)?.early(envelope);
 	}
 
-	close(): void {
-		this.#closed = true;
+	/** Closes what is there; what comes later is opened anew. */
+	clear(): void {
 		for (const heard of this.#channels.values()) heard.close();
 		this.#channels.clear();
+	}
+
+	close(): void {
+		this.#closed = true;
+		this.clear();
 	}
 }

@@ -4,6 +4,8 @@
  * One keep-alive client per service and region. Retries are the caller's: the clients try at most twice.
  */
 import { createHash, createHmac, type Hash, type Hmac } from "node:crypto";
+import { Agent as HttpAgent } from "node:http";
+import { Agent as HttpsAgent } from "node:https";
 import { createRequire } from "node:module";
 import type * as Management from "@aws-sdk/client-apigatewaymanagementapi";
 import type * as Dynamo from "@aws-sdk/client-dynamodb";
@@ -17,7 +19,7 @@ import { FanoutError } from "../../core/errors.ts";
 
 /** Attempts per call, the first included: queues and lanes above retry with their own order and deadline. */
 export const CLIENT_ATTEMPTS = 2;
-/** Sockets per client and host: posts to connections go out in parallel, and the library's default is 50. */
+/** Sockets per host: posts to connections go out in parallel, and the library's default is 50. */
 export const MAX_SOCKETS = 512;
 export const CONNECT_TIMEOUT_MS = 2_000;
 export const REQUEST_TIMEOUT_MS = 5_000;
@@ -109,6 +111,8 @@ export interface AwsClients {
 	management(endpoint: string): ManagementClient;
 	/** A WebSocket address of an API with IAM authorisation, signed for one handshake within `seconds`. */
 	signSocket(url: string, seconds: number): Promise<string>;
+	/** Closes the sockets that no call uses now. */
+	rest(): void;
 	/** Idempotent; closes every socket. */
 	close(): void;
 }
@@ -116,14 +120,16 @@ export interface AwsClients {
 export function createAwsClients(options: AwsClientsOptions): AwsClients {
 	const made = new Map<string, { destroy(): void }>();
 	const sending = { maxAttempts: options.sendAttempts ?? CLIENT_ATTEMPTS };
+	const keeping = { keepAlive: true, maxSockets: MAX_SOCKETS };
+	const agents = { plain: new HttpAgent(keeping), secure: new HttpsAgent(keeping) };
 	const config = (region: string, endpoint: string | undefined = options.endpoint) => ({
 		region,
 		maxAttempts: CLIENT_ATTEMPTS,
 		requestHandler: {
 			connectionTimeout: CONNECT_TIMEOUT_MS,
 			requestTimeout: REQUEST_TIMEOUT_MS,
-			httpAgent: { keepAlive: true, maxSockets: MAX_SOCKETS },
-			httpsAgent: { keepAlive: true, maxSockets: MAX_SOCKETS },
+			httpAgent: agents.plain,
+			httpsAgent: agents.secure,
 		},
 		...(endpoint === undefined ? {} : { endpoint }),
 		...(options.credentials === undefined ? {} : { credentials: options.credentials }),
@@ -181,6 +187,11 @@ export function createAwsClients(options: AwsClientsOptions): AwsClients {
 			const { query = {} } = await signer.presign(request, { expiresIn: seconds });
 			for (const [name, value] of Object.entries(query)) signed.searchParams.set(name, String(value));
 			return signed.href;
+		},
+		rest() {
+			for (const { freeSockets } of Object.values(agents)) {
+				for (const sockets of Object.values(freeSockets)) for (const socket of sockets ?? []) socket.destroy();
+			}
 		},
 		close() {
 			for (const client of made.values()) client.destroy();

@@ -115,6 +115,7 @@ export function createAwsTransport(options: AwsOptions, { clock, ids }: AwsParts
 				throw failureOf(error, `a read of the log's ends in ${region}`).error;
 			}
 		},
+		rest: () => clients.rest(),
 		async close() {
 			if (closed) return;
 			closed = true;

@@ -29,7 +29,9 @@ export const generalShape = {
 		"fail",
 	),
 	start_timeout_ms: integer("Deadline of a transport's start.", DEFAULT_START_TIMEOUT_MS, 1, 600_000),
-	follow: flag("False only publishes: no subscription, no socket. Default: false in Lambda, true elsewhere."),
+	follow: flag(
+		"False only publishes: no subscription, no socket. Default: in Lambda only while a stream is held, elsewhere true.",
+	),
 	max_stall: duration("How long a client may take nothing before its stream ends with `slow-consumer`.", 60_000),
 	heartbeat: duration("How often an idle client stream gets a sign of life.", 15_000),
 };
