@@ -51,16 +51,24 @@ function unclear(): FanoutError {
 	return new FanoutError("InvalidChannel", "a target names one of session, principal, topic, all or tenant");
 }
 
-export function createAddress(send: (notification: NotificationInput) => Promise<Receipt>): Address {
-	return {
-		send,
-		get notify() {
-			return createNotify(send);
-		},
-	};
+/** A class for its getter: an address is made with every `to()`, and few ask it for `notify`. */
+class Sender implements Address {
+	readonly send: Address["send"];
+
+	constructor(send: Address["send"]) {
+		this.send = send;
+	}
+
+	get notify(): Notify {
+		return createNotify(this.send);
+	}
 }
 
-function createNotify(send: (notification: NotificationInput) => Promise<Receipt>): Notify {
+export function createAddress(send: Address["send"]): Address {
+	return new Sender(send);
+}
+
+function createNotify(send: Address["send"]): Notify {
 	return {
 		toolsChanged: () => send({ method: CHANGE_METHODS.tools_list_changed }),
 		promptsChanged: () => send({ method: CHANGE_METHODS.prompts_list_changed }),
