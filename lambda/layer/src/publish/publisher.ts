@@ -6,7 +6,7 @@
 import type { Channel } from "../core/channel.ts";
 import { type Clock, pause } from "../core/clock.ts";
 import { type Envelope, envelopeBytes } from "../core/envelope.ts";
-import { FanoutError } from "../core/errors.ts";
+import { asFanoutError, FanoutError } from "../core/errors.ts";
 import type { Transport } from "../core/transport.ts";
 import { ChannelQueue } from "./channel-queue.ts";
 import type { Gate } from "./gate.ts";
@@ -123,8 +123,13 @@ export function createPublisher(transport: Transport, deps: PublisherDeps): Publ
 			if (transport.accept === undefined || gate !== undefined || queues.has(envelope.channel.key)) return undefined;
 			const error = refusal(envelopeBytes(envelope));
 			if (error !== undefined) return { ok: false, uncertain: false, error };
-			const outcome = transport.accept(envelope);
-			return outcome.ok || !outcome.error.retryable ? outcome : undefined;
+			try {
+				const outcome = transport.accept(envelope);
+				return outcome.ok || !outcome.error.retryable ? outcome : undefined;
+			} catch (cause) {
+				const thrown = asFanoutError(cause, "TransportRefused", `${transport.place} failed while it accepted`);
+				return { ok: false, uncertain: true, error: thrown };
+			}
 		},
 		publish(envelope) {
 			const bytes = envelopeBytes(envelope);

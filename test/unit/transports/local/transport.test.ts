@@ -31,6 +31,35 @@ describe("publish", () => {
 		await promise;
 	});
 
+	test("[P1] [P4] accepts one envelope in the same turn, as publish would", async () => {
+		const { transport, envelope } = await started({ maxPayloadBytes: 1_000 });
+		const live = collect();
+		await transport.subscribe(a, live).ready;
+		const first = envelope(a, 1);
+		const taken = transport.accept?.(first);
+		expect(taken).toMatchObject({ ok: true, duplicate: false, reach: "process", position: { offset: 1n } });
+		expect(numbers(live.entries)).toEqual([1]);
+		expect(transport.accept?.(first)).toEqual({ ...taken, duplicate: true });
+		expect(await transport.publish(a, [first], { mayExist: false }, never)).toEqual([{ ...taken, duplicate: true }]);
+		const large = transport.accept?.(envelope(a, 2, "x".repeat(1_000)));
+		expect(large).toMatchObject({ ok: false, error: { code: "PayloadTooLarge" } });
+		await transport.close();
+		expect(transport.accept?.(envelope(a, 3))).toMatchObject({ ok: false, error: { code: "Closed" } });
+	});
+
+	test("[P4] an id older than the newest is looked up, also after others of its kind were dropped", async () => {
+		const { transport, envelope } = await started({ maxEventsPerChannel: 3 });
+		const all = [1, 2, 3, 4, 5].map((n) => envelope(a, n));
+		const accept = (n: number) => transport.accept?.(all[n] as (typeof all)[number]);
+		// In another order than that of their ids.
+		for (const n of [1, 0, 2, 4]) expect(accept(n)).toMatchObject({ duplicate: false });
+		expect(accept(0)).toMatchObject({ duplicate: true, position: { offset: 2n } });
+		expect(accept(3)).toMatchObject({ duplicate: false, position: { offset: 5n } });
+		// The first two are no longer kept.
+		expect(accept(1)).toMatchObject({ duplicate: false, position: { offset: 6n } });
+		expect(accept(4)).toMatchObject({ duplicate: true, position: { offset: 4n } });
+	});
+
 	test("[P4] refuses an id that the log holds, and one that stands twice in a batch, and names its position", async () => {
 		const { transport, envelope } = await started();
 		const live = collect();
