@@ -227,6 +227,23 @@ test("[P3] after a reconnect thousands of channels cost a few requests for each 
 	expect(link.asked.length).toBeLessThan(100);
 });
 
+test("[P3] thousands of streams that come from another instance open for a few requests together, whole", async () => {
+	const shared = { prefix: prefix(), partitions: 4 };
+	const publisher = await instance(shared);
+	const channels = upTo(2_000).map((n) => topic(`session-${n}`));
+	const before = await Promise.all(channels.map((channel) => publisher.open(channel)));
+	await Promise.all(channels.slice(0, 500).map((channel) => publisher.publish(channel, 1)));
+	const link = await tampered();
+	const other = await instance({ ...shared, connection: link.nc });
+	await vi.waitFor(() => expect(before.filter(({ numbers }) => numbers.length > 0)).toHaveLength(500), LATE);
+	link.asked.length = 0;
+	const streams = await Promise.all(channels.map((channel, n) => other.open(channel, before[n]?.cursor)));
+	await Promise.all(channels.map((channel) => publisher.publish(channel, 2)));
+	await vi.waitFor(() => expect(streams.filter(({ numbers }) => numbers.length !== 1)).toEqual([]), LATE);
+	expect(streams.flatMap(({ marks }) => marks)).toEqual([]);
+	expect(link.asked.length).toBeLessThan(100);
+});
+
 test("[P7] a server that nobody answers at: the error names it and the deadline, and no secret", async () => {
 	const urls = ["nats://someone:secret@127.0.0.1:9", "nats://127.0.0.1:10"];
 	const failed = instance({ servers: urls, connectTimeoutMs: 2_000 });

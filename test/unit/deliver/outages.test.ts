@@ -107,6 +107,36 @@ test("[P3] a lane whose end cannot be asked for keeps nobody else from finding a
 	expect(w.clock.waiting).toBe(0);
 });
 
+test("[P3] lanes are checked in as many questions as they have to be: all in one where the transport asks by partition", async () => {
+	const w = world();
+	const inner = createFakeTransport(w.brokers[0] as (typeof w.brokers)[number]);
+	for (const [endsBatch, most] of [
+		[undefined, 2],
+		[100, 100],
+	] as const) {
+		const asked: number[] = [];
+		const { capabilities } = inner;
+		const transport: Transport = {
+			...inner,
+			capabilities: endsBatch === undefined ? capabilities : { ...capabilities, endsBatch },
+			ends: (channels, signal) => {
+				asked.push(channels.length);
+				return inner.ends(channels, signal);
+			},
+		};
+		const limits = { endsBatch: 2 };
+		const engine = createEngine(transport, { clock: w.clock, random: () => 0.5, report: () => {}, limits });
+		const channels = Array.from({ length: 5 }, (_, n) => w.world.channel(`c${n}`));
+		new Client().connect([engine], w.clock, channels);
+		await w.clock.advance(10);
+		asked.length = 0;
+		await w.clock.advance(600);
+		expect(Math.max(...asked)).toBe(Math.min(5, most));
+		expect(asked.reduce((sum, count) => sum + count)).toBe(5);
+		engine.close();
+	}
+});
+
 test("[P5] a `since` that is no number is refused: it would hold nothing back", () => {
 	const { world: w, engines, clock } = world();
 	expect(() => new Client().connect(engines, clock, [w.channel("c")], Number.NaN)).toThrow(

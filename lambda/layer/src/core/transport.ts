@@ -68,6 +68,8 @@ export interface Capabilities {
 	readonly dedupMs: number;
 	/** A lost end is found within this. */
 	readonly endCheckMs: number;
+	/** Channels in one question for ends, where what it costs is by partition: fewer would only ask more often. */
+	readonly endsBatch?: number;
 	/** How long the log keeps entries at the least, unless count-bounded. */
 	readonly retentionMs: number;
 	readonly batch: { readonly count: number; readonly bytes: number };

@@ -94,8 +94,9 @@ export function createEngine(transport: Transport, deps: EngineDeps): Engine {
 
 	async function checkEnds(): Promise<void> {
 		const lanes = [...held.values()].filter((lane) => lane.state === "live");
-		for (let at = 0; at < lanes.length && !stop.signal.aborted; at += limits.endsBatch) {
-			await checkSome(lanes.slice(at, at + limits.endsBatch)).catch((error) =>
+		const most = transport.capabilities.endsBatch ?? limits.endsBatch;
+		for (let at = 0; at < lanes.length && !stop.signal.aborted; at += most) {
+			await checkSome(lanes.slice(at, at + most)).catch((error) =>
 				host.report(asFanoutError(error, "TransportUnavailable", "an end check failed", true)),
 			);
 		}

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { createFakeClock } from "../../../../lambda/layer/src/testing/fake-clock.ts";
 import { Room } from "../../../../lambda/layer/src/transports/nats/room.ts";
 import { Turns } from "../../../../lambda/layer/src/transports/nats/turns.ts";
 
@@ -23,6 +24,24 @@ test("[P6] who asks in one turn shares a round; who asks during a round gets the
 	]);
 	gates.shift()?.();
 	expect(await Promise.all(second)).toEqual([2, 2]);
+});
+
+test("[P6] with a rest, what was shared is followed by another round after it; who asks alone waits for nothing", async () => {
+	const clock = createFakeClock();
+	const rounds: (readonly string[])[] = [];
+	const turns = new Turns<string, number>(async (items) => rounds.push(items), { clock, ms: 20 });
+	expect(await turns.ask(["a"])).toBe(1);
+	expect(await turns.ask(["b"])).toBe(2);
+	expect(await Promise.all([turns.ask(["c"]), turns.ask(["d"])])).toEqual([3, 3]);
+	const later = ["e", "f", "g"].map((item) => turns.ask([item]));
+	await clock.advance(19);
+	expect(rounds).toHaveLength(3);
+	await clock.advance(1);
+	expect(await Promise.all(later)).toEqual([4, 4, 4]);
+	await clock.advance(20);
+	expect(await turns.ask(["h"])).toBe(5);
+	expect(clock.waiting).toBe(0);
+	expect(rounds.slice(2)).toEqual([["c", "d"], ["e", "f", "g"], ["h"]]);
 });
 
 test("a failed round fails its own askers only", async () => {

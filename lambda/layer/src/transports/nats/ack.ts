@@ -1,14 +1,11 @@
 /** One acknowledgement: what JetStream said of one message or one atomic batch, or why it said nothing. */
 import { FanoutError } from "../../core/errors.ts";
 import type { Msg } from "./client.ts";
-import { type ApiError, closed, disconnected, ERR, refused } from "./failure.ts";
+import { type ApiError, closed, disconnected, ERR, NOBODY, refused } from "./failure.ts";
 
 export type Ack =
 	| { readonly ok: true; readonly seq: number; readonly duplicate: boolean }
 	| { readonly ok: false; readonly uncertain: boolean; readonly error: FanoutError };
-
-/** NATS's status for a request that has no responders. */
-const NOBODY = 503;
 
 interface PubAck {
 	readonly seq: number;

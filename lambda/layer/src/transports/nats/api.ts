@@ -3,9 +3,10 @@
  * nobody there, no answer in time and a refusal are FanoutErrors.
  */
 import { FanoutError } from "../../core/errors.ts";
-import type { NatsConnection } from "./client.ts";
-import { type ApiError, ERR, isRefusal, refused, unanswered } from "./failure.ts";
+import type { Msg, NatsConnection } from "./client.ts";
+import { type ApiError, ERR, isRefusal, NOBODY, refused, type Silence, unanswered } from "./failure.ts";
 import { rawHeaders } from "./headers.ts";
+import type { Inbox } from "./inbox.ts";
 
 export interface StreamConfig {
 	readonly name: string;
@@ -48,32 +49,31 @@ export interface Deadlines {
 	readonly createTimeoutMs: number;
 }
 
-export function createApi(nc: NatsConnection, domain: string | undefined, deadlines: Deadlines): Api {
+export function createApi(nc: NatsConnection, inbox: Inbox, domain: string | undefined, deadlines: Deadlines): Api {
 	const prefix = domain === undefined ? "$JS.API" : `$JS.${domain}.API`;
 
-	async function ask<T>(
+	/** Not by the client's own request: it makes an error for each, before anything has failed. */
+	function ask<T>(
 		subject: string,
 		body: object | string,
 		what: string,
 		headers?: string,
 		timeoutMs = deadlines.timeoutMs,
 	): Promise<T> {
-		let text: string;
-		try {
+		return new Promise((resolve, reject) => {
+			const message = (msg: Msg): boolean => {
+				try {
+					resolve(answerOf<T>(msg, what));
+				} catch (error) {
+					reject(error);
+				}
+				return true;
+			};
+			const failed = (reason: Silence) => reject(unanswered(what, reason, timeoutMs));
+			const reply = inbox.expect({ message, failed }, timeoutMs);
 			const payload = typeof body === "string" ? body : JSON.stringify(body);
-			const more = headers === undefined ? {} : { headers: rawHeaders(headers) };
-			text = (await nc.request(subject, payload, { timeout: timeoutMs, ...more })).string();
-		} catch (cause) {
-			throw unanswered(what, cause, timeoutMs);
-		}
-		let answer: T & { readonly error?: ApiError };
-		try {
-			answer = JSON.parse(text);
-		} catch (cause) {
-			throw new FanoutError("TransportRefused", `${what} got an answer that is no JSON`, { cause });
-		}
-		if (answer.error !== undefined) throw refused(what, answer.error);
-		return answer;
+			nc.publish(subject, payload, headers === undefined ? { reply } : { reply, headers: rawHeaders(headers) });
+		});
 	}
 
 	async function unless<T>(errCode: number, work: Promise<T>): Promise<T | undefined> {
@@ -106,4 +106,16 @@ export function createApi(nc: NatsConnection, domain: string | undefined, deadli
 			return (await unless(ERR.wrongLastSequence, asked))?.seq;
 		},
 	};
+}
+
+function answerOf<T>(msg: Msg, what: string): T {
+	if (msg.data.length === 0 && msg.headers?.code === NOBODY) throw unanswered(what, "nobody", 0);
+	let answer: T & { readonly error?: ApiError };
+	try {
+		answer = JSON.parse(msg.string());
+	} catch (cause) {
+		throw new FanoutError("TransportRefused", `${what} got an answer that is no JSON`, { cause });
+	}
+	if (answer.error !== undefined) throw refused(what, answer.error);
+	return answer;
 }

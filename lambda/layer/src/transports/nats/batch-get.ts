@@ -4,7 +4,7 @@
  */
 import { FanoutError } from "../../core/errors.ts";
 import type { Msg, NatsConnection } from "./client.ts";
-import { closed, disconnected } from "./failure.ts";
+import { NOBODY, type Silence, unanswered } from "./failure.ts";
 import type { Inbox } from "./inbox.ts";
 
 export interface Fetched {
@@ -24,7 +24,7 @@ export interface Batch {
 export type BatchGet = (stream: string, request: object) => Promise<Batch>;
 
 function refusedBatch(what: string, code: number, description: string): FanoutError {
-	if (code === 503) return new FanoutError("TransportUnavailable", `nobody has ${what} now`, { retryable: true });
+	if (code === NOBODY) return unanswered(what, "nobody", 0);
 	return new FanoutError("TransportRefused", `${what}: ${code} ${description}`, { data: { code } });
 }
 
@@ -54,18 +54,7 @@ export function createBatchGet(nc: NatsConnection, inbox: Inbox, apiPrefix: stri
 				else reject(refusedBatch(what, code, headers?.description ?? ""));
 				return true;
 			};
-			const failed = (reason: "timeout" | "disconnected" | "closed"): void => {
-				if (reason === "closed") reject(closed());
-				else if (reason === "disconnected") reject(disconnected());
-				else {
-					reject(
-						new FanoutError("DeadlineExceeded", `${what} took longer than ${timeoutMs} ms`, {
-							retryable: true,
-							data: { timeoutMs },
-						}),
-					);
-				}
-			};
+			const failed = (reason: Silence) => reject(unanswered(what, reason, timeoutMs));
 			const reply = inbox.expect({ message, failed }, timeoutMs);
 			nc.publish(`${apiPrefix}.DIRECT.GET.${stream}`, JSON.stringify(request), { reply });
 		});

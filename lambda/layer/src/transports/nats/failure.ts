@@ -1,5 +1,5 @@
 /** What JetStream and its client refuse, as FanoutErrors; `errCode` is JetStream's own. */
-import { asFanoutError, FanoutError, isFanoutError } from "../../core/errors.ts";
+import { FanoutError, isFanoutError } from "../../core/errors.ts";
 
 export interface ApiError {
 	readonly code: number;
@@ -30,17 +30,22 @@ export function isRefusal(error: unknown, errCode: number): boolean {
 	return isFanoutError(error) && error.data.errCode === errCode;
 }
 
-/** Of a request: nobody answered, or nobody was there. */
-export function unanswered(what: string, cause: unknown, timeoutMs: number): FanoutError {
-	const name = cause instanceof Error ? cause.name : "";
-	if (name === "TimeoutError") {
-		return new FanoutError("DeadlineExceeded", `${what} took longer than ${timeoutMs} ms`, {
-			cause,
-			retryable: true,
-			data: { timeoutMs },
-		});
+/** NATS's status for a request that has no responders. */
+export const NOBODY = 503;
+
+/** Why a question got no answer. */
+export type Silence = "timeout" | "disconnected" | "closed" | "nobody";
+
+export function unanswered(what: string, reason: Silence, timeoutMs: number): FanoutError {
+	if (reason === "closed") return closed();
+	if (reason === "disconnected") return disconnected();
+	if (reason === "nobody") {
+		return new FanoutError("TransportUnavailable", `nobody answers for ${what} now`, { retryable: true });
 	}
-	return asFanoutError(cause, "TransportUnavailable", `${what} was not answered`, true);
+	return new FanoutError("DeadlineExceeded", `${what} took longer than ${timeoutMs} ms`, {
+		retryable: true,
+		data: { timeoutMs },
+	});
 }
 
 export function disconnected(): FanoutError {

@@ -1,5 +1,5 @@
 /**
- * One wildcard subscription for every answer that is ours: acknowledgements and batches. A waiter is a number in the
+ * One wildcard subscription for every answer that is ours: acknowledgements, batches and questions. A waiter is a number in the
  * reply subject; one timer looks after the deadlines of all of them. A lost connection fails all that wait.
  */
 import type { Clock, Timer } from "../../core/clock.ts";

@@ -51,8 +51,8 @@ const HEAL = { baseMs: 100, capMs: 1_000 } as const;
 export function createJetStream({ nc, settings, clock, random32, report }: JetStreamDeps): JetStream {
 	const { requestTimeoutMs: timeoutMs, partitions: count, maxMessages, maxMessagesPerChannel } = settings;
 	const subjects = createSubjects(settings.prefix, count, settings.streamName);
-	const api = createApi(nc, settings.domain, { timeoutMs, createTimeoutMs: settings.connectTimeoutMs });
 	const inbox = createInbox(nc, loadNatsClient().createInbox(settings.inboxPrefix), clock);
+	const api = createApi(nc, inbox, settings.domain, { timeoutMs, createTimeoutMs: settings.connectTimeoutMs });
 	const batchGet = createBatchGet(nc, inbox, api.prefix, timeoutMs);
 	const stop = new AbortController();
 	/** Partitions under repair; true when another round is asked for. */

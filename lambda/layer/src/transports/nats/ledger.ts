@@ -16,11 +16,15 @@ import { Turns } from "./turns.ts";
 /** Of `multi_last`: the server's bound is 1,024, and one is the partition's own. */
 const CHUNK = 1_000;
 /** Up to so many channels the leader is asked for each. */
-const SINGLY = 8;
+const SINGLY = 2;
+/** A question about more is a regular check. */
+const FEW = 8;
+/** Between the rounds of many who ask by themselves, as when another instance's streams come here. */
+const REST_MS = 20;
 /** Up to so many channels in a round `oldest` is exact; beyond, it is a bound from below. */
 const OLDEST = 16;
-const STALE_TRIES = 4;
-const STALE_MS = 20;
+const STALE_TRIES = 5;
+const STALE = { baseMs: 5, factor: 3 } as const;
 const ON_ITS_WAY_MS = 25;
 /** Questions to the leader at once. */
 const PARALLEL = 64;
@@ -60,7 +64,7 @@ export class Ledger {
 
 	constructor(deps: LedgerDeps) {
 		this.#deps = deps;
-		this.#turns = new Turns((questions) => this.#round(questions));
+		this.#turns = new Turns((questions) => this.#round(questions), { clock: deps.clock, ms: REST_MS });
 	}
 
 	/**
@@ -70,7 +74,7 @@ export class Ledger {
 	 * else every check of a busy instance would find "lost" entries and read them once more.
 	 */
 	async bounds(subjects: readonly Subject[]): Promise<Bounds[]> {
-		const { snapshot, lasts, oldest, isOnItsWay } = await this.#ask(subjects, true, subjects.length > SINGLY);
+		const { snapshot, lasts, oldest, isOnItsWay } = await this.#ask(subjects, true, subjects.length > FEW);
 		if (isOnItsWay) await pause(this.#deps.clock, ON_ITS_WAY_MS);
 		const at = (seq: number) => ({ epoch: snapshot.epoch, offset: BigInt(seq) });
 		return subjects.map(({ key }) => {
@@ -159,7 +163,7 @@ export class Ledger {
 		// The epoch's own subject always has a message, so the answer always says how far it goes.
 		const subjects = [...keys.keys(), epochSubject];
 		for (let attempt = 0; attempt < STALE_TRIES; attempt += 1) {
-			if (attempt > 0) await pause(clock, STALE_MS * 2 ** attempt);
+			if (attempt > 0) await pause(clock, STALE.baseMs * STALE.factor ** (attempt - 1));
 			const found = new Map<string, number>();
 			let start = from;
 			for (;;) {

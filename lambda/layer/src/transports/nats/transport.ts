@@ -13,7 +13,14 @@ import { type Core, createCore } from "./core.ts";
 import { dial, watch } from "./dial.ts";
 import { closed, disconnected } from "./failure.ts";
 import { createJetStream, type JetStream } from "./jetstream.ts";
-import { END_CHECK_MS, MAX_BATCH, type NatsOptions, type NatsSettings, resolveNatsOptions } from "./options.ts";
+import {
+	END_CHECK_MS,
+	ENDS_BATCH,
+	MAX_BATCH,
+	type NatsOptions,
+	type NatsSettings,
+	resolveNatsOptions,
+} from "./options.ts";
 
 export interface NatsParts {
 	readonly clock: Clock;
@@ -106,6 +113,7 @@ export function createNatsTransport(options: NatsOptions, { clock, ids, instance
 			replay: jetstream,
 			dedupMs: jetstream ? settings.dedupMs : 0,
 			endCheckMs: jetstream ? END_CHECK_MS : 0,
+			endsBatch: ENDS_BATCH,
 			retentionMs: jetstream ? settings.maxAgeMs : 0,
 			batch: MAX_BATCH,
 			positionAtAccept: jetstream,
