@@ -3,7 +3,7 @@
  * other through NATS (NATS_URL); a change published in one reaches the MCP clients that listen at any other.
  */
 import { createServer } from "node:http";
-import { toNodeHandler } from "@modelcontextprotocol/node";
+import { hostHeaderValidation, toNodeHandler } from "@modelcontextprotocol/node";
 import { createMcpHandler } from "@modelcontextprotocol/server";
 import { createFanout } from "mcp-fanout";
 import { createFleetHandler } from "mcp-fanout/mcp";
@@ -17,7 +17,10 @@ const handler = createFleetHandler(
 	{ fanout, principal: ({ authInfo }) => subject(authInfo.extra) },
 );
 const serveMcp = toNodeHandler(handler);
+// A page that a browser was led to by a rebound name is refused: list the names that your clients use.
+const isOurHost = hostHeaderValidation((process.env.ALLOWED_HOSTS ?? "localhost,127.0.0.1").split(","));
 const server = createServer((req, res) => {
+	if (!isOurHost(req, res)) return;
 	if (req.url === "/health") {
 		const health = fanout.health();
 		res

@@ -59,7 +59,7 @@ async function runAll(ready: Promise<string>): Promise<Counts[]> {
 	const env = { [CELLS_FILE]: outcome.file };
 	// One file at a time: they share one emulator, which serves one batch and one handler at a time.
 	const args = ["--no-file-parallelism"];
-	const folders = ["test/contract", "test/chaos", "test/e2e"];
+	const folders = ["test/contract", "test/chaos", "test/e2e", "test/conformance"];
 	return [...counts, await runSuites({ folders, logDir: LOG_DIR, env, args, deadlineMs: SUITE_DEADLINE_MS }, progress)];
 }
 

@@ -29,7 +29,8 @@ export interface McpFleet {
 	stop(): Promise<void>;
 }
 
-export async function startMcpFleet(size: number): Promise<McpFleet> {
+/** `preload`: a module that each process loads before the example's server. */
+export async function startMcpFleet(size: number, preload?: URL): Promise<McpFleet> {
 	const dir = await mkdtemp(join(tmpdir(), "mcp-fanout-fleet-"));
 	const cleanups: (() => Promise<unknown>)[] = [() => rm(dir, { recursive: true, force: true })];
 	const stop = async () => {
@@ -39,8 +40,9 @@ export async function startMcpFleet(size: number): Promise<McpFleet> {
 		const nats = await startNats();
 		cleanups.push(() => nats.stop());
 		const env = { PATH: CHILD_PATH, NATS_URL: nats.url, NODE_OPTIONS: "--conditions=mcp-fanout-source" };
+		const serverEnv = preload === undefined ? env : { ...env, NODE_OPTIONS: `${env.NODE_OPTIONS} --import=${preload}` };
 		const ports = await freePorts(size);
-		const processes = ports.map((port, index) => startOne(`node-fleet ${index + 1}`, port, env, dir));
+		const processes = ports.map((port, index) => startOne(`node-fleet ${index + 1}`, port, serverEnv, dir));
 		cleanups.push(() => Promise.all(processes.map(({ proc }) => proc.stop())));
 		const answers = async ({ url }: McpProcess) => (await health(url)).ok;
 		await Promise.all(
