@@ -1,7 +1,7 @@
 /** streamify's non-streaming path: answers, flushes before it returns, and ends before the function does. */
 import { describe, expect, it } from "vitest";
 import type { FanoutError } from "../../../lambda/layer/src/core/errors.ts";
-import { MAX_RESPONSE_BYTES, type StreamifyOptions, streamify } from "../../../lambda/layer/src/lambda/streamify.ts";
+import { MAX_RESPONSE_BYTES, type StreamifyOptions, streamify } from "../../../lambda/layer/src/lambda/index.ts";
 
 const event = {
 	version: "2.0",

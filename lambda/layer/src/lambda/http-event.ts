@@ -30,16 +30,22 @@ export interface HttpEvent {
 	readonly requestContext: { readonly domainName?: string; readonly http: { readonly method: string } };
 }
 
-export interface HttpResult {
+export interface HttpHead {
 	readonly statusCode: number;
 	readonly headers: Record<string, string>;
 	readonly multiValueHeaders?: Record<string, string[]>;
 	readonly cookies?: string[];
+}
+
+export interface HttpResult extends HttpHead {
 	readonly body: string;
 	readonly isBase64Encoded: boolean;
 }
 
 const TEXT = /^(text\/|application\/(json|javascript|xml|x-www-form-urlencoded|[a-z0-9.+-]+\+(json|xml))\b)/i;
+
+/** Cookies have a place of their own; the others belong to the connection, which is not ours. */
+const NOT_OURS: ReadonlySet<string> = new Set(["set-cookie", "connection", "keep-alive", "transfer-encoding"]);
 
 export function isHttpEvent(event: unknown): event is HttpEvent {
 	const { version, rawPath, requestContext } = (event ?? {}) as Partial<HttpEvent>;
@@ -90,19 +96,23 @@ export function requestOf(event: unknown, signal: AbortSignal): Request {
 	return new Request(url, { method, headers, signal, body });
 }
 
-/** The answer in the shape of the event's format; binary content as base64. */
-export function resultOf(event: unknown, response: Response, bytes: Uint8Array): HttpResult {
+/** What goes before a body, in the shape of the event's format. */
+export function headOf(event: unknown, response: Response): HttpHead {
 	const headers: Record<string, string> = {};
-	for (const [name, value] of response.headers) if (name !== "set-cookie") headers[name] = value;
+	for (const [name, value] of response.headers) if (!NOT_OURS.has(name)) headers[name] = value;
 	const cookies = response.headers.getSetCookie();
+	const head = { statusCode: response.status, headers };
+	if (cookies.length === 0) return head;
+	return isHttpEvent(event) ? { ...head, cookies } : { ...head, multiValueHeaders: { "set-cookie": cookies } };
+}
+
+/** The answer as one value; binary content as base64. */
+export function resultOf(event: unknown, response: Response, bytes: Uint8Array): HttpResult {
 	const type = response.headers.get("content-type") ?? "text/plain";
 	const isText = TEXT.test(type) && !response.headers.has("content-encoding");
-	const result = {
-		statusCode: response.status,
-		headers,
+	return {
+		...headOf(event, response),
 		body: Buffer.from(bytes).toString(isText || bytes.length === 0 ? "utf8" : "base64"),
 		isBase64Encoded: !isText && bytes.length > 0,
 	};
-	if (cookies.length === 0) return result;
-	return isHttpEvent(event) ? { ...result, cookies } : { ...result, multiValueHeaders: { "set-cookie": cookies } };
 }

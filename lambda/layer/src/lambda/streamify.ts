@@ -1,102 +1,169 @@
 /**
- * A Lambda handler of anything with a `fetch`. Before it returns, whatever was published through the fanout has been
- * accepted or has failed: a frozen environment sends nothing. It answers shortly before the function's deadline at
- * the latest: a response that is still open is then cut where it is.
+ * A Lambda handler of anything with a `fetch`. Answers are streamed where the runtime can. Transports are followed only
+ * while a stream is held, and everything is closed before the invocation returns: a frozen environment sends nothing
+ * and reads nothing. A held stream is a lease: it ends a margin before the function's deadline, MCP listens without a
+ * result and our own streams with a reason, so that their clients come back. Whatever was published has been accepted
+ * or has failed before the answer ends. What the app throws fails the invocation.
  */
 import { type Clock, systemClock } from "../core/clock.ts";
 import { withDeadline } from "../core/deadline.ts";
-import { FanoutError, isFanoutError } from "../core/errors.ts";
-import { type HttpResult, requestOf, resultOf } from "./http-event.ts";
+import { asFanoutError, FanoutError } from "../core/errors.ts";
+import { type Answer, createStreamAnswer, createWholeAnswer } from "./answer.ts";
+import { type HttpResult, requestOf } from "./http-event.ts";
+import { Invocation } from "./invocation.ts";
+import { holdsStream, refuseAlways, refuseNow } from "./refusal.ts";
+import { type InvocationContext, streamingRuntime } from "./runtime.ts";
 
-/** Kept free before the function's deadline, for the flush and the answer. */
+/** Kept free before the function's deadline, for the end of streams, the flush and the answer. */
 export const DEFAULT_MARGIN_MS = 2_000;
 export const DEFAULT_FLUSH_TIMEOUT_MS = 5_000;
-/** Lambda's own limit on an answer is 6 MB, base64 included. */
-export const MAX_RESPONSE_BYTES = 4 * 1024 * 1024;
+export const DEFAULT_MAX_STREAMS = 1_000;
 
 export interface FetchApp {
 	fetch(request: Request): Response | Promise<Response>;
 }
 
-export interface StreamifyOptions {
-	readonly fanout: { flush(): Promise<unknown> };
-	readonly marginMs?: number;
-	readonly flushTimeoutMs?: number;
-	/** Told when the flush failed or the response was cut; the answer is sent all the same. */
-	readonly onerror?: (error: FanoutError) => void;
-	readonly clock?: Clock;
+/** A fanout, as far as a handler needs one. */
+export interface LambdaFanout {
+	flush(): Promise<unknown>;
+	hold?(): Promise<{ release(): Promise<void> }>;
+	rest?(): void;
 }
 
-export interface InvocationContext {
-	getRemainingTimeInMillis(): number;
+export interface Served {
+	readonly app: FetchApp;
+	readonly fanout: LambdaFanout;
+}
+
+export interface StreamifyOptions {
+	readonly fanout: LambdaFanout;
+	readonly marginMs?: number | undefined;
+	/** The longest lease of a held stream; a shorter one costs less for clients that have left unseen. Default: the deadline. */
+	readonly maxLeaseMs?: number | undefined;
+	/** Most streams that this process holds at once; 0 holds none. More are refused before anything is done for them. */
+	readonly maxStreams?: number | undefined;
+	/** Which requests hold a stream. Default: MCP listens, and GETs that accept server-sent events. */
+	readonly holds?: ((request: Request) => boolean | Promise<boolean>) | undefined;
+	/** One value per answer, also where the runtime could stream: for a front that does not take streams. It holds none. */
+	readonly buffered?: boolean | undefined;
+	/** Keeps idle connections to AWS from one invocation to the next: faster, and some will have died in between. */
+	readonly keepConnections?: boolean | undefined;
+	readonly flushTimeoutMs?: number | undefined;
+	/** Told of what failed beside the answer: a flush, a hold, a response that was cut. */
+	readonly onerror?: ((error: FanoutError) => void) | undefined;
+	readonly clock?: Clock | undefined;
 }
 
 export type LambdaHandler = (event: unknown, context: InvocationContext) => Promise<HttpResult>;
+type Start = () => Served | Promise<Served>;
 
-async function readBytes(response: Response, signal: AbortSignal): Promise<{ bytes: Uint8Array; isCut: boolean }> {
-	if (response.body === null) return { bytes: new Uint8Array(), isCut: false };
-	const reader = response.body.getReader();
-	const cut = Promise.withResolvers<"cut">();
-	const onAbort = () => cut.resolve("cut");
-	signal.addEventListener("abort", onAbort, { once: true });
-	if (signal.aborted) onAbort();
-	const chunks: Uint8Array[] = [];
-	let size = 0;
-	try {
-		for (;;) {
-			const next = await Promise.race([reader.read(), cut.promise]);
-			if (next === "cut") return { bytes: Buffer.concat(chunks), isCut: true };
-			if (next.done) return { bytes: Buffer.concat(chunks), isCut: false };
-			size += next.value.byteLength;
-			if (size > MAX_RESPONSE_BYTES) {
-				throw new FanoutError("PayloadTooLarge", `a response of over ${MAX_RESPONSE_BYTES} bytes`, {
-					data: { maxBytes: MAX_RESPONSE_BYTES },
-				});
-			}
-			chunks.push(next.value);
-		}
-	} finally {
-		signal.removeEventListener("abort", onAbort);
-		// Ends an open stream at its source; a finished one is left alone. What its cleanup throws is not ours to answer.
-		reader.cancel().catch(() => {});
+/** `app` may be a function that makes it, and the fanout: called by the first invocation, and again while it fails. */
+export function streamify(app: FetchApp, options: StreamifyOptions): LambdaHandler;
+export function streamify(app: Start, options?: Omit<StreamifyOptions, "fanout">): LambdaHandler;
+export function streamify(app: FetchApp | Start, options: Partial<StreamifyOptions> = {}): LambdaHandler {
+	const { clock = systemClock, holds = holdsStream, marginMs = DEFAULT_MARGIN_MS } = options;
+	const { maxLeaseMs = Number.POSITIVE_INFINITY, maxStreams = DEFAULT_MAX_STREAMS } = options;
+	const { flushTimeoutMs = DEFAULT_FLUSH_TIMEOUT_MS } = options;
+	const { onerror = print } = options;
+	let starting: Promise<Served> | undefined;
+	let running = 0;
+	let held = 0;
+
+	async function started(): Promise<Served> {
+		if (isApp(app)) return { app, fanout: options.fanout as LambdaFanout };
+		starting ??= Promise.resolve(app());
+		starting.catch(() => {
+			starting = undefined;
+		});
+		return starting;
 	}
+
+	function report(error: FanoutError): void {
+		try {
+			onerror(error);
+		} catch (thrown) {
+			print(asFanoutError(thrown, "Unsupported", "onerror threw"));
+		}
+	}
+
+	async function attempt(message: string, task: () => Promise<unknown>): Promise<boolean> {
+		try {
+			await task();
+			return true;
+		} catch (error) {
+			report(asFanoutError(error, "AllBroadcastersFailed", message));
+			return false;
+		}
+	}
+
+	const soon = (what: string, task: () => Promise<unknown>) => () => withDeadline(clock, flushTimeoutMs, what, task);
+
+	/** The app's response, or a refusal. */
+	async function respond(served: Served, request: Request, invocation: Invocation, answer: Answer): Promise<Response> {
+		if (await holds(request)) {
+			if (!answer.isStreaming || maxStreams <= 0) return refuseAlways(request);
+			if (held >= maxStreams) return refuseNow(`${maxStreams} streams are held, the most accepted`);
+			held += 1;
+			invocation.onClose(() => {
+				held -= 1;
+			});
+			invocation.lease(maxLeaseMs);
+			const isHeld = await attempt("a stream could not be held", () => hold(served.fanout, invocation));
+			if (!isHeld) return refuseNow("what streams need cannot be reached");
+		}
+		return served.app.fetch(request);
+	}
+
+	async function hold(fanout: LambdaFanout, invocation: Invocation): Promise<void> {
+		const holding = fanout.hold?.();
+		// Also one that comes only after the invocation has given up on it.
+		invocation.onClose(async () => (await holding?.catch(() => undefined))?.release());
+		await holding;
+	}
+
+	async function invoke(event: unknown, context: InvocationContext, answer: Answer): Promise<void> {
+		const served = await started();
+		const { fanout } = served;
+		const invocation = new Invocation(clock, context.getRemainingTimeInMillis(), marginMs);
+		running += 1;
+		try {
+			const request = requestOf(event, invocation.signal);
+			const response = await invocation.race(respond(served, request, invocation, answer));
+			await answer.send(response, invocation.cut, () => invocation.gone());
+			if (invocation.wasCut) report(invocation.late("a response was cut"));
+		} finally {
+			invocation.stop();
+			const flushing = soon("flushing before the invocation ends", () => fanout.flush());
+			await attempt("what was published may be lost", flushing);
+			const closing = soon("closing what a stream held", () => invocation.close());
+			await attempt("a stream did not close cleanly", closing);
+			running -= 1;
+			if (running === 0 && options.keepConnections !== true) fanout.rest?.();
+		}
+		await answer.end();
+	}
+
+	const runtime = options.buffered === true ? undefined : streamingRuntime();
+	if (runtime !== undefined) {
+		const handler = runtime.streamifyResponse((event, stream, context) =>
+			invoke(event, context, createStreamAnswer(event, stream, runtime, clock)),
+		);
+		// Only the runtime calls it, by its mark.
+		return handler as unknown as LambdaHandler;
+	}
+	return async (event, context) => {
+		const answer = createWholeAnswer(event);
+		await invoke(event, context, answer);
+		if (answer.result === undefined) throw new FanoutError("Aborted", "the invocation ended without an answer");
+		return answer.result;
+	};
 }
 
-export function streamify(app: FetchApp, options: StreamifyOptions): LambdaHandler {
-	const clock = options.clock ?? systemClock;
-	const marginMs = options.marginMs ?? DEFAULT_MARGIN_MS;
-	const flushTimeoutMs = options.flushTimeoutMs ?? DEFAULT_FLUSH_TIMEOUT_MS;
-	const onerror =
-		options.onerror ?? ((error: FanoutError) => console.error(`mcp-fanout: ${error.code}: ${error.message}`));
+/** Some apps are functions that have a `fetch`. */
+function isApp(app: FetchApp | Start): app is FetchApp {
+	return "fetch" in app;
+}
 
-	async function flush(): Promise<void> {
-		try {
-			await withDeadline(clock, flushTimeoutMs, "flushing before the invocation ends", () => options.fanout.flush());
-		} catch (cause) {
-			onerror(
-				isFanoutError(cause)
-					? cause
-					: new FanoutError("AllBroadcastersFailed", "what was published may be lost", { cause }),
-			);
-		}
-	}
-
-	return async (event, context) => {
-		const controller = new AbortController();
-		const remainingMs = Math.max(context.getRemainingTimeInMillis() - marginMs, 1);
-		const timer = clock.after(remainingMs, () => controller.abort());
-		try {
-			const late = () => new FanoutError("DeadlineExceeded", `no response within ${remainingMs} ms`);
-			const response = await Promise.race([
-				app.fetch(requestOf(event, controller.signal)),
-				new Promise<never>((_, reject) => controller.signal.addEventListener("abort", () => reject(late()))),
-			]);
-			const { bytes, isCut } = await readBytes(response, controller.signal);
-			if (isCut) onerror(new FanoutError("DeadlineExceeded", `a response was cut after ${remainingMs} ms`));
-			return resultOf(event, response, bytes);
-		} finally {
-			timer.cancel();
-			await flush();
-		}
-	};
+function print(error: FanoutError): void {
+	console.error(`mcp-fanout: ${error.code}: ${error.message}`);
 }

@@ -1,7 +1,9 @@
 /**
  * Client streams as server-sent events in a web-standard `Response`: a pull-based body, so that a reader that does not
- * read pushes back, and an abort of the request's signal or a cancelled body lets the stream go.
+ * read pushes back, and an abort of the request's signal or a cancelled body lets the stream go. The end of a lease
+ * (core/lease.ts) ends it with `shutdown` instead.
  */
+import { isLeaseOver } from "../core/lease.ts";
 import type { HubStream, Wire } from "./client-stream.ts";
 import { SSE_HEARTBEAT, sseEncoding } from "./frames.ts";
 import type { Hub } from "./hub.ts";
@@ -45,7 +47,7 @@ class BodyWire implements Wire {
 
 	start(): void {
 		this.#signal.addEventListener("abort", this.#aborted, { once: true });
-		if (this.#signal.aborted) this.destroy();
+		if (this.#signal.aborted) this.#aborted();
 	}
 
 	get size(): number {
@@ -81,7 +83,10 @@ class BodyWire implements Wire {
 		this.#release();
 	}
 
-	readonly #aborted = (): void => this.destroy();
+	readonly #aborted = (): void => {
+		if (isLeaseOver(this.#signal.reason)) this.#stream.end("shutdown");
+		else this.destroy();
+	};
 
 	#pulled(): void {
 		if (!this.#isBlocked) return;
