@@ -25,6 +25,7 @@ export function cellOf(scope: Construct, props: CellProps): FanoutCell {
 		environment: cellEnvironment(props),
 		logTable: state.logTable,
 		sessionsTable: state.sessionsTable,
+		ownersTable: state.ownersTable,
 		topic: messaging.topic,
 		// By name: a reference would tie the regions' stacks together.
 		mailboxes: config.regions.map((region) =>
@@ -47,6 +48,7 @@ function cellEnvironment({ config, state, messaging, sockets }: CellProps): Cell
 		[ENV.logTable]: state.logTable.tableName,
 		[ENV.connectionsTable]: state.connectionsTable.tableName,
 		[ENV.sessionsTable]: state.names.sessions,
+		[ENV.ownersTable]: state.ownersTable.tableName,
 		[ENV.topicArn]: messaging.topic.topicArn,
 		[ENV.mailboxName]: state.names.mailbox,
 		[ENV.regions]: config.regions.join(","),

@@ -14,12 +14,14 @@ import { FanoutStack, type FanoutStackProps } from "./fanout-stack.ts";
 const TTL_ATTRIBUTE = "expiresAt";
 
 /**
- * What must outlive a deployment. Regional: the log and the connections. Global, made by the primary region with a replica
+ * What must outlive a deployment. Regional: the log, the connections, and who owns which
+ * session (a global table would take the last writer's word). Global, made by the primary region with a replica
  * in every other: the sessions table and the secret that ticket keys are derived from.
  */
 export class StateStack extends FanoutStack {
 	readonly logTable: TableV2;
 	readonly connectionsTable: TableV2;
+	readonly ownersTable: TableV2;
 	/** In a replica region this is a reference by name. */
 	readonly sessionsTable: ITableRef;
 	/** The stream of the sessions table, where this stack made it. */
@@ -42,6 +44,11 @@ export class StateStack extends FanoutStack {
 			...this.tableDefaults(),
 			// Rows live as long as a connection does: a restored one would name connections that are gone.
 			pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: false },
+		});
+		this.ownersTable = new TableV2(this, "Owners", {
+			partitionKey: { name: "scope", type: AttributeType.STRING },
+			sortKey: { name: "id", type: AttributeType.STRING },
+			...this.tableDefaults(),
 		});
 		const own = this.isPrimary ? this.ownSessions() : undefined;
 		this.sessionsTable = own ?? TableV2.fromTableName(this, "Sessions", this.names.sessions);

@@ -1,13 +1,9 @@
-/** The registry's table on the emulator, made as its documentation says. */
-import { randomUUID } from "node:crypto";
-import {
-	createDynamoStore,
-	type DynamoStoreOptions,
-	REGISTRY_TABLE,
-} from "../../lambda/layer/src/sessions/dynamo-store.ts";
+/** The registry's table on the emulator, as the State stack deploys it. */
+import { ENV } from "mcp-fanout/env-names";
+import { createDynamoStore, type DynamoStoreOptions } from "../../lambda/layer/src/sessions/dynamo-store.ts";
 import type { Store } from "../../lambda/layer/src/sessions/store.ts";
 import { aws, createAwsClients } from "../../lambda/layer/src/transports/aws/sdk.ts";
-import { startEmulator } from "../support/emulator.ts";
+import { openCells } from "../support/cells.ts";
 
 export interface RegistryTable {
 	readonly name: string;
@@ -18,13 +14,16 @@ export interface RegistryTable {
 }
 
 export async function startRegistryTable(): Promise<RegistryTable> {
-	const { endpoint, env, stop } = await startEmulator();
+	const { emulator, cells, close } = await openCells();
+	const { endpoint, env } = emulator;
+	const [cell] = cells;
+	if (cell === undefined) throw new Error("no cell was deployed");
 	const credentials = {
 		accessKeyId: env.AWS_ACCESS_KEY_ID as string,
 		secretAccessKey: env.AWS_SECRET_ACCESS_KEY as string,
 	};
-	const region = "us-east-1";
-	const name = `registry-${randomUUID().slice(0, 8)}`;
+	const { region } = cell;
+	const name = cell.environment[ENV.ownersTable];
 	const make: RegistryTable["make"] = async (TableName, [hash, range]) => {
 		const clients = createAwsClients({ region, endpoint, credentials });
 		await clients.dynamo().send(
@@ -40,12 +39,11 @@ export async function startRegistryTable(): Promise<RegistryTable> {
 		);
 		clients.close();
 	};
-	await make(name, [REGISTRY_TABLE.partitionKey, REGISTRY_TABLE.sortKey]);
 	return {
 		name,
 		make,
 		createStore: (more = {}) =>
 			createDynamoStore({ table: name, region, endpoint, credentials, watchMs: 200, ...more } as DynamoStoreOptions),
-		stop,
+		stop: close,
 	};
 }

@@ -160,6 +160,17 @@ test("listening and tickets are granted when asked for, and then only publish wh
 	]);
 });
 
+test("owning sessions is granted when asked for: exactly what the registry's store calls", () => {
+	const { fn, layer, template } = createAttached();
+	layer.attach(fn, { publish: false, sessions: true });
+	const store = readFileSync(join(SOURCE, "src/sessions/dynamo-store.ts"), "utf8");
+	const commands = new Set([...store.matchAll(/new aws\.\w+\.(\w+)Command\(/g)].map(([, name]) => name));
+	const actions = [...commands].map((name) => (name === "DescribeTable" || name === "Query" ? name : `${name}Item`));
+	expect(granted(template())).toEqual(actions.map((name) => `dynamodb:${name}`).sort());
+	const text = JSON.stringify(template().findResources("AWS::IAM::Policy"));
+	expect(text).toContain(expectParameter(template(), `environment/${ENV.ownersTable}`));
+});
+
 test("one layer serves many functions", () => {
 	const { fn, layer, template } = createAttached();
 	const other = new LambdaFunction(fn.stack, "Other", {

@@ -73,7 +73,8 @@ async function completeCells(emulator: Emulator): Promise<Cell[]> {
 		await makeUp.addReplicas(primary.clients.dynamo, sessions, others);
 		for (const [index, { region, clients }] of regions.entries()) {
 			const { environment } = cells[index] as Cell;
-			for (const table of [sessions, environment[ENV.logTable], environment[ENV.connectionsTable]]) {
+			const { [ENV.logTable]: log, [ENV.connectionsTable]: connections, [ENV.ownersTable]: owners } = environment;
+			for (const table of [sessions, log, connections, owners]) {
 				await makeUp.enableTtl(clients.dynamo, table);
 			}
 			const stream = await makeUp.streamArnOf(clients.dynamo, sessions);

@@ -1,10 +1,3 @@
-/**
- * The composition root. The pipeline reads top to bottom here and nowhere else:
- *
- *   publish (one queue per channel) → route (lanes, fixed once) → transport (the lane's log)
- *           → deliver (one engine per transport: order, holes, hand-over) → stream (hub, client streams)
- */
-import type { IncomingMessage, ServerResponse } from "node:http";
 import { configured } from "./config/configured.ts";
 import { type FanoutOptions, resolveOptions } from "./config/options.ts";
 import { type Channel, createChannel, parseChannel } from "./core/channel.ts";
@@ -15,72 +8,26 @@ import { createIds } from "./core/ids.ts";
 import { methodOf, type NotificationInput, parseNotification } from "./core/message.ts";
 import type { Transport } from "./core/transport.ts";
 import { openFeed } from "./deliver/feed.ts";
-import { createFollowing, type Hold } from "./following.ts";
-import { createBuses, type FanoutBus } from "./mcp/bus.ts";
+import type { Fanout, PublishOptions } from "./fanout-port.ts";
+import { createFollowing } from "./following.ts";
+import { createBuses } from "./mcp/bus.ts";
 import { HeardChannels } from "./mcp/heard-channels.ts";
 import { createRequestScopes } from "./mcp/request-scope.ts";
 import { emit, isObserved } from "./observe/events.ts";
-import { createOutgoing, type Outgoing, type TargetHealth } from "./outgoing.ts";
-import { type Address, channelOf, createAddress, type Notify, type Target } from "./publish/address.ts";
+import { createOutgoing, type Outgoing } from "./outgoing.ts";
+import { type Address, channelOf, createAddress, type Target } from "./publish/address.ts";
 import { type Receipt, tallyOf, toReceipt } from "./publish/receipt.ts";
+import { openStore } from "./session-store.ts";
+import { createSessions } from "./sessions/sessions.ts";
 import { startTransports } from "./startup.ts";
 import { createHub } from "./stream/hub.ts";
-import type { ClientStream } from "./stream/port.ts";
-import { type StreamRequest, streamOptions } from "./stream/request.ts";
-import { openResponse, type ResponseOptions } from "./stream/response.ts";
+import { streamOptions } from "./stream/request.ts";
+import { openResponse } from "./stream/response.ts";
 import { openSse } from "./stream/sse.ts";
-import { openWebSocket, type WebSocketLike } from "./stream/websocket.ts";
+import { openWebSocket } from "./stream/websocket.ts";
 import { TRANSPORTS, type TransportParts } from "./transports/registry.ts";
 
-export interface PublishOptions {
-	/** The deduplication key, when the caller has one; a lowercase UUID. */
-	readonly id?: string;
-	/** W3C `traceparent`. */
-	readonly trace?: string;
-}
-
-export interface TicketRequest extends StreamRequest {
-	readonly ttlSeconds?: number;
-}
-
-export interface Health {
-	/** False from the first moment of a drain or close. */
-	readonly ready: boolean;
-	readonly transports: readonly string[];
-	readonly streams: number;
-	readonly sessions: number;
-	readonly lanes: number;
-	/** What an envelope may be sent to: its breaker, and what is queued for it. */
-	readonly targets: readonly TargetHealth[];
-}
-
-export interface Fanout {
-	readonly instanceId: string;
-	readonly namespace: string;
-	/** To everyone of the tenant whose request this is, in a fleet handler; else of the default tenant. */
-	readonly notify: Notify;
-	to(target: Target): Address;
-	/** Resolves when a lane has accepted; rejects with AllBroadcastersFailed or the caller's own mistake. */
-	publish(channel: Channel, notification: NotificationInput, options?: PublishOptions): Promise<Receipt>;
-	bus(): FanoutBus;
-	/** Client streams. Refusals are answered on the connection; `opened` rejects then. */
-	sse(req: IncomingMessage, res: ServerResponse, request?: StreamRequest): ClientStream;
-	response(request: Request, options?: StreamRequest & Pick<ResponseOptions, "headers" | "onStream">): Response;
-	websocket(ws: WebSocketLike, request?: StreamRequest): ClientStream;
-	/** A ticket for the cell's WebSocket API; only after the caller has authenticated whom it is for. */
-	issueTicket(request: TicketRequest): Promise<string>;
-	health(): Health;
-	/** Follows until released, where `follow` is `held`; where it is true, nothing changes. */
-	hold(): Promise<Hold>;
-	/** Resolves when everything published before is settled. */
-	flush(): Promise<void>;
-	/** Closes connections that nothing uses now; the next use opens new ones. For a process that is about to freeze. */
-	rest(): void;
-	/** Ends client streams with `moved` at a jittered pace, all within `graceMs`; new ones are refused. */
-	drain(options: { readonly graceMs: number }): Promise<void>;
-	/** Idempotent: flushes, ends every client stream, and leaves no timer, socket or listener. */
-	close(): Promise<void>;
-}
+export type { Fanout, Health, PublishOptions, TicketRequest } from "./fanout-port.ts";
 
 export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 	const options = await configured(given);
@@ -157,6 +104,14 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 		clock,
 		ids,
 		limits: options.streams ?? {},
+		left: (session) => sessions.left(session),
+	});
+	const keeping = { settings, transports, instanceId, clock, random, onerror: report };
+	const sessions = createSessions({
+		openStore: () => openStore(keeping),
+		...{ options: settings.registry, namespace, instance: instanceId, clock, ids, random, report },
+		hasStreams: (session) => hub.follows(session),
+		endStreams: (lost) => hub.endStreams(lost, "moved"),
 	});
 	const scopes = createRequestScopes();
 	const heard = new HeardChannels({
@@ -171,6 +126,7 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 	// Held for good, so that what a bus is told of stands before this resolves.
 	if (follow === true) await heard.acquire(createChannel("all", "", { namespace })).opened;
 	let hasBus = false;
+	let draining: Promise<void> | undefined;
 	let closing: Promise<void> | undefined;
 
 	const early = (envelope: Envelope): void => {
@@ -226,6 +182,7 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 		await outgoing.drained();
 		outgoing.close();
 		await hub.close();
+		await sessions.close();
 		heard.close();
 		stop.abort();
 		await following.close();
@@ -237,6 +194,7 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 		namespace,
 		notify: everyone.notify,
 		to,
+		sessions,
 		publish: (channel, notification, more) => publish(parseChannel(channel.key), notification, more),
 		bus() {
 			hasBus = true;
@@ -264,10 +222,11 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 			return issueCellTicket(settings.aws, clock, { namespace, channels, principal: request.principal, ttlSeconds });
 		},
 		health: () => ({
-			ready: hub.isReady && closing === undefined,
+			ready: hub.isReady && draining === undefined && closing === undefined,
 			transports: transports.map(({ place }) => place),
 			streams: hub.size,
 			sessions: hub.sessions,
+			owned: sessions.owned,
 			lanes: engines.reduce((sum, engine) => sum + engine.lanes, 0),
 			targets: outgoing.health,
 		}),
@@ -276,7 +235,10 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 		rest() {
 			for (const transport of transports) transport.rest?.();
 		},
-		drain: (how) => hub.drain(how),
+		drain(how) {
+			draining ??= sessions.drain(how, (left) => hub.drain(left));
+			return draining;
+		},
 		close() {
 			closing ??= shut();
 			return closing;

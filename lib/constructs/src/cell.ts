@@ -12,6 +12,8 @@ export interface FanoutCell {
 	readonly environment: CellEnvironment;
 	readonly logTable: ITableRef;
 	readonly sessionsTable: ITableRef;
+	/** The session registry of this region: which instance owns which session. */
+	readonly ownersTable: ITableRef;
 	readonly topic: ITopicRef;
 	/** The mailbox of every region: a publisher sends straight to the home of a session. */
 	readonly mailboxes: readonly IQueueRef[];

@@ -18,6 +18,18 @@ export function grantListen(cell: FanoutCell, grantee: IGrantable): void {
 	Grant.addToPrincipal({ grantee, actions: ["execute-api:Invoke"], resourceArns: [cell.backendConnectArn] });
 }
 
+/** Own sessions: claim, renew, read and count them in this region's registry. */
+export function grantSessions(cell: FanoutCell, grantee: IGrantable): void {
+	TableGrants.fromTable(cell.ownersTable).actions(
+		grantee,
+		"dynamodb:DeleteItem",
+		"dynamodb:DescribeTable",
+		"dynamodb:GetItem",
+		"dynamodb:PutItem",
+		"dynamodb:Query",
+	);
+}
+
 /** Issue and verify tickets. */
 export function grantTickets(cell: FanoutCell, grantee: IGrantable): void {
 	cell.ticketSecret.grantRead(grantee);

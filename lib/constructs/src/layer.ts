@@ -4,7 +4,7 @@ import { Architecture, Code, type ILayerVersion, LayerVersion, Runtime } from "a
 import { Construct } from "constructs";
 import type { EnvName } from "mcp-fanout/env-names";
 import type { FanoutCell } from "./cell.ts";
-import { grantListen, grantPublish, grantTickets } from "./grants.ts";
+import { grantListen, grantPublish, grantSessions, grantTickets } from "./grants.ts";
 import { layLayerContent } from "./layer-content.ts";
 import { cellFromParameters, layerFromParameters, type ParameterOptions } from "./parameters.ts";
 
@@ -22,6 +22,8 @@ export interface AttachOptions {
 	readonly publish?: boolean;
 	/** Follow channels while an invocation holds a stream: connect as a back end, read the log. @default false */
 	readonly listen?: boolean;
+	/** Own sessions (`fanout.sessions`): read and write this region's registry. @default false */
+	readonly sessions?: boolean;
 	/** Issue tickets for end clients. @default false */
 	readonly tickets?: boolean;
 }
@@ -63,6 +65,7 @@ export class FanoutLayer extends Construct {
 		}
 		if (options.publish ?? true) grantPublish(this.cell, fn);
 		if (options.listen ?? false) grantListen(this.cell, fn);
+		if (options.sessions ?? false) grantSessions(this.cell, fn);
 		if (options.tickets ?? false) grantTickets(this.cell, fn);
 	}
 }

@@ -41,11 +41,16 @@ export function cellFromParameters(scope: Construct, options: ParameterOptions):
 		),
 	);
 	let log: ITableRef | undefined;
+	let owners: ITableRef | undefined;
 	return {
 		environment,
 		get logTable() {
 			log ??= TableV2.fromTableName(scope, "Log", environment[ENV.logTable]);
 			return log;
+		},
+		get ownersTable() {
+			owners ??= TableV2.fromTableName(scope, "Owners", environment[ENV.ownersTable]);
+			return owners;
 		},
 		sessionsTable: TableV2.fromTableName(scope, "Sessions", names.sessions),
 		topic: Topic.fromTopicArn(

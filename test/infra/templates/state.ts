@@ -1,3 +1,4 @@
+import { REGISTRY_TABLE } from "mcp-fanout/sessions";
 import { expect, test } from "vitest";
 import { at, type CfnResource, list, type Synthesised, synthesise } from "../synth.ts";
 
@@ -23,6 +24,17 @@ test.each(["us-east-1", "eu-west-1"])("log and connections of %s have the keys t
 	expect(keys(table(dev, region, "Connections"))).toEqual(["HASH pk S", "RANGE sk S"]);
 });
 
+test.each(["us-east-1", "eu-west-1"])(
+	"the registry's table of %s is what its store takes, of this region alone",
+	(region) => {
+		const { partitionKey, sortKey, timeToLiveAttribute } = REGISTRY_TABLE;
+		const owners = table(dev, region, "Owners");
+		expect(keys(owners)).toEqual([`HASH ${partitionKey} S`, `RANGE ${sortKey} S`]);
+		expect(at(owners.properties.TimeToLiveSpecification, "AttributeName")).toBe(timeToLiveAttribute);
+		expect(list(owners.properties.Replicas).map((replica) => at(replica, "Region"))).toEqual([region]);
+	},
+);
+
 test("only the primary makes the sessions table, with a replica in every other region", () => {
 	const sessions = dev.resources(TABLE).filter(({ properties }) => properties.TableName !== undefined);
 	expect(sessions.map(({ stack }) => stack)).toEqual(["dev-fanout-us-east-1-state"]);
@@ -40,7 +52,7 @@ test("the sessions table alone has a stream, with both images", () => {
 });
 
 test("every table is on demand, encrypted, and expires by expiresAt", () => {
-	expect(dev.resources(TABLE)).toHaveLength(5);
+	expect(dev.resources(TABLE)).toHaveLength(7);
 	for (const { properties } of dev.resources(TABLE)) {
 		expect(properties.BillingMode).toBe("PAY_PER_REQUEST");
 		expect(properties.TimeToLiveSpecification).toEqual({ AttributeName: "expiresAt", Enabled: true });
@@ -81,9 +93,11 @@ test("stateful logical ids stay: another id would be another, empty table", () =
 	expect(ids).toEqual([
 		"prod-fanout-us-east-1-state Log95422804",
 		"prod-fanout-us-east-1-state Connections827CEF2F",
+		"prod-fanout-us-east-1-state Owners0FE414D7",
 		"prod-fanout-us-east-1-state Sessions8896A56D",
 		"prod-fanout-eu-west-1-state Log95422804",
 		"prod-fanout-eu-west-1-state Connections827CEF2F",
+		"prod-fanout-eu-west-1-state Owners0FE414D7",
 		"prod-fanout-us-east-1-state TicketSecretB0B650FB",
 	]);
 });

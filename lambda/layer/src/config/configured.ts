@@ -11,7 +11,7 @@ export const CONFIG_FILE = "fanout.toml";
 
 /** Variables of keys; the cell's own (`env-names.ts`) begin otherwise. */
 const OF_KEYS =
-	/^FANOUT_(?:(?:LOCAL|NATS|REDIS|AWS|ROUTING|BREAKER|OUTBOX)_|(?:STRATEGY|FALLBACK_STRATEGY|TIMEOUT_MS|CLUSTER_ID|STARTUP|START_TIMEOUT_MS|FOLLOW|MAX_STALL|HEARTBEAT)$)/;
+	/^FANOUT_(?:(?:LOCAL|NATS|REDIS|AWS|ROUTING|BREAKER|OUTBOX|REGISTRY)_|(?:STRATEGY|FALLBACK_STRATEGY|TIMEOUT_MS|CLUSTER_ID|STARTUP|START_TIMEOUT_MS|FOLLOW|MAX_STALL|HEARTBEAT)$)/;
 
 export function configFile(environment: NodeJS.ProcessEnv): string | undefined {
 	const named = environment[CONFIG_VARIABLE] ?? "";

@@ -11,6 +11,8 @@ export const ENV = {
 	connectionsTable: "FANOUT_CONNECTIONS_TABLE",
 	/** Name of the global sessions table. */
 	sessionsTable: "FANOUT_SESSIONS_TABLE",
+	/** Name of the regional table of the session registry: which instance owns which session. */
+	ownersTable: "FANOUT_OWNERS_TABLE",
 	/** ARN of the own region's standard topic for shared channels. */
 	topicArn: "FANOUT_TOPIC_ARN",
 	/** Name of the mailbox FIFO queue, the same in every region. */

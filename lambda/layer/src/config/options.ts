@@ -18,6 +18,7 @@ import {
 	type RoutingOptions,
 	type TransportRole,
 } from "../route/options.ts";
+import { checkRegistry, type SessionRegistryOptions } from "../sessions/options.ts";
 import type { StreamLimits } from "../stream/port.ts";
 import type { AwsOptions } from "../transports/aws/options.ts";
 import type { LocalOptions } from "../transports/local/options.ts";
@@ -46,6 +47,8 @@ export interface FanoutOptions {
 	/** With more than one transport, or with either of these, every target has a breaker and an outbox. */
 	readonly breaker?: Partial<BreakerOptions> | undefined;
 	readonly outbox?: Partial<OutboxOptions> | undefined;
+	/** Where `fanout.sessions` keeps who owns which session. */
+	readonly registry?: SessionRegistryOptions | undefined;
 	/** `fail` (default): every transport must start. `degrade`: one is enough, the others are tried again. */
 	readonly startup?: "fail" | "degrade" | undefined;
 	/** Deadline of a transport's start. */
@@ -80,6 +83,7 @@ export interface FanoutSettings {
 	readonly timeoutMs: number;
 	readonly breaker: Partial<BreakerOptions> | undefined;
 	readonly outbox: Partial<OutboxOptions> | undefined;
+	readonly registry: SessionRegistryOptions;
 	/** By transport, where one is given. */
 	readonly priorities: Readonly<Record<string, number | undefined>>;
 	/** Transports that were configured and are not enabled, and those that were not configured. */
@@ -143,6 +147,7 @@ export function resolveOptions(options: FanoutOptions, environment: NodeJS.Proce
 		timeoutMs: positive("timeoutMs", options.timeoutMs ?? DEFAULT_TIMEOUT_MS),
 		breaker: checkBreaker(options.breaker),
 		outbox: checkOutbox(options.outbox),
+		registry: checkRegistry(options.registry),
 		priorities: Object.fromEntries(NAMED.map((name) => [name, options[name]?.priority])),
 		disabled: NAMED.filter((name) => transports[name] === undefined),
 	};

@@ -2,13 +2,14 @@
 export { type Drained, type DrainOptions, drainSessions } from "./drain.ts";
 export { createDynamoStore, type DynamoStoreOptions, REGISTRY_TABLE } from "./dynamo-store.ts";
 export type { Hold } from "./hold.ts";
+export { DEFAULT_LEASE_MS } from "./limits.ts";
 export { createMemoryStore, type MemoryStoreOptions, MemoryTable } from "./memory-store.ts";
 export { createNatsStore, type NatsStoreOptions } from "./nats-store.ts";
+export { REGISTRY_STORES, type RegistryStore, type SessionRegistryOptions } from "./options.ts";
 export {
 	type Claimed,
 	type ClaimOptions,
 	createOwner,
-	DEFAULT_LEASE_MS,
 	type Owner,
 	type OwnerOptions,
 } from "./owner.ts";
@@ -26,5 +27,6 @@ export type {
 export type { Json, SessionRecord, Term } from "./record.ts";
 export { createRedisStore, type RedisStoreOptions } from "./redis-store.ts";
 export { createRegistry, type RegistryOptions } from "./registry.ts";
+export type { DrainRequest, Sessions } from "./sessions.ts";
 export type { Store } from "./store.ts";
 export type { Lease } from "./terms.ts";

@@ -10,21 +10,23 @@ export interface BucketSettings {
 	readonly replicas: number;
 	readonly storage: "file" | "memory";
 	readonly retentionMs: number;
+	readonly domain: string | undefined;
 }
 
 const NANOS = 1_000_000;
 
 export async function openBucket(
 	connection: NatsConnection,
-	{ bucket, replicas, storage, retentionMs }: BucketSettings,
+	{ bucket, replicas, storage, retentionMs, domain }: BucketSettings,
 ): Promise<{ readonly kv: KV; readonly manager: JetStreamManager }> {
 	const { Kvm } = loadClient("@nats-io/kv");
-	const { jetstreamManager } = loadClient("@nats-io/jetstream");
-	const kvm = new Kvm(connection);
+	const { jetstream, jetstreamManager } = loadClient("@nats-io/jetstream");
+	const place = domain === undefined ? {} : { domain };
+	const kvm = new Kvm(jetstream(connection, place));
 	// Told after the write stands, and by headers only: `$KV` itself would tell refused writes too.
 	const republish = { src: `$KV.${bucket}.>`, dest: `${bucket}.changes.>`, headers_only: true };
 	await kvm.create(bucket, { replicas, storage, ttl: retentionMs, history: 1, allow_direct: true, republish });
-	const manager = await jetstreamManager(connection);
+	const manager = await jetstreamManager(connection, place);
 	const { config } = await manager.streams.info(`KV_${bucket}`);
 	const wanted = { replicas, storage, retentionMs, history: 1, direct: true, changes: republish.dest };
 	const found = {

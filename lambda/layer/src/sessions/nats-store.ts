@@ -27,10 +27,17 @@ export type NatsStoreOptions = {
 	/** 1, 3 or 5; default 1. */
 	readonly replicas?: number | undefined;
 	readonly storage?: "file" | "memory" | undefined;
+	/** JetStream domain, as of a leaf node. */
+	readonly domain?: string | undefined;
 	readonly onerror?: ((error: FanoutError) => void) | undefined;
-} & (
-	| { readonly connect: NodeConnectionOptions; readonly connection?: never }
-	| { readonly connection: NatsConnection; readonly connect?: never }
+} /** Dials a connection that is the store's own: it is closed with it. */ & (
+	| {
+			readonly dial: (signal: AbortSignal) => Promise<NatsConnection>;
+			readonly connection?: never;
+			readonly connect?: never;
+	  }
+	| { readonly connect: NodeConnectionOptions; readonly connection?: never; readonly dial?: never }
+	| { readonly connection: NatsConnection; readonly connect?: never; readonly dial?: never }
 );
 
 interface Open {
@@ -51,7 +58,7 @@ function rowOf(value: string, revision: number): Row {
 }
 
 export function createNatsStore(options: NatsStoreOptions): Store {
-	const { clock = systemClock, bucket = DEFAULT_BUCKET, replicas = 1, storage = "file" } = options;
+	const { clock = systemClock, bucket = DEFAULT_BUCKET, replicas = 1, storage = "file", domain } = options;
 	const retentionMs = checkRetention(options.retentionMs ?? DEFAULT_RETENTION_MS);
 	const stream = `KV_${bucket}`;
 	const subjectPrefix = `$KV.${bucket}.`;
@@ -105,10 +112,11 @@ export function createNatsStore(options: NatsStoreOptions): Store {
 		name: "nats",
 		retentionMs,
 		async start(signal) {
-			const connection = options.connection ?? (await loadClient("@nats-io/transport-node").connect(options.connect));
+			const connection = await connectionOf(options, signal);
 			try {
 				signal.throwIfAborted();
-				standing = { connection, ...(await openBucket(connection, { bucket, replicas, storage, retentionMs })) };
+				const settings = { bucket, replicas, storage, retentionMs, domain };
+				standing = { connection, ...(await openBucket(connection, settings)) };
 			} catch (error) {
 				if (options.connection === undefined) await connection.close();
 				throw error;
@@ -184,6 +192,10 @@ export function createNatsStore(options: NatsStoreOptions): Store {
 			return closing;
 		},
 	};
+}
+
+async function connectionOf({ connection, dial, connect }: NatsStoreOptions, signal: AbortSignal) {
+	return connection ?? dial?.(signal) ?? loadClient("@nats-io/transport-node").connect(connect);
 }
 
 function readCursor(after: string | undefined): number {

@@ -10,14 +10,13 @@ import { type Clock, pause, type Timer } from "../core/clock.ts";
 import { asFanoutError, FanoutError, isFanoutError } from "../core/errors.ts";
 import { createGate } from "./gate.ts";
 import { createHold, type Hold, type HoldTable, type KeptHold } from "./hold.ts";
+import { DEFAULT_LEASE_MS, DEFAULT_MAX_HOLDS } from "./limits.ts";
 import type { Opening, Registry } from "./port.ts";
 import type { SessionRecord, Term } from "./record.ts";
 import { elapsedSince, instantOf, type Lease } from "./terms.ts";
 
-export const DEFAULT_LEASE_MS = 15_000;
 /** The part of a lease in which its owner still acts; the rest is for clocks that run at different rates and for acts under way. */
 export const ACTING_PART = 0.85;
-export const DEFAULT_MAX_HOLDS = 100_000;
 const RENEWALS_PER_LEASE = 4;
 /** Least sessions that one renewal may write again because their rows grow old. */
 const MIN_TOUCHED = 10;
@@ -59,6 +58,8 @@ export interface Owner {
 	/** Throws Conflict (retryable, `waitMs` in its data) while another instance owns the session. */
 	claim(session: Channel, options?: ClaimOptions): Promise<Claimed>;
 	held(session: Channel): Hold | undefined;
+	/** What is held, as it is now. */
+	sessions(): Channel[];
 	/** No new claims; what is held stays held. */
 	refuse(): void;
 	/** Stops acting, and ends the term by one write: every session of it may be claimed at once. Idempotent. */
@@ -224,6 +225,7 @@ export function createOwner(options: OwnerOptions): Owner {
 			}
 		},
 		held: (session) => holds.get(session.key),
+		sessions: () => [...holds.values()].map(({ session }) => session),
 		refuse() {
 			refusing = true;
 		},

@@ -22,6 +22,13 @@ export interface RedisChangesDeps {
 	report(error: unknown): void;
 }
 
+/** What the client of the commands was told of queueing and reconnecting is not for a subscription: it has to come back. */
+function subscriberOf(client: Redis | Cluster): Redis | Cluster {
+	const own = { enableOfflineQueue: true, lazyConnect: false };
+	if ("nodes" in client && typeof client.nodes === "function") return client.duplicate(undefined, own);
+	return (client as Redis).duplicate({ ...own, autoResubscribe: true });
+}
+
 export function createRedisChanges({ connected, clock, report }: RedisChangesDeps): RedisChanges {
 	const watchers = new Map<string, Set<StoreWatcher>>();
 	let subscriber: Redis | Cluster | undefined;
@@ -61,8 +68,7 @@ export function createRedisChanges({ connected, clock, report }: RedisChangesDep
 
 	function open(): Redis | Cluster {
 		if (subscriber !== undefined) return subscriber;
-		// Both kinds of client duplicate themselves with their options; their signatures differ in what may be changed.
-		const own = (connected() as Redis).duplicate();
+		const own = subscriberOf(connected());
 		subscriber = own;
 		own.on("error", report);
 		own.on("message", (channel: string, text: string) => tell(text, [...(watchers.get(channel) ?? [])]));

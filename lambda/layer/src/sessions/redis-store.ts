@@ -23,7 +23,16 @@ export type RedisStoreOptions = {
 	/** First part of every key; default `mcp-fanout:`. */
 	readonly prefix?: string | undefined;
 	readonly onerror?: ((error: FanoutError) => void) | undefined;
-} & ({ readonly url: string; readonly client?: never } | { readonly client: Redis | Cluster; readonly url?: never });
+} & (
+	| { readonly url: string; readonly client?: never; readonly dial?: never }
+	| { readonly client: Redis | Cluster; readonly url?: never; readonly dial?: never }
+	/** Dials a client that is the store's own, and ready when it resolves: it is closed with the store. */
+	| {
+			readonly dial: (signal: AbortSignal) => Promise<Redis | Cluster>;
+			readonly url?: never;
+			readonly client?: never;
+	  }
+);
 
 const part = encodeURIComponent;
 const digest = (text: string) => createHash("sha1").update(text).digest("hex");
@@ -71,7 +80,8 @@ export function createRedisStore(options: RedisStoreOptions): Store {
 	return {
 		name: "redis",
 		retentionMs,
-		async start() {
+		async start(signal) {
+			if (options.dial !== undefined) client = await options.dial(signal);
 			if (options.url === undefined) return;
 			const { Redis: RedisClient } = loadClient("ioredis");
 			const own = new RedisClient(options.url, { lazyConnect: true, maxRetriesPerRequest: 1 });
@@ -117,7 +127,7 @@ export function createRedisStore(options: RedisStoreOptions): Store {
 		close() {
 			closing ??= (async () => {
 				await changes.close();
-				if (options.url !== undefined) client?.disconnect();
+				if (options.client === undefined) client?.disconnect();
 			})();
 			return closing;
 		},

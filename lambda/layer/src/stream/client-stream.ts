@@ -212,6 +212,10 @@ export class HubStream implements ClientStream, Sink {
 		this.#closed?.resolve(this.#reason);
 	}
 
+	followsAny(keys: ReadonlySet<string>): boolean {
+		return !this.#isEnded && this.#channels.some(({ key }) => keys.has(key));
+	}
+
 	/** A copy that stands in for one that a lane refused for the moment, if this stream follows its channel. */
 	early(envelope: Envelope): void {
 		if (!this.#isEnded && this.#channels.some(({ key }) => key === envelope.channel.key)) this.#feed?.early(envelope);

@@ -19,6 +19,8 @@ export interface HubOptions {
 	readonly clock?: Clock;
 	readonly ids?: Ids;
 	readonly limits?: Partial<StreamLimits>;
+	/** The last stream of a session was let go. */
+	readonly left?: (session: Channel) => void;
 }
 
 export interface Hub {
@@ -26,6 +28,7 @@ export interface Hub {
 	readonly size: number;
 	/** Distinct session channels among them. */
 	readonly sessions: number;
+	follows(session: Channel): boolean;
 	/** False from the first moment of a drain. */
 	readonly isReady: boolean;
 	/** Throws before any work when refused; what the feed refuses is thrown before the wire is touched. */
@@ -36,6 +39,8 @@ export interface Hub {
 	drain(options: { readonly graceMs: number }): Promise<void>;
 	/** Ends every stream, now; new ones are taken. Resolves when they are gone. */
 	end(reason: Reason): Promise<void>;
+	/** Ends the streams of these channels, now. */
+	endStreams(channels: readonly Channel[], reason: Reason): void;
 	close(): Promise<void>;
 }
 
@@ -87,11 +92,16 @@ export function createHub(options: HubOptions): Hub {
 		for (const stream of streams) if (stream.number % SHIFTS === shift) stream.beat();
 	};
 	const count = (channels: readonly Channel[], by: 1 | -1): void => {
-		for (const { kind, key } of channels) {
+		for (const channel of channels) {
+			const { kind, key } = channel;
 			if (kind !== "session") continue;
 			const now = (sessions.get(key) ?? 0) + by;
-			if (now > 0) sessions.set(key, now);
-			else sessions.delete(key);
+			if (now > 0) {
+				sessions.set(key, now);
+				continue;
+			}
+			sessions.delete(key);
+			options.left?.(channel);
 		}
 	};
 	const host: StreamHost = {
@@ -134,6 +144,7 @@ export function createHub(options: HubOptions): Hub {
 		get sessions() {
 			return sessions.size;
 		},
+		follows: ({ key }) => sessions.has(key),
 		get isReady() {
 			return refusal === undefined;
 		},
@@ -170,6 +181,10 @@ export function createHub(options: HubOptions): Hub {
 		end(reason) {
 			endAll(reason);
 			return empty(limits.endGraceMs);
+		},
+		endStreams(channels, reason) {
+			const keys = new Set(channels.map(({ key }) => key));
+			for (const stream of [...streams]) if (stream.followsAny(keys)) stream.end(reason);
 		},
 		close() {
 			closing ??= (async () => {

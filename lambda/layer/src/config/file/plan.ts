@@ -12,6 +12,7 @@ import { type AwsPlan, awsPlan } from "./sections/aws.ts";
 import { localOptions } from "./sections/local.ts";
 import { natsOptions } from "./sections/nats.ts";
 import { redisOptions } from "./sections/redis.ts";
+import { registryOptions } from "./sections/registry.ts";
 import { breakerOptions, outboxOptions, TRANSPORT_NAMES } from "./sections/routing.ts";
 
 export type TransportName = (typeof TRANSPORT_NAMES)[number];
@@ -98,6 +99,19 @@ function settle(reading: Reading, name: TransportName, resolve: () => unknown): 
 	}
 }
 
+/** A store that no enabled transport reaches is told here, not with the first session. */
+function registryPlan({ tables, report }: Reading, on: ReadonlySet<string>) {
+	const { registry = {} } = tables;
+	const { store } = registry;
+	if ((store === "nats" || store === "redis") && !on.has(store)) {
+		report("registry")("store", { message: `is ${store}, and that transport is not enabled` });
+	}
+	if (store === "nats" && tables.nats?.use_jetstream === false) {
+		report("registry")("store", { message: "is nats, whose KV needs JetStream", allowed: "use_jetstream = true" });
+	}
+	return registryOptions(registry, report("registry"));
+}
+
 export function planOf(reading: Reading, environment: NodeJS.ProcessEnv): Plan {
 	const { general, tables, rules, report } = reading;
 	const on = enabledOf(reading);
@@ -137,6 +151,7 @@ export function planOf(reading: Reading, environment: NodeJS.ProcessEnv): Plan {
 			breaker: breakerOptions(tables.breaker ?? {}),
 		}),
 		...(tables.outbox !== undefined && { outbox: outboxOptions(tables.outbox) }),
+		...(tables.registry !== undefined && { registry: registryPlan(reading, on) }),
 		...(Object.keys(streams).length > 0 && { streams }),
 	};
 	return { options, aws: on.has("aws") ? aws : undefined };

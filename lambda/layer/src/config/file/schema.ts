@@ -7,6 +7,7 @@ import { generalShape } from "./sections/general.ts";
 import { localShape } from "./sections/local.ts";
 import { natsShape } from "./sections/nats.ts";
 import { redisShape } from "./sections/redis.ts";
+import { registryShape } from "./sections/registry.ts";
 import { breakerShape, outboxShape, routingShape } from "./sections/routing.ts";
 
 /** Tables under `[notification]`. */
@@ -18,6 +19,7 @@ export const TABLES = {
 	routing: routingShape,
 	breaker: breakerShape,
 	outbox: outboxShape,
+	registry: registryShape,
 } as const;
 
 export type TableName = keyof typeof TABLES;
@@ -33,6 +35,7 @@ const about: Readonly<Record<TableName, string>> = {
 	routing: "Which transports a notification goes to.",
 	breaker: "When a target that fails is left alone, and when it is tried again.",
 	outbox: "What is kept for a target that refuses.",
+	registry: "Where `fanout.sessions` keeps which instance owns which session.",
 };
 
 const table = (name: TableName) => z.strictObject(TABLES[name]).optional().meta({ description: about[name] });
@@ -48,6 +51,7 @@ export const configuration = z
 			routing: table("routing"),
 			breaker: table("breaker"),
 			outbox: table("outbox"),
+			registry: table("registry"),
 		}),
 	})
 	.meta({ title: "fanout.toml", description: "Configuration of mcp-fanout." });

@@ -6,7 +6,7 @@ import type { Clock } from "../../core/clock.ts";
 import { withDeadline } from "../../core/deadline.ts";
 import { FanoutError } from "../../core/errors.ts";
 import { type ConnectionOptions, loadNatsClient, type NatsConnection } from "./client.ts";
-import type { NatsOptions, NatsSettings } from "./options.ts";
+import { type NatsOptions, type NatsSettings, resolveNatsOptions } from "./options.ts";
 
 const RECONNECT_MS = 250;
 const JITTER_MS = 250;
@@ -68,6 +68,17 @@ export async function dial(
 			{ cause, retryable: true, data: { servers: shownServers(servers), timeoutMs: connectTimeoutMs } },
 		);
 	}
+}
+
+/** A connection of its own for whoever else keeps something there: the session registry. */
+export function dialNats(
+	options: NatsOptions,
+	clock: Clock,
+	name: string,
+	signal: AbortSignal,
+): Promise<NatsConnection> {
+	const { connection: _shared, ...own } = options;
+	return dial(own, resolveNatsOptions(own), clock, name, signal);
 }
 
 export interface LineListener {

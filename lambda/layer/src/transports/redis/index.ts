@@ -1,4 +1,5 @@
 /** Tier 2: Redis or Valkey, one server, a Sentinel group or a cluster. */
+export { dialRedis } from "./dial.ts";
 export {
 	DEFAULT_DEDUP_MS,
 	DEFAULT_MAX_EVENTS_PER_CHANNEL,

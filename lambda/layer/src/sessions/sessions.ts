@@ -1,0 +1,172 @@
+/**
+ * The sessions that this process owns, behind `fanout.sessions`: the store is opened and this instance's term begun by
+ * the first use, whoever never asks pays nothing. A session that was lost to somebody else has its streams here ended
+ * with `moved`. A drain gives sessions over one by one as nothing of them is left here: no stream, and nothing in use.
+ */
+import type { Channel } from "../core/channel.ts";
+import { type Clock, pause } from "../core/clock.ts";
+import { asFanoutError, FanoutError } from "../core/errors.ts";
+import type { Ids } from "../core/ids.ts";
+import type { Hold } from "./hold.ts";
+import type { SessionRegistryOptions } from "./options.ts";
+import type { Claimed, ClaimOptions, Owner } from "./owner.ts";
+import type { Registry } from "./port.ts";
+import type { Store } from "./store.ts";
+import { createUses } from "./uses.ts";
+
+export interface Sessions {
+	/** What is known of all sessions, whoever owns them. */
+	registry(): Promise<Registry>;
+	/** Owns a session from now on; throws Conflict (retryable, `waitMs` in its data) while another instance does. */
+	claim(session: Channel, options?: ClaimOptions): Promise<Claimed>;
+	held(session: Channel): Hold | undefined;
+	/** Until the returned function is called a drain keeps the session, at most for its grace: a question, an answer. */
+	use(session: Channel): () => void;
+	/** Told of sessions that somebody else may own now. Returns what ends it. */
+	onlost(listener: (sessions: readonly Channel[]) => void): () => void;
+	readonly owned: number;
+}
+
+export interface DrainRequest {
+	readonly graceMs: number;
+	/** How long everything goes on as before, except that `health().ready` is false: balancers see it first. Default 0. */
+	readonly noticeMs?: number;
+}
+
+export interface FanoutSessions extends Sessions {
+	/** A stream of the session was the last one here. */
+	left(session: Channel): void;
+	drain(how: DrainRequest, endStreams: (how: { readonly graceMs: number }) => Promise<void>): Promise<void>;
+	close(): Promise<void>;
+}
+
+export interface SessionsDeps {
+	openStore(): Promise<Store>;
+	readonly options: SessionRegistryOptions;
+	readonly namespace: string;
+	readonly instance: string;
+	readonly clock: Clock;
+	readonly ids: Ids;
+	readonly random: () => number;
+	report(error: FanoutError): void;
+	hasStreams(session: Channel): boolean;
+	/** Ends the sessions' streams here with `moved`. */
+	endStreams(sessions: readonly Channel[]): void;
+}
+
+interface Open {
+	readonly registry: Registry;
+	readonly owner: Owner;
+}
+
+export function createSessions(deps: SessionsDeps): FanoutSessions {
+	const { options, namespace, instance, clock, ids, random, report } = deps;
+	const listeners = new Set<(sessions: readonly Channel[]) => void>();
+	const uses = createUses(clock);
+	let owner: Owner | undefined;
+	let opening: Promise<Open> | undefined;
+	let closing: Promise<void> | undefined;
+	/** Set while a drain runs. */
+	let release: ((session: Channel) => void) | undefined;
+
+	function lost(sessions: readonly Channel[]): void {
+		deps.endStreams(sessions);
+		for (const listener of listeners) {
+			try {
+				listener(sessions);
+			} catch (error) {
+				report(asFanoutError(error, "Unsupported", "a listener of lost sessions threw"));
+			}
+		}
+	}
+
+	async function begin(): Promise<Open> {
+		const [{ createRegistry }, { createOwner }] = await Promise.all([import("./registry.ts"), import("./owner.ts")]);
+		const store = await deps.openStore();
+		const { timeoutMs, leaseMs, maxOwned } = options;
+		const registry = createRegistry({ store, namespace, clock, ids, timeoutMs, onerror: report });
+		try {
+			await registry.start();
+			const made = createOwner({
+				...{ registry, instance, clock, random, leaseMs, maxHolds: maxOwned },
+				...{ onlost: lost, onerror: report },
+			});
+			await made.start();
+			owner = made;
+			return { registry, owner: made };
+		} catch (error) {
+			await registry.close();
+			throw error;
+		}
+	}
+
+	async function open(): Promise<Open> {
+		if (closing !== undefined) throw new FanoutError("Closed", "the fanout is closed");
+		opening ??= begin().catch((error: unknown) => {
+			// A store that is away for a moment: the next use tries again.
+			opening = undefined;
+			throw error;
+		});
+		return opening;
+	}
+
+	/** What was opened, without opening anything. */
+	async function standing(): Promise<Open | undefined> {
+		try {
+			return await opening;
+		} catch {
+			// Told to whoever opened it.
+			return undefined;
+		}
+	}
+
+	async function drainOwned(owned: Owner, graceMs: number, endStreams: (graceMs: number) => Promise<void>) {
+		const { drainSessions } = await import("./drain.ts");
+		const from = clock.monotonic();
+		await drainSessions({
+			...{ owner: owned, clock, graceMs, onerror: report },
+			async endStreams(how, ended) {
+				release = (session) => {
+					if (!deps.hasStreams(session) && !uses.has(session)) ended(session);
+				};
+				for (const session of owned.sessions()) release(session);
+				await endStreams(how.graceMs);
+				await uses.over(graceMs - (clock.monotonic() - from));
+			},
+		});
+	}
+
+	return {
+		registry: async () => (await open()).registry,
+		claim: async (session, how) => (await open()).owner.claim(session, how),
+		held: (session) => owner?.held(session),
+		use(session) {
+			return uses.begin(session, () => release?.(session));
+		},
+		onlost(listener) {
+			const own = (sessions: readonly Channel[]) => listener(sessions);
+			listeners.add(own);
+			return () => void listeners.delete(own);
+		},
+		get owned() {
+			return owner?.size ?? 0;
+		},
+		left: (session) => release?.(session),
+		async drain({ graceMs, noticeMs = 0 }, endStreams) {
+			const notice = Math.min(noticeMs, graceMs);
+			if (notice > 0) await pause(clock, notice, undefined, true);
+			const how = { graceMs: graceMs - notice };
+			const open = await standing();
+			if (open === undefined) await endStreams(how);
+			else await drainOwned(open.owner, how.graceMs, (left) => endStreams({ graceMs: left }));
+		},
+		close() {
+			closing ??= (async () => {
+				const open = await standing();
+				await open?.owner.retire();
+				await open?.registry.close();
+			})();
+			return closing;
+		},
+	};
+}
