@@ -37,11 +37,17 @@ export class FakeStream {
 		this.kept.splice(0, count);
 	}
 
+	/** All of it, as a memory stream whose node is back: sequences begin anew. */
+	lose(): void {
+		this.kept = [];
+		this.last = 0;
+	}
+
 	get first(): number {
 		return this.kept[0]?.seq ?? this.last + 1;
 	}
 
-	readonly api: Api = {
+	readonly api: { -readonly [name in keyof Api]: Api[name] } = {
 		prefix: "$JS.API",
 		info: async () => {
 			this.asked.push("info");

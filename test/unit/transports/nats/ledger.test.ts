@@ -78,6 +78,60 @@ test("[P3] a place before the end that an empty channel opened with is quiet up 
 	expect([entries.map(({ position }) => Number(position.offset)), quiet]).toEqual([[own], undefined]);
 });
 
+test("[P3] who opens a channel with entries asks once, all at once; what comes between the answers is found by the next check", async () => {
+	const { stream, partition, follow, ends } = world();
+	await partition.inspect();
+	const own = stream.add(subjectOf("a"));
+	const { info } = stream.api;
+	let late = 0;
+	stream.asked.length = 0;
+	stream.api.info = async (name) => {
+		if (late === 0) late = stream.add(subjectOf("a"));
+		return info(name);
+	};
+	follow("a");
+	expect(await ends("a")).toEqual([own]);
+	expect(stream.asked.toSorted()).toEqual(["info", `last ${EPOCH_SUBJECT}`, `last ${subjectOf("a")}`].toSorted());
+	expect(await ends("a")).toEqual([late]);
+});
+
+test("[P3] an end that another log gave is not this one's", async () => {
+	const { stream, partition, follow, ends } = world();
+	await partition.inspect();
+	for (let n = 0; n < 9; n += 1) stream.add(subjectOf("a"));
+	const { last } = stream.api;
+	stream.api.last = (name, subject) => {
+		const found = last(name, subject);
+		// A new log, after the old one answered for the channel and before the partition was asked for.
+		if (subject === subjectOf("a") && stream.last > 5) {
+			stream.lose();
+			stream.add(EPOCH_SUBJECT, "e0000009");
+			stream.add(subjectOf("a"));
+		}
+		return found;
+	};
+	follow("a");
+	expect(await ends("a")).toEqual([2]);
+	expect(partition.epoch).toBe("e0000009");
+});
+
+test("[P3] what went between a page's answers is told: the bounds are those after the batch", async () => {
+	const { stream, verdict } = world();
+	const own = stream.add(subjectOf("a"));
+	stream.add(subjectOf("a"));
+	stream.add(subjectOf("a"));
+	const { info } = stream.api;
+	let asked = 0;
+	stream.api.info = async (name) => {
+		const answer = await info(name);
+		asked += 1;
+		// Once for the epoch's sake, once beside the batch: the answer is older than what it goes with.
+		if (asked === 2) stream.drop(2);
+		return answer;
+	};
+	expect((await verdict("a", own))[0]).toBe("retention");
+});
+
 test("thousands of channels cost a thousandth of the requests, and nothing more while their partition stands still", async () => {
 	const { stream, follow, ends } = world();
 	const names = ids(2_500);

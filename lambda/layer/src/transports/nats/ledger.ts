@@ -99,12 +99,19 @@ export class Ledger {
 
 	async #round(questions: readonly Question[]): Promise<Answer> {
 		const { partition, followed } = this.#deps;
-		const snapshot = await partition.inspect();
+		const { epoch } = partition;
+		const [snapshot, early] = await Promise.all([partition.inspect(), this.#early(questions)]);
 		const lasts = new Map<string, number>();
 		const moved = new Map<string, Question>();
 		for (const question of questions) {
 			const known = followed.get(question.key);
-			if (known?.ready && (known.verified >= snapshot.last || isFresh(known, question))) {
+			const seq = early.get(question.key);
+			// Of another log, perhaps, when the epoch is a new one; and what came after it may be in the snapshot already.
+			if (seq !== undefined && known?.ready === false && snapshot.epoch === epoch) {
+				known.ready = true;
+				saw(known, seq);
+			}
+			if (known?.ready && (known.verified >= snapshot.last || known.last === seq || isFresh(known, question))) {
 				lasts.set(question.key, known.last);
 			} else moved.set(question.key, question);
 		}
@@ -119,6 +126,12 @@ export class Ledger {
 		const wanted = new Map(questions.filter(({ oldest }) => oldest).map((question) => [question.key, question]));
 		const oldest = wanted.size > OLDEST ? new Map() : await this.#oldest([...wanted.values()], lasts, snapshot);
 		return { snapshot, lasts, oldest, isOnItsWay };
+	}
+
+	/** One who opens waits for one answer: the channel's last is asked for beside the partition's own. */
+	async #early(questions: readonly Question[]): Promise<Map<string, number>> {
+		const opening = questions.filter(({ key }) => this.#deps.followed.get(key)?.ready === false);
+		return opening.length > SINGLY ? new Map() : this.#singly(opening);
 	}
 
 	/** What the leader said becomes what is known; an end never moves back within an epoch. */

@@ -2,7 +2,7 @@
  * Pages out of the log: one Direct Get batch for each ask, beginning at the position's own entry, and one question to
  * the leader of each partition for epoch and bounds, all at once. Retention is invisible to a batch, so the verdict
  * comes from elsewhere: the own entry is still there; or this process verified that nothing followed it; or nothing
- * after it can be gone, neither by the partition's oldest message nor by the channel's count.
+ * after it can be gone, neither by the partition's oldest message, as it is after the batch, nor by the channel's count.
  */
 import type { Channel } from "../../core/channel.ts";
 import { NO_EPOCH, type Position } from "../../core/position.ts";
@@ -30,7 +30,8 @@ export async function readPage(deps: ReadDeps, ask: Ask, { log }: Address): Prom
 	const { from } = ask;
 	if (!("offset" in from)) {
 		const start = { start_time: new Date(from.sinceMs).toISOString() };
-		const [snapshot, batch] = await both(deps.partition.inspect(), get(start));
+		const batch = await get(start);
+		const snapshot = await deps.partition.inspect();
 		const gone = snapshot.first > 1 && snapshot.firstMs > from.sinceMs;
 		return page(deps, ask, snapshot, batch, limit, gone || full(deps, batch) ? "retention" : "whole", undefined);
 	}
@@ -41,13 +42,16 @@ export async function readPage(deps: ReadDeps, ask: Ask, { log }: Address): Prom
 	// What is verified to be quiet needs no look: the server would go through all that others wrote meanwhile.
 	const quiet = quietUntil(here, own);
 	const start = quiet > own ? quiet + 1 : Math.max(1, own);
-	const [snapshot, batch] = await both(deps.partition.inspect(), get({ seq: start }));
+	const [asked, batch] = await Promise.all([deps.partition.inspect(), get({ seq: start })]);
+	const isThere = own > 0 && batch.messages[0]?.seq === own;
+	// What went between the two answers would be missed: the bounds are to be those after the batch.
+	const snapshot = isThere ? asked : await deps.partition.inspect();
 	const beginning = from.epoch === NO_EPOCH && own === 0;
 	// A position after the end was given by a log that this one is not, whatever its epoch says.
 	if (!beginning && (from.epoch !== snapshot.epoch || own > snapshot.last)) {
 		return page(deps, ask, snapshot, await get({ seq: 1 }), limit, "epoch", undefined);
 	}
-	return page(deps, ask, snapshot, batch, limit, judge(deps, own, quiet, snapshot, batch), own);
+	return page(deps, ask, snapshot, batch, limit, isThere ? "whole" : judge(deps, quiet, snapshot, batch), own);
 }
 
 function nothing({ partition }: ReadDeps, { channel }: Ask, { last, verified }: Known): Page {
@@ -55,18 +59,12 @@ function nothing({ partition }: ReadDeps, { channel }: Ask, { last, verified }: 
 	return { channel, entries: [], more: false, verdict: "whole", through, quiet };
 }
 
-/** Both or the first failure; the other one's later failure is nobody's. */
-function both<A, B>(a: Promise<A>, b: Promise<B>): Promise<[A, B]> {
-	return Promise.all([a, b]);
-}
-
 /** As many as a channel may have: there may have been more. */
 function full({ maxMessagesPerChannel }: ReadDeps, { messages, pending }: Batch): boolean {
 	return messages.length + pending >= maxMessagesPerChannel;
 }
 
-function judge(deps: ReadDeps, own: number, quiet: number, snapshot: Snapshot, batch: Batch): Verdict {
-	if (own > 0 && batch.messages[0]?.seq === own) return "whole";
+function judge(deps: ReadDeps, quiet: number, snapshot: Snapshot, batch: Batch): Verdict {
 	if (snapshot.first > quiet + 1) return "retention";
 	return full(deps, batch) ? "retention" : "whole";
 }
