@@ -67,9 +67,11 @@ export async function guaranteesMarkdown(): Promise<string> {
 		"| | promise | who owes it | contract cases |",
 		"|---|---|---|---|",
 	];
-	for (const { id, name, text, source } of PROMISES) {
+	for (const { id, name, text, exceptions = [], source } of PROMISES) {
 		const cases = transportCases.filter(({ promises }) => promises.includes(id)).length;
-		lines.push(`| ${id} | **${name}.** ${text} | ${source} | ${cases === 0 ? "unit tests" : cases} |`);
+		lines.push(
+			`| ${id} | **${name}.** ${text}${exceptions.length === 0 ? "" : ` *Except:* ${exceptions.join(" ")}`} | ${source} | ${cases === 0 ? "unit tests" : cases} |`,
+		);
 	}
 	lines.push(
 		"",

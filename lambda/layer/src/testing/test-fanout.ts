@@ -48,7 +48,8 @@ function toPublished({ channel, message, id }: Envelope): Published {
 export async function createTestFanout(options: TestFanoutOptions = {}): Promise<TestFanout> {
 	const { clock = systemClock, seed, ...rest } = options;
 	const ids = seed === undefined ? createIds(clock) : createIds(clock, createFill(seed));
-	const local = createLocalTransport({}, { clock, ids, instanceId: "test" });
+	// Everything goes through `publish`, where it is recorded and may be refused.
+	const { accept: _sameTurn, ...local } = createLocalTransport({}, { clock, ids, instanceId: "test" });
 	const published: Published[] = [];
 	let refusal: FanoutError | undefined;
 	const transport: Transport = {

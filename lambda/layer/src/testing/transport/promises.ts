@@ -3,6 +3,8 @@ export interface Promised {
 	readonly id: PromiseId;
 	readonly name: string;
 	readonly text: string;
+	/** Where it does not hold, each with what the reader is told then. */
+	readonly exceptions?: readonly string[];
 	/** Where the duty comes from. */
 	readonly source: string;
 }
@@ -32,6 +34,11 @@ export const PROMISES: readonly Promised[] = [
 		id: "P4",
 		name: "once per client stream",
 		text: "Only the copy on a client stream's home lane moves its cursor, copies on its other lanes are skipped, and a lane refuses an id that it holds within its dedupMs.",
+		exceptions: [
+			"A client that resumes between the two copies of an envelope that was routed to two lanes may see it twice.",
+			"A client that reconnects without its cursor sees again what it asks for again.",
+			"A log that lost its past lost its ids too: a publish that is retried across the loss may be stored twice. Streams are told `epoch` at that place, and the message may stand on both sides of it.",
+		],
 		source: "core/transport.ts Capabilities.dedupMs; deliver/feed",
 	},
 	{
