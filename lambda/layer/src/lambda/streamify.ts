@@ -100,7 +100,10 @@ export function streamify(app: FetchApp | Start, options: Partial<StreamifyOptio
 
 	/** The app's response, or a refusal. */
 	async function respond(served: Served, request: Request, invocation: Invocation, answer: Answer): Promise<Response> {
-		if (await holds(request)) {
+		const isHeld = await holds(request);
+		// Nobody waits any more: what is held from here on would stay.
+		if (invocation.signal.aborted) throw invocation.late("no response");
+		if (isHeld) {
 			if (!answer.isStreaming || maxStreams <= 0) return refuseAlways(request);
 			if (held >= maxStreams) return refuseNow(`${maxStreams} streams are held, the most accepted`);
 			held += 1;
@@ -108,8 +111,8 @@ export function streamify(app: FetchApp | Start, options: Partial<StreamifyOptio
 				held -= 1;
 			});
 			invocation.lease(maxLeaseMs);
-			const isHeld = await attempt("a stream could not be held", () => hold(served.fanout, invocation));
-			if (!isHeld) return refuseNow("what streams need cannot be reached");
+			const canHold = await attempt("a stream could not be held", () => hold(served.fanout, invocation));
+			if (!canHold) return refuseNow("what streams need cannot be reached");
 		}
 		return served.app.fetch(request);
 	}
