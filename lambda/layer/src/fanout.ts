@@ -12,6 +12,7 @@ import type { Fanout, PublishOptions } from "./fanout-port.ts";
 import { createFollowing } from "./following.ts";
 import { createBuses } from "./mcp/bus.ts";
 import { HeardChannels } from "./mcp/heard-channels.ts";
+import { undeliverable } from "./mcp/matrix.ts";
 import { createRequestScopes } from "./mcp/request-scope.ts";
 import { emit, isObserved } from "./observe/events.ts";
 import { createOutgoing, type Outgoing } from "./outgoing.ts";
@@ -165,7 +166,7 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 		if (isObserved("publish")) {
 			emit("publish", { id, kind: channel.kind, ...tallyOf(outcomes), durationMs: clock.monotonic() - started });
 		}
-		return toReceipt(id, channel.key, route.lanes, outcomes);
+		return toReceipt(id, channel.key, route.lanes, outcomes, undeliverable(channel.kind, methodOf(message)));
 	}
 
 	const to = (target: Target): Address => {

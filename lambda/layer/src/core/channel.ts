@@ -19,6 +19,8 @@ export interface Channel {
 
 export const DEFAULT_NAMESPACE = "default";
 export const DEFAULT_TENANT = "default";
+/** In the place of a tenant in the one channel that every tenant hears; no tenant is called so. */
+const EVERY_TENANT = "*";
 /** Longest namespace, tenant or id, in UTF-8 bytes after percent-encoding. */
 export const MAX_CHANNEL_PART_BYTES = 512;
 /** Longest key, in bytes: it is part of a sort key, and DynamoDB takes 1,024. */
@@ -63,6 +65,7 @@ export function createChannel(kind: ChannelKind, id: string, scope: Scope = {}):
 	if (kind === "all" && id !== "") throw new FanoutError("InvalidChannel", "the channel all has no id");
 	// Only what is left out is the default: null is a tenant that somebody failed to look up.
 	const { namespace = DEFAULT_NAMESPACE, tenant = DEFAULT_TENANT } = scope;
+	if (tenant === EVERY_TENANT) throw new FanoutError("InvalidChannel", `no tenant may be called ${EVERY_TENANT}`);
 	if (last === undefined || namespace !== last.namespace || tenant !== last.tenant) {
 		const prefix = `${escapePart("namespace", namespace)}/${escapePart("tenant", tenant)}/`;
 		last = { namespace, tenant, prefix, all: undefined };
@@ -83,6 +86,16 @@ export function createChannel(kind: ChannelKind, id: string, scope: Scope = {}):
 	return channel;
 }
 
+/** What is for everyone, whatever their tenant. */
+export function everyTenantChannel(namespace: string = DEFAULT_NAMESPACE): Channel {
+	const key = `${escapePart("namespace", namespace)}/${EVERY_TENANT}/all:`;
+	return { namespace, tenant: EVERY_TENANT, kind: "all", id: "", key };
+}
+
+export function isEveryTenant({ kind, tenant }: Channel): boolean {
+	return kind === "all" && tenant === EVERY_TENANT;
+}
+
 const KEY = /^([^/:]+)\/([^/:]+)\/([a-z]+):([^/:]*)$/;
 
 /** The channel that a key spells; refuses every other spelling of the same channel. */
@@ -92,10 +105,10 @@ export function parseChannel(key: unknown): Channel {
 	const [, namespace = "", tenant = "", kind, id = ""] = match;
 	let channel: Channel;
 	try {
-		channel = createChannel(kind as ChannelKind, decodeURIComponent(id), {
-			namespace: decodeURIComponent(namespace),
-			tenant: decodeURIComponent(tenant),
-		});
+		const scope = { namespace: decodeURIComponent(namespace), tenant: decodeURIComponent(tenant) };
+		const isEvery = tenant === EVERY_TENANT && kind === "all" && id === "";
+		if (isEvery) channel = everyTenantChannel(scope.namespace);
+		else channel = createChannel(kind as ChannelKind, decodeURIComponent(id), scope);
 	} catch (cause) {
 		throw new FanoutError("InvalidChannel", "a channel key is namespace/tenant/kind:id, percent-encoded", { cause });
 	}

@@ -1,8 +1,9 @@
 /**
  * One channel as this process's listens hear it: a client stream of the engine, its audience, and what changed lately.
- * Its feed is opened again when the engine ends it, until it is closed: nobody else would come back for it.
+ * Who hears `all` of a tenant hears what is for every tenant too. The feed is opened again when the engine ends it,
+ * until it is closed: nobody else would come back for it.
  */
-import type { Channel } from "../core/channel.ts";
+import { type Channel, everyTenantChannel } from "../core/channel.ts";
 import type { Feed, Sink } from "../core/client-feed.ts";
 import type { Clock } from "../core/clock.ts";
 import { withDeadline } from "../core/deadline.ts";
@@ -30,19 +31,34 @@ export class HeardChannel implements Sink {
 	/** How many hold it; at zero it is closed. */
 	users = 0;
 	readonly #deps: HeardDeps;
+	/** What it hears besides. */
+	readonly #more: Channel | undefined;
 	#feed: Feed;
+	#opened: Promise<void>;
 	#past: { readonly windowMs: number; readonly read: Promise<void> } | undefined;
 	#closed = false;
 
 	constructor(channel: Channel, deps: HeardDeps) {
 		this.channel = channel;
 		this.#deps = deps;
+		this.#more = channel.kind === "all" ? everyTenantChannel(channel.namespace) : undefined;
 		this.#feed = deps.openFeed(channel, this);
+		this.#opened = this.#follow(this.#feed);
 	}
 
 	/** Resolves when the subscription stands. */
 	get opened(): Promise<void> {
-		return this.#feed.opened;
+		return this.#opened;
+	}
+
+	async #follow(feed: Feed): Promise<void> {
+		await feed.opened;
+		if (this.#more === undefined || this.#closed) return;
+		try {
+			await feed.add(this.#more);
+		} catch (error) {
+			this.#deps.report(asFanoutError(error, "Closed", "what is for every tenant cannot be followed"));
+		}
 	}
 
 	/** Resolves when `recent` knows the last `windowMs`, or knows that it does not. */
@@ -80,6 +96,7 @@ export class HeardChannel implements Sink {
 	end(): void {
 		if (this.#closed) return;
 		this.#feed = this.#deps.openFeed(this.channel, this);
+		this.#opened = this.#follow(this.#feed);
 		this.mark();
 	}
 
@@ -91,16 +108,18 @@ export class HeardChannel implements Sink {
 			const change = changeOf(envelope);
 			if (change !== undefined) this.recent.add(change.key, Math.min(envelope.publishedAt, now));
 		};
-		const read = async (transport: Transport) => {
+		const read = async (transport: Transport, channel: Channel) => {
 			const what = `reading what changed lately at ${transport.place}`;
 			const isWhole = await withDeadline(clock, HISTORY_TIMEOUT_MS, what, (signal) =>
-				readHistory({ transport, channel: this.channel, sinceMs: now - windowMs, clock, signal, see }),
+				readHistory({ transport, channel, sinceMs: now - windowMs, clock, signal, see }),
 			);
 			if (!isWhole) this.recent.lost(now);
 		};
+		const channels = this.#more === undefined ? [this.channel] : [this.channel, this.#more];
+		const reads = transports.flatMap((transport) => channels.map((channel) => [transport, channel] as const));
 		await Promise.all(
-			transports.map((transport) =>
-				read(transport).catch((error) => {
+			reads.map(([transport, channel]) =>
+				read(transport, channel).catch((error) => {
 					this.recent.lost(now);
 					if (!this.#closed) report(asFanoutError(error, "TransportUnavailable", "history could not be read", true));
 				}),

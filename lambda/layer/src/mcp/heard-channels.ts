@@ -1,5 +1,5 @@
 /** The channels that this process's listens hear, each once however many listen; closed with the last that holds it. */
-import type { Channel } from "../core/channel.ts";
+import { type Channel, isEveryTenant } from "../core/channel.ts";
 import type { Envelope } from "../core/envelope.ts";
 import { FanoutError } from "../core/errors.ts";
 import { HeardChannel, type HeardDeps } from "./heard-channel.ts";
@@ -36,7 +36,8 @@ export class HeardChannels {
 
 	/** Offers an early copy to whoever hears its channel here. */
 	early(envelope: Envelope): void {
-		this.#channels.get(envelope.channel.key)?.early(envelope);
+		if (!isEveryTenant(envelope.channel)) this.#channels.get(envelope.channel.key)?.early(envelope);
+		else for (const heard of this.#channels.values()) if (heard.channel.kind === "all") heard.early(envelope);
 	}
 
 	/** Closes what is there; what comes later is opened anew. */

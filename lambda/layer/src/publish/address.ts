@@ -2,19 +2,21 @@
  * Whom a notification is for, in the words of MCP. `to(target).send(…)` takes any notification; `notify` spells the
  * four change notifications that both protocol eras know. Source: MCP specification 2025-11-25, server features.
  */
-import { type Channel, createChannel, type Scope } from "../core/channel.ts";
+import { type Channel, createChannel, everyTenantChannel, type Scope } from "../core/channel.ts";
 import { FanoutError } from "../core/errors.ts";
 import { CHANGE_METHODS, type NotificationInput } from "../core/message.ts";
 import type { Receipt } from "./receipt.ts";
 
-/** Exactly one of the first four; `tenant` alone is that tenant's `all`. */
-export type Target = { readonly tenant?: string } & (
-	| { readonly session: string }
-	| { readonly principal: string }
-	| { readonly topic: string }
-	| { readonly all: true }
-	| { readonly tenant: string }
-);
+/** Exactly one of the first four; `tenant` alone is that tenant's `all`. Everyone of every tenant is said so only. */
+export type Target =
+	| ({ readonly tenant?: string } & (
+			| { readonly session: string }
+			| { readonly principal: string }
+			| { readonly topic: string }
+			| { readonly all: true }
+			| { readonly tenant: string }
+	  ))
+	| { readonly everyTenant: true };
 
 export interface Notify {
 	toolsChanged(): Promise<Receipt>;
@@ -41,6 +43,10 @@ export function channelOf(target: Target, namespace: string): Channel {
 		if (kind !== undefined) throw unclear();
 		kind = name;
 	}
+	if (Object.hasOwn(given, "everyTenant")) {
+		if (given.everyTenant !== true || kind !== undefined || given.tenant !== undefined) throw unclear();
+		return everyTenantChannel(namespace);
+	}
 	if (kind === undefined && given.tenant === undefined) throw unclear();
 	if (kind === "all" && given.all !== true) throw new FanoutError("InvalidChannel", "all is true or not there");
 	if (kind === undefined || kind === "all") return createChannel("all", "", scope);
@@ -48,7 +54,10 @@ export function channelOf(target: Target, namespace: string): Channel {
 }
 
 function unclear(): FanoutError {
-	return new FanoutError("InvalidChannel", "a target names one of session, principal, topic, all or tenant");
+	return new FanoutError(
+		"InvalidChannel",
+		"a target names one of session, principal, topic, all, tenant or everyTenant",
+	);
 }
 
 /** A class for its getter: an address is made with every `to()`, and few ask it for `notify`. */

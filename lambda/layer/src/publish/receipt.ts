@@ -34,6 +34,11 @@ export interface Receipt {
 	/** Kept in this process's memory for lanes that refused for now, with why; offered again in order. Not accepted. */
 	readonly queued: readonly LaneFailure[];
 	readonly failed: readonly LaneFailure[];
+	/**
+	 * The eras of MCP, `2025` and `2026-07-28`, that have no way to bring this to a client so addressed, whoever is
+	 * connected. Streams of one's own carry it all the same.
+	 */
+	readonly undeliverable: readonly string[];
 }
 
 export function tallyOf(outcomes: readonly LaneOutcome[]): { accepted: number; queued: number; failed: number } {
@@ -48,6 +53,7 @@ export function toReceipt(
 	channel: string,
 	lanes: readonly string[],
 	outcomes: readonly LaneOutcome[],
+	undeliverable: readonly string[] = [],
 ): Receipt {
 	const accepted: LaneReceipt[] = [];
 	const queued: LaneFailure[] = [];
@@ -60,7 +66,7 @@ export function toReceipt(
 			else accepted.push({ lane, reach, durability, duplicate, position: formatPosition(at) });
 		} else (outcome.queued ? queued : failed).push({ lane, uncertain: outcome.uncertain, error: outcome.error });
 	}
-	if (accepted.length + queued.length > 0) return { id, channel, accepted, queued, failed };
+	if (accepted.length + queued.length > 0) return { id, channel, accepted, queued, failed, undeliverable };
 	const [only] = failed;
 	if (failed.length === 1 && only !== undefined && !only.error.retryable && !only.uncertain) throw only.error;
 	throw new FanoutError(

@@ -1,0 +1,77 @@
+/**
+ * Which notification can reach which MCP client, by method, protocol era and address: one table, for the receipts of
+ * what was sent and for the documentation. Client streams of one's own carry everything that they were opened for.
+ * Sources: MCP 2025-11-25, basic/transports and server; MCP 2026-07-28, basic/utilities/subscriptions.
+ */
+import type { ChannelKind } from "../core/channel.ts";
+import { CHANGE_METHODS } from "../core/message.ts";
+
+/** The 2025 era: 2024-11-05 to 2025-11-25, with sessions. */
+export const ERAS = ["2025", "2026-07-28"] as const;
+export type Era = (typeof ERAS)[number];
+
+/** As `to()` spells them; `all` stands for `tenant` and `everyTenant` too. */
+export const ADDRESSES = ["session", "principal", "all", "topic"] as const;
+export type AddressKind = (typeof ADDRESSES)[number];
+
+export interface Row {
+	/** Empty for every method that no other row names. */
+	readonly methods: readonly string[];
+	readonly reaches: Readonly<Record<Era, readonly AddressKind[]>>;
+	/** On which condition a client hears it, where there is one. */
+	readonly when?: string;
+}
+
+const { resource_updated: UPDATED, ...LISTS } = CHANGE_METHODS;
+/** Who has a stream in the 2025 era; nobody there, and no listen, follows a topic. */
+const STREAMS = ["session", "principal", "all"] as const;
+/** A listen belongs to a user, not to a session. */
+const LISTENS = ["principal", "all"] as const;
+
+export const MATRIX: readonly Row[] = [
+	{
+		methods: Object.values(LISTS),
+		reaches: { "2025": STREAMS, "2026-07-28": LISTENS },
+		when: "2026-07-28: the listen asks for this list",
+	},
+	{
+		methods: [UPDATED],
+		reaches: { "2025": STREAMS, "2026-07-28": LISTENS },
+		when: "the client subscribed to this URI, or its listen names it",
+	},
+	{
+		methods: ["notifications/message"],
+		reaches: { "2025": STREAMS, "2026-07-28": [] },
+		when: "at or above the level that the client set",
+	},
+	{
+		methods: ["notifications/progress", "notifications/cancelled", "notifications/elicitation/complete"],
+		reaches: { "2025": ["session"], "2026-07-28": [] },
+		when: "it names a request or an elicitation of that session",
+	},
+	{
+		methods: ["notifications/initialized", "notifications/roots/list_changed"],
+		reaches: { "2025": [], "2026-07-28": [] },
+		when: "clients say this, servers do not",
+	},
+	{ methods: [], reaches: { "2025": STREAMS, "2026-07-28": [] } },
+];
+
+const OTHER = MATRIX.at(-1) as Row;
+const BY_METHOD = new Map(MATRIX.flatMap((row) => row.methods.map((method) => [method, row] as const)));
+const NONE: readonly Era[] = [];
+const kept = new Map<string, readonly Era[]>();
+
+/** The eras whose clients the protocol has no way to bring this to; the same array for the same question. */
+export function undeliverable(kind: ChannelKind, method: string | undefined): readonly Era[] {
+	// What goes to one process, or along one call's stream, is the session machinery's own.
+	if (kind === "instance" || kind === "post") return NONE;
+	const row = (method === undefined ? undefined : BY_METHOD.get(method)) ?? OTHER;
+	const key = `${kind} ${row.methods[0] ?? ""}`;
+	let eras = kept.get(key);
+	if (eras === undefined) {
+		eras = ERAS.filter((era) => !row.reaches[era].includes(kind));
+		kept.set(key, eras);
+	}
+	return eras;
+}
