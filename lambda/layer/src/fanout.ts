@@ -5,7 +5,7 @@ import { systemClock } from "./core/clock.ts";
 import { checkNames, type Envelope, sealEnvelope, WRITTEN_VERSION } from "./core/envelope.ts";
 import { asFanoutError, FanoutError } from "./core/errors.ts";
 import { createIds } from "./core/ids.ts";
-import { methodOf, type NotificationInput, parseNotification } from "./core/message.ts";
+import { type Message, methodOf, type NotificationInput, parseMessage, parseNotification } from "./core/message.ts";
 import type { Transport } from "./core/transport.ts";
 import { openFeed } from "./deliver/feed.ts";
 import type { Fanout, PublishOptions } from "./fanout-port.ts";
@@ -18,6 +18,7 @@ import { emit, isObserved } from "./observe/events.ts";
 import { createOutgoing, type Outgoing } from "./outgoing.ts";
 import { type Address, channelOf, createAddress, type Target } from "./publish/address.ts";
 import { type Receipt, tallyOf, toReceipt } from "./publish/receipt.ts";
+import { createSessionHost } from "./session-host.ts";
 import { openStore } from "./session-store.ts";
 import { createSessions } from "./sessions/sessions.ts";
 import { startTransports } from "./startup.ts";
@@ -137,11 +138,12 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 
 	async function publish(
 		channel: Channel,
-		notification: NotificationInput,
+		given: NotificationInput | Message,
 		more: PublishOptions = {},
+		parse: (given: unknown) => Message = parseNotification,
 	): Promise<Receipt> {
 		if (closing !== undefined) throw new FanoutError("Closed", "the fanout is closed");
-		const message = parseNotification(notification);
+		const message = parse(given);
 		const { id = ids.next(), trace } = more;
 		if (more.id !== undefined || trace !== undefined) checkNames(id, trace);
 		const route = outgoing.decide(channel, methodOf(message), hub.sessions);
@@ -173,7 +175,19 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 		const channel = channelOf(target, namespace);
 		return createAddress((notification) => publish(channel, notification));
 	};
-	const bus = createBuses({ namespace, clock, channels: heard, scopes, publish, onerror: report });
+	const sessionHost = createSessionHost({
+		...{ namespace, instanceId, clock, sessions, engines, hub, report },
+		publish: (channel, message) => publish(channel, message, {}, parseMessage),
+	});
+	const bus = createBuses({
+		namespace,
+		clock,
+		channels: heard,
+		scopes,
+		sessions: sessionHost,
+		publish,
+		onerror: report,
+	});
 	const everyone = createAddress((notification) =>
 		publish(createChannel("all", "", { namespace, tenant: scopes.getStore()?.tenant }), notification),
 	);

@@ -69,6 +69,11 @@ interface Lane {
 	readonly outbox: Outbox | undefined;
 }
 
+/** Control addresses are carried by the first transport that a fleet shares, else by the first, and not routed. */
+export function controlTransport(transports: readonly Transport[]): Transport | undefined {
+	return transports.find(({ capabilities }) => capabilities.reach !== "process") ?? transports[0];
+}
+
 export async function createOutgoing(
 	transports: readonly Transport[],
 	options: OutgoingOptions,
@@ -79,6 +84,8 @@ export async function createOutgoing(
 		return { name, reach: capabilities.reach, priority: options.priorities[name] };
 	});
 	const router = createRouter(options.routing, targets, options.disabled);
+	const controlled = controlTransport(transports);
+	const control: Decision = { lanes: controlled === undefined ? [] : [controlled.name], backup: false };
 	const fallback = options.fallbackStrategy ?? DEFAULT_FALLBACK;
 	const isGuarded = transports.length > 1 || options.breaker !== undefined || options.outbox !== undefined;
 	const breakers = isGuarded ? await loadBreakers() : undefined;
@@ -114,7 +121,8 @@ export async function createOutgoing(
 	const all = () => [...lanes.values()];
 
 	return {
-		decide: router.decide,
+		decide: (channel, method, sessions) =>
+			channel.kind === "instance" ? control : router.decide(channel, method, sessions),
 		accept(decision, envelope) {
 			const publishers = publishersOf(decision);
 			return publishers.length === 1 ? (publishers[0] as Publisher).accept(envelope) : undefined;

@@ -13,6 +13,7 @@ import type { Change, ServerEvent } from "./change.ts";
 import { LIST_KINDS, toNotification } from "./change.ts";
 import type { HeardChannels } from "./heard-channels.ts";
 import { joinScope, type RequestScopes } from "./request-scope.ts";
+import type { SessionHost } from "./session/host.ts";
 
 export interface FanoutBus {
 	publish(event: ServerEvent): void;
@@ -26,6 +27,7 @@ export interface BusDeps {
 	readonly clock: Clock;
 	readonly channels: HeardChannels;
 	readonly scopes: RequestScopes;
+	readonly sessions: SessionHost;
 	publish(channel: Channel, notification: NotificationInput): Promise<unknown>;
 	onerror(error: FanoutError): void;
 }

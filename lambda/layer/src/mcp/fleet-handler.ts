@@ -3,7 +3,7 @@
  * processes behind any load balancer. It carries whose request it is to the bus, opens what a listen hears before the
  * listen is acknowledged, tells it what changed lately, bounds what waits for a client that does not read, and ends it
  * when its authorisation does. Listens are dropped, never ended with a result: clients take a result for good.
- * Serves protocol 2026-07-28; requests of the 2025 era pass to the handler as they are.
+ * With `sessions`, every request of the 2025 era is a session's; without it they pass to the handler as they are.
  */
 import { type Clock, pause } from "../core/clock.ts";
 import { asFanoutError, FanoutError, isFanoutError } from "../core/errors.ts";
@@ -11,6 +11,12 @@ import { type BusSeam, type FanoutBus, seamOf } from "./bus.ts";
 import { FleetRequest, type RequestHost } from "./fleet-request.ts";
 import { type AuthInfoLike, anonymous, type Identity, type IdentityOptions, identify } from "./identity.ts";
 import type { Listen } from "./listen.ts";
+import { readJson } from "./session/body.ts";
+import { eraOfBody, eraOfHeader } from "./session/era.ts";
+import type { SessionFactory } from "./session/factory.ts";
+import { createSessionServer } from "./session/handler.ts";
+import { resolveSessionOptions, type SessionOptions } from "./session/options.ts";
+import { refuse, refuseForNow } from "./session/refusal.ts";
 
 export const DEFAULT_CATCH_UP_MS = 600_000;
 const LISTEN = "subscriptions/listen";
@@ -36,12 +42,17 @@ export interface FleetHandlerOptions extends IdentityOptions {
 	readonly bus?: FanoutBus | undefined;
 	/** A new listen is told what changed within this time. Default 10 minutes; 0 tells nothing. */
 	readonly catchUpMs?: number | undefined;
+	/** Builds the server of a 2025-era session, on whichever process its client comes to: no sticky routing. */
+	readonly sessions?: SessionFactory | undefined;
+	readonly sessionOptions?: SessionOptions | undefined;
 }
 
 export type FleetHandler<H extends FetchHandler = FetchHandler> = Pick<H, Extract<keyof H, "bus" | "notify">> & {
 	fetch(request: Request, extra?: FetchExtra): Promise<Response>;
 	/** Open listens. */
 	readonly listens: number;
+	/** 2025-era sessions at work in this process. */
+	readonly sessions: number;
 	/** Refuses new listens and drops the open ones at a jittered pace, all within `graceMs`; other requests go on. */
 	drain(how: { readonly graceMs: number }): Promise<void>;
 	/** Drops every listen, then closes the handler. */
@@ -58,10 +69,13 @@ export function createFleetHandler<H extends FetchHandler>(handler: H, options: 
 	const listens = new Set<Listen>();
 	const host: RequestHost = { clock, catchUpMs, listens };
 	const everyone: Identity = anonymous(namespace);
+	const { sessions: factory, sessionOptions = {} } = options;
+	const { maxBodyBytes } = resolveSessionOptions(sessionOptions);
+	const sessions = factory === undefined ? undefined : createSessionServer(deps.sessions, factory, sessionOptions);
 	let isDraining = false;
 
 	async function openListen(request: Request, extra: FetchExtra | undefined, identity: Identity): Promise<Response> {
-		if (isDraining) return refuse(503, "this process is going away: try again", { "retry-after": "1" });
+		if (isDraining) return refuseForNow("this process is going away: try again");
 		const held = identity.channels.map((channel) => channels.acquire(channel));
 		try {
 			// Subscriptions made after the acknowledgement would lose what comes between.
@@ -81,6 +95,27 @@ export function createFleetHandler<H extends FetchHandler>(handler: H, options: 
 		return carried;
 	}
 
+	/** A request of the 2025 era, or one that has to be read to know; undefined when the handler shall serve it. */
+	async function serveSession(
+		request: Request,
+		extra: FetchExtra | undefined,
+		identity: Identity,
+	): Promise<Response | { readonly extra: FetchExtra | undefined }> {
+		if (sessions === undefined || eraOfHeader(request) === "modern") return { extra };
+		let parsedBody = extra?.parsedBody;
+		if (request.method === "POST" && parsedBody === undefined) {
+			const read = await readJson(request, maxBodyBytes);
+			if (read instanceof Response) return read;
+			parsedBody = read.body;
+		}
+		const passed = parsedBody === undefined ? extra : { ...extra, parsedBody };
+		if (request.method === "POST" && eraOfBody(parsedBody) === "modern") return { extra: passed };
+		const call = { request, authInfo: extra?.authInfo ?? undefined, identity, parsedBody };
+		// What the session's server publishes is of the request's tenant, as under the handler.
+		const answer = await scopes.run(new FleetRequest(identity, host), () => sessions.serve(call));
+		return answer ?? { extra: passed };
+	}
+
 	const fleet = {
 		async fetch(request: Request, extra?: FetchExtra): Promise<Response> {
 			const authInfo = extra?.authInfo ?? undefined;
@@ -94,18 +129,28 @@ export function createFleetHandler<H extends FetchHandler>(handler: H, options: 
 				deps.onerror(asFanoutError(error, "ScopeRequired", "principal or tenant could not be found"));
 				return isFanoutError(error) ? refuse(403, error.message) : refuse(500, "Internal error");
 			}
+			const served = await serveSession(request, extra, identity);
+			if (served instanceof Response) return served;
 			const isListen = request.headers.get("mcp-method") === LISTEN;
-			return isListen ? openListen(request, extra, identity) : serve(request, extra, identity);
+			return isListen ? openListen(request, served.extra, identity) : serve(request, served.extra, identity);
 		},
 		get listens() {
 			return listens.size;
 		},
+		get sessions() {
+			return sessions?.size ?? 0;
+		},
 		async drain(how: { readonly graceMs: number }) {
 			isDraining = true;
-			await Promise.all([options.fanout.drain(how), dropPaced([...listens], how.graceMs * DRAIN_SPREAD, clock)]);
+			await Promise.all([
+				options.fanout.drain(how),
+				dropPaced([...listens], how.graceMs * DRAIN_SPREAD, clock),
+				sessions?.drain(how.graceMs),
+			]);
 		},
 		async close() {
 			isDraining = true;
+			await sessions?.close();
 			for (const listen of [...listens]) listen.drop();
 			await handler.close?.();
 		},
@@ -140,8 +185,4 @@ async function dropPaced(listens: readonly Listen[], spreadMs: number, clock: Cl
 		const [from, to] = [step, step + 1].map((edge) => Math.ceil((listens.length * edge) / steps));
 		for (const listen of listens.slice(from, to)) listen.drop();
 	}
-}
-
-function refuse(status: number, message: string, headers: Readonly<Record<string, string>> = {}): Response {
-	return Response.json({ jsonrpc: "2.0", error: { code: -32_000, message }, id: null }, { status, headers });
 }

@@ -28,6 +28,9 @@ export interface IdentityOptions {
 
 export interface Identity {
 	readonly tenant: string;
+	/** The user, when one is known. */
+	readonly principal?: string;
+	/** What is for everyone of the tenant, then what is for the user. */
 	readonly channels: readonly Channel[];
 }
 
@@ -47,7 +50,8 @@ export async function identify(
 	const { channels } = anonymous(namespace, tenant);
 	if (options.principal === undefined) return { tenant, channels };
 	const principal = named("principal", await options.principal(asking));
-	return { tenant, channels: [...channels, createChannel("principal", principal, { namespace, tenant })] };
+	const own = createChannel("principal", principal, { namespace, tenant });
+	return { tenant, principal, channels: [...channels, own] };
 }
 
 function named(what: string, value: unknown): string {

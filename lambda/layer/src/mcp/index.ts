@@ -9,3 +9,13 @@ export {
 	type FleetHandlerOptions,
 } from "./fleet-handler.ts";
 export type { Asking, AuthInfoLike } from "./identity.ts";
+export type {
+	ServerLike,
+	SessionAuth,
+	SessionContext,
+	SessionFactory,
+	SessionInfo,
+	SessionState,
+} from "./session/factory.ts";
+export type { SessionOptions } from "./session/options.ts";
+export type { SessionTransport } from "./session/transport.ts";

@@ -5,7 +5,7 @@
  */
 import { isLeaseOver } from "../core/lease.ts";
 import type { HubStream, Wire } from "./client-stream.ts";
-import { SSE_HEARTBEAT, sseEncoding } from "./frames.ts";
+import { type Encoding, SSE_HEARTBEAT, sseEncoding } from "./frames.ts";
 import type { Hub } from "./hub.ts";
 import type { ClientStream, StreamOptions } from "./port.ts";
 import { refusalOf } from "./refusal.ts";
@@ -15,6 +15,8 @@ export interface ResponseOptions extends StreamOptions {
 	readonly headers?: Readonly<Record<string, string>>;
 	/** Gets the stream, to change its filter or close it; also one that was refused and has ended. */
 	readonly onStream?: (stream: ClientStream) => void;
+	/** Default: that of streams that are ours. */
+	readonly encoding?: Encoding;
 }
 
 /** Bytes that the body holds for its reader before it pushes back. */
@@ -107,7 +109,8 @@ export function openResponse(hub: Hub, request: Request, options: ResponseOption
 	let stream: HubStream;
 	try {
 		const lastEventId = options.lastEventId ?? request.headers.get("last-event-id") ?? undefined;
-		stream = hub.open(lastEventId === undefined ? options : { ...options, lastEventId }, sseEncoding, (opened) => {
+		const { encoding = sseEncoding } = options;
+		stream = hub.open(lastEventId === undefined ? options : { ...options, lastEventId }, encoding, (opened) => {
 			const wire = new BodyWire(opened, request.signal, options.retryMs);
 			body = wire.body;
 			return wire;

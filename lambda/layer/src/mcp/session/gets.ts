@@ -1,0 +1,179 @@
+/**
+ * GET streams of sessions in this process. The newest of a session wins wherever it is: its number is in the session's
+ * record, and the process that held the one before is told. None is refused because another stands. A GET needs no
+ * server here: what servers say comes by the session's channel. Without a cursor it starts at the record's floor.
+ */
+import type { Channel } from "../../core/channel.ts";
+import { decodeCursor } from "../../core/cursor.ts";
+import { asFanoutError } from "../../core/errors.ts";
+import { hasPriming, type SessionFacts } from "./facts.ts";
+import type { SessionHost, StreamHandle } from "./host.ts";
+import type { Peers } from "./peers.ts";
+import { refuseForNow, sessionNotFound } from "./refusal.ts";
+import { spellFor } from "./spelling.ts";
+import type { SessionStore, StoredSession } from "./store.ts";
+
+/** How long a client shall wait before it comes back: the SDK's own first delay. */
+export const DEFAULT_RETRY_MS = 1_000;
+/** Publishers' clocks may lag behind the one that dated the session: nothing of its first seconds may be held back. */
+const CLOCK_SLACK_MS = 10_000;
+
+export interface GetDeps {
+	readonly host: SessionHost;
+	readonly store: SessionStore;
+	peers(): Peers;
+	readonly retryMs: number;
+}
+
+interface Slot {
+	readonly channel: Channel;
+	/** 0 until the record has given it a number. */
+	n: number;
+	/** The newest of the session that was told of. */
+	newest: number;
+	facts: SessionFacts | undefined;
+	stream: StreamHandle | undefined;
+	isEnded: boolean;
+}
+
+export class Gets {
+	readonly #deps: GetDeps;
+	readonly #slots = new Map<string, Set<Slot>>();
+
+	constructor(deps: GetDeps) {
+		this.#deps = deps;
+	}
+
+	/** Sessions that are heard here. */
+	channels(): Channel[] {
+		return [...this.#slots.values()].flatMap((slots) => [...slots].slice(0, 1).map(({ channel }) => channel));
+	}
+
+	has(channel: Channel): boolean {
+		return this.#slots.has(channel.key);
+	}
+
+	/** `known` is what this process knows of the session while the registry cannot be reached. */
+	async open(
+		request: Request,
+		channels: readonly [Channel, ...Channel[]],
+		principal: string | undefined,
+		known: StoredSession | undefined,
+	): Promise<Response> {
+		const [channel] = channels;
+		const slot: Slot = { channel, n: 0, newest: 0, facts: undefined, stream: undefined, isEnded: false };
+		this.#add(slot);
+		const lastEventId = request.headers.get("last-event-id") ?? "";
+		const stored = await this.#takeOver(slot, lastEventId, principal, known);
+		if (stored instanceof Response) {
+			this.#remove(slot);
+			return stored;
+		}
+		const { facts, createdAt } = stored;
+		slot.facts = facts;
+		return this.#deps.host.openStream(request, {
+			channels,
+			lastEventId: lastEventId === "" ? facts.get.floor : lastEventId,
+			sinceMs: createdAt - CLOCK_SLACK_MS,
+			uris: facts.uris,
+			cursorFrames: hasPriming(facts.protocol),
+			retryMs: this.#deps.retryMs,
+			spelling: spellFor(() => slot.facts ?? facts),
+			headers: { "mcp-session-id": channel.id },
+			onStream: (stream) => {
+				slot.stream = stream;
+				stream.closed.then(() => this.#remove(slot));
+				if (slot.isEnded || slot.newest > slot.n) stream.close();
+			},
+		});
+	}
+
+	endBefore(channel: Channel, n: number): void {
+		for (const slot of this.#slots.get(channel.key) ?? []) {
+			slot.newest = Math.max(slot.newest, n);
+			// One without a number yet looks when it has one.
+			if (slot.n > 0 && slot.n < n) this.#end(slot);
+		}
+	}
+
+	end(channel: Channel): void {
+		for (const slot of this.#slots.get(channel.key) ?? []) this.#end(slot);
+	}
+
+	/** What the record says now. */
+	refresh({ channel, facts }: StoredSession): void {
+		for (const slot of this.#slots.get(channel.key) ?? []) {
+			slot.facts = facts;
+			slot.stream?.update({ filter: { uris: facts.uris } }).catch((error) => {
+				if (!slot.isEnded) this.#deps.host.report(asFanoutError(error, "InvalidFilter", "a GET stream's filter"));
+			});
+		}
+		this.endBefore(channel, facts.get.n);
+	}
+
+	async #takeOver(
+		slot: Slot,
+		lastEventId: string,
+		principal: string | undefined,
+		known: StoredSession | undefined,
+	): Promise<StoredSession | Response> {
+		const { host, store, peers } = this.#deps;
+		const { channel } = slot;
+		let before = known?.facts.get;
+		let isForeign = false;
+		try {
+			const stored = await store.amend(channel, (session) => {
+				before = session.facts.get;
+				isForeign = session.principal !== principal;
+				if (isForeign) return undefined;
+				const floor = isCursor(lastEventId) ? lastEventId : before.floor;
+				return { facts: { ...session.facts, get: { instance: host.instanceId, n: before.n + 1, floor } } };
+			});
+			if (stored === undefined || isForeign) return sessionNotFound();
+			slot.n = stored.facts.get.n;
+			const holder = before?.instance ?? "";
+			if (holder === host.instanceId || holder === "") this.endBefore(channel, slot.n);
+			else
+				peers()
+					.tell(holder, { kind: "get", session: channel, n: slot.n })
+					.catch((error) => this.#untold(error));
+			return stored;
+		} catch (error) {
+			this.#untold(error);
+			if (known === undefined) return refuseForNow("the session registry cannot be reached now: try again");
+			slot.n = known.facts.get.n + 1;
+			peers().tellAll({ kind: "get", session: channel, n: slot.n });
+			return known;
+		}
+	}
+
+	#untold(error: unknown): void {
+		this.#deps.host.report(asFanoutError(error, "TransportUnavailable", "an older GET stream may go on"));
+	}
+
+	#end(slot: Slot): void {
+		slot.isEnded = true;
+		slot.stream?.close();
+	}
+
+	#add(slot: Slot): void {
+		const slots = this.#slots.get(slot.channel.key) ?? new Set();
+		this.#slots.set(slot.channel.key, slots.add(slot));
+	}
+
+	#remove(slot: Slot): void {
+		const slots = this.#slots.get(slot.channel.key);
+		slots?.delete(slot);
+		if (slots?.size === 0) this.#slots.delete(slot.channel.key);
+	}
+}
+
+function isCursor(text: string): boolean {
+	try {
+		decodeCursor(text);
+		return text !== "";
+	} catch {
+		// Not ours: the stream tells what that means, and the floor stays.
+		return false;
+	}
+}

@@ -1,0 +1,211 @@
+/**
+ * `createSessionHandler`: MCP sessions of the protocol versions before 2026-07-28, on any process of a fleet and
+ * without sticky routing. The session is in the registry; whichever process a request comes to takes it over.
+ * Used by `createFleetHandler` when `sessions` is given; alone, for who routes the eras by hand.
+ */
+import { randomUUID } from "node:crypto";
+import { createChannel, everyTenantChannel } from "../../core/channel.ts";
+import { pause } from "../../core/clock.ts";
+import { asFanoutError, isFanoutError } from "../../core/errors.ts";
+import type { Request as Ask } from "../../core/message.ts";
+import type { AuthInfoLike, Identity } from "../identity.ts";
+import { readJson } from "./body.ts";
+import { checkAccept, checkAddress, checkVersion } from "./checks.ts";
+import type { SessionFactory } from "./factory.ts";
+import { Gets } from "./gets.ts";
+import type { SessionHost } from "./host.ts";
+import type { Visit } from "./live-session.ts";
+import { LiveSessions } from "./live-sessions.ts";
+import { openSession } from "./opening.ts";
+import { resolveSessionOptions, type SessionOptions } from "./options.ts";
+import { Peers, type Word } from "./peers.ts";
+import { isRequest, readPosted, servePost } from "./post.ts";
+import { refuse, refuseForNow, sessionNotFound } from "./refusal.ts";
+import { SessionStore } from "./store.ts";
+
+const ID = /^[\w-]{1,128}$/;
+const JSON_TYPE = "application/json";
+const SSE_TYPE = "text/event-stream";
+const DRAIN_POLL_MS = 50;
+
+export interface SessionCall {
+	readonly request: Request;
+	readonly authInfo: AuthInfoLike | undefined;
+	readonly identity: Identity;
+	readonly parsedBody?: unknown;
+}
+
+/** A session handler without its own reading of identities. */
+export interface SessionServer {
+	/** Undefined for a request without a session that shall be served without one. */
+	serve(call: SessionCall): Promise<Response | undefined>;
+	/** Sessions at work in this process. */
+	readonly size: number;
+	/** Waits for what runs, `graceMs` at most, then gives all back. GET streams are the fanout's to end. */
+	drain(graceMs: number): Promise<void>;
+	close(): Promise<void>;
+}
+
+export function createSessionServer(
+	host: SessionHost,
+	factory: SessionFactory,
+	given: SessionOptions = {},
+): SessionServer {
+	const options = resolveSessionOptions(given);
+	const { clock } = host;
+	const store = new SessionStore(host, options);
+	const changed = (session: Word["session"], message: Ask) => peers.tellAll({ kind: "changed", session, message });
+	const live = new LiveSessions(
+		{ host, store, factory, changed: (channel, ask) => changed(channel, ask as Ask) },
+		options.maxSessions,
+	);
+	const gets = new Gets({ host, store, peers: () => peers, retryMs: options.retryMs });
+	const peers: Peers = new Peers(host, {
+		told: (word, from) => {
+			heard(word, from).catch((error) => host.report(asFanoutError(error, "Unsupported", "a word of a peer")));
+		},
+		missed: () => {
+			sweep().catch((error) => host.report(asFanoutError(error, "TransportUnavailable", "a sweep of sessions")));
+		},
+	});
+	peers.opened.catch((error) => host.report(asFanoutError(error, "TransportUnavailable", "peers are not heard")));
+	let isClosed = false;
+	let timer = clock.after(options.sweepMs, beat);
+
+	function beat(): void {
+		sweep()
+			.catch((error) => host.report(asFanoutError(error, "TransportUnavailable", "a sweep of sessions")))
+			.finally(() => {
+				if (!isClosed) timer = clock.after(options.sweepMs, beat);
+			});
+	}
+
+	async function sweep(): Promise<void> {
+		await live.sweep(options.idleMs);
+		for (const channel of gets.channels()) {
+			const stored = await store.read(channel);
+			if (stored === undefined) gets.end(channel);
+			else gets.refresh(stored);
+		}
+	}
+
+	async function heard(word: Word, from: string): Promise<void> {
+		const { session: channel } = word;
+		const session = live.find(channel);
+		if (word.kind === "reply") session?.transport.reply(word.message, {});
+		else if (word.kind === "get") gets.endBefore(channel, word.n);
+		else if (word.kind === "ended") await endHere(channel);
+		else if (word.kind === "notice") session?.transport.notify(word.message, {});
+		else if (word.kind === "changed" && (session !== undefined || gets.has(channel))) {
+			const stored = await store.read(channel);
+			if (stored === undefined) return endHere(channel);
+			gets.refresh(stored);
+			if (session === undefined || from === host.instanceId || !("method" in word.message)) return;
+			session.refresh(stored);
+			await session.feed(word.message, undefined);
+		}
+	}
+
+	async function endHere(channel: Word["session"]): Promise<void> {
+		gets.end(channel);
+		await live.end(channel);
+	}
+
+	const channelOf = ({ headers }: Request, { tenant }: Identity): Word["session"] | Response => {
+		const id = headers.get("mcp-session-id");
+		if (id === null) return refuse(400, "Bad Request: Mcp-Session-Id header is required");
+		return ID.test(id) ? createChannel("session", id, { namespace: host.namespace, tenant }) : sessionNotFound();
+	};
+
+	async function post({ request, authInfo, identity, parsedBody }: SessionCall): Promise<Response | undefined> {
+		const refused = checkAccept(request, [JSON_TYPE, SSE_TYPE]);
+		if (refused !== undefined) return refused;
+		const read = parsedBody === undefined ? await readJson(request, options.maxBodyBytes) : { body: parsedBody };
+		if (read instanceof Response) return read;
+		const posted = readPosted(read.body);
+		if (posted instanceof Response) return posted;
+		const visit: Visit = { request, authInfo };
+		const hello = posted.messages.find(
+			(message): message is Ask => isRequest(message) && message.method === "initialize",
+		);
+		if (hello !== undefined) {
+			if (posted.messages.length > 1) return refuse(400, "Invalid Request: initialize stands alone");
+			const channel = createChannel("session", randomUUID(), { namespace: host.namespace, tenant: identity.tenant });
+			return openSession({ host, store, live, mode: options.responseMode }, { channel, identity, hello, visit });
+		}
+		if (options.sessionless === "stateless" && !request.headers.has("mcp-session-id")) return undefined;
+		const channel = channelOf(request, identity);
+		if (channel instanceof Response) return channel;
+		const wrong = checkVersion(request);
+		if (wrong !== undefined) return wrong;
+		const session = await live.visit(channel, identity.principal, visit);
+		if (session instanceof Response) return session;
+		return servePost({ host, peers, mode: options.responseMode }, session, posted, visit);
+	}
+
+	async function get({ request, identity }: SessionCall): Promise<Response> {
+		const channel = channelOf(request, identity);
+		const refused = checkAccept(request, [SSE_TYPE]) ?? checkVersion(request);
+		if (refused !== undefined) return refused;
+		if (channel instanceof Response) return channel;
+		const session = live.find(channel);
+		const known = session?.principal === identity.principal ? session?.stored : undefined;
+		const channels = [...identity.channels, everyTenantChannel(host.namespace)];
+		return gets.open(request, [channel, ...channels], identity.principal, known);
+	}
+
+	async function remove({ request, identity }: SessionCall): Promise<Response> {
+		const channel = channelOf(request, identity);
+		const refused = checkVersion(request);
+		if (refused !== undefined) return refused;
+		if (channel instanceof Response) return channel;
+		try {
+			const stored = await store.read(channel);
+			if (stored === undefined || stored.principal !== identity.principal) return sessionNotFound();
+			await store.remove(channel);
+		} catch (error) {
+			host.report(asFanoutError(error, "TransportUnavailable", "a session could not be ended"));
+			return refuseForNow("the session registry cannot be reached now: try again");
+		}
+		peers.tellAll({ kind: "ended", session: channel });
+		await endHere(channel);
+		return new Response(null, { status: 200 });
+	}
+
+	return {
+		async serve(call) {
+			const { request } = call;
+			const refused = checkAddress(request, options);
+			if (refused !== undefined) return refused;
+			if (isClosed) return refuseForNow("this process is going away: try again");
+			try {
+				await peers.opened;
+				if (request.method === "POST") return await post(call);
+				if (request.method === "GET") return await get(call);
+				if (request.method === "DELETE") return await remove(call);
+			} catch (error) {
+				const failure = asFanoutError(error, "Unsupported", "a session's request failed");
+				host.report(failure);
+				if (isFanoutError(error) && failure.retryable) return refuseForNow(failure.message);
+				return refuse(500, "Internal error");
+			}
+			return refuse(405, "Method not allowed", { headers: { allow: "GET, POST, DELETE" } });
+		},
+		get size() {
+			return live.size;
+		},
+		async drain(graceMs) {
+			const end = clock.monotonic() + graceMs;
+			while (live.busy > 0 && clock.monotonic() < end) await pause(clock, DRAIN_POLL_MS, undefined, true);
+			await this.close();
+		},
+		async close() {
+			if (isClosed) return;
+			isClosed = true;
+			timer.cancel();
+			for (const channel of gets.channels()) gets.end(channel);
+			await Promise.all(live.all().map((session) => session.end()));
+			peers.close();
+		},
+	};
+}

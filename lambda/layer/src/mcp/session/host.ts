@@ -1,0 +1,54 @@
+/**
+ * What sessions need of the fanout around them: the registry, channels, client streams, and a way to tell other
+ * processes. The composition root provides it; the shapes of other stages are spelled here as far as they are used.
+ */
+import type { Channel } from "../../core/channel.ts";
+import type { Feed, FeedRequest, Reason, Sink } from "../../core/client-feed.ts";
+import type { Clock } from "../../core/clock.ts";
+import type { FanoutError } from "../../core/errors.ts";
+import type { Message } from "../../core/message.ts";
+import type { Claimed, ClaimOptions } from "../../sessions/owner.ts";
+import type { Registry } from "../../sessions/port.ts";
+
+/** How a client stream spells what it shows. */
+export interface Spelling {
+	message(json: string, cursor: string | undefined): string;
+	cursor(cursor: string): string;
+	mark(reason: Reason, cursor: string): string;
+	end(reason: Reason): string;
+}
+
+export interface StreamHandle {
+	readonly closed: Promise<Reason>;
+	update(change: { readonly filter: { readonly uris: readonly string[] } }): Promise<void>;
+	close(): void;
+}
+
+export interface StreamOpening {
+	readonly channels: readonly Channel[];
+	readonly lastEventId: string;
+	readonly sinceMs: number;
+	readonly uris: readonly string[];
+	readonly cursorFrames: boolean;
+	readonly retryMs: number;
+	readonly spelling: Spelling;
+	readonly headers: Readonly<Record<string, string>>;
+	onStream(stream: StreamHandle): void;
+}
+
+export interface SessionHost {
+	readonly namespace: string;
+	readonly instanceId: string;
+	readonly clock: Clock;
+	report(error: FanoutError): void;
+	/** Opened by the first call; when that fails the next tries again. */
+	registry(): Promise<Registry>;
+	claim(session: Channel, opening: ClaimOptions): Promise<Claimed>;
+	/** Resolves when the channel's log has it. */
+	publish(channel: Channel, message: Message): Promise<unknown>;
+	openFeed(request: FeedRequest, sink: Sink): Feed;
+	/** Answers the request with a client stream, or with why there is none. */
+	openStream(request: Request, opening: StreamOpening): Response;
+	/** A cursor at the end of the `standing` channels and at the beginning of the `fresh` one. */
+	cursorOf(fresh: Channel, standing: readonly Channel[]): Promise<string>;
+}

@@ -1,0 +1,189 @@
+/**
+ * One session in this process, from being opened or taken over to its end: the application's server on our transport.
+ * Taking over is an initialize fed from the record, its answer swallowed; a server that negotiates another version or
+ * can less than the client was told is no match. What the client sets by a request (log level, subscriptions) is in
+ * the record before the client hears of its success, and is fed to the session's servers in other processes too.
+ */
+import type { Channel } from "../../core/channel.ts";
+import { withDeadline } from "../../core/deadline.ts";
+import { asFanoutError, FanoutError } from "../../core/errors.ts";
+import type { Response as Answer, Request as Ask, Message, Notification, RequestId } from "../../core/message.ts";
+import type { Json } from "../../sessions/record.ts";
+import type { AuthInfoLike } from "../identity.ts";
+import type { ServerLike, SessionAuth, SessionFactory } from "./factory.ts";
+import { MAX_SUBSCRIPTIONS, type SessionFacts } from "./facts.ts";
+import type { SessionHost } from "./host.ts";
+import type { SessionStore, StoredSession } from "./store.ts";
+import { type Asker, SessionTransport } from "./transport.ts";
+
+/** A factory, a connect or an initialize that takes longer has failed. */
+export const BUILD_TIMEOUT_MS = 10_000;
+
+export interface LiveDeps {
+	readonly host: SessionHost;
+	readonly store: SessionStore;
+	readonly factory: SessionFactory;
+	/** The record changed by this request. */
+	changed(channel: Channel, message: Message): void;
+	ended(session: LiveSession): void;
+}
+
+export interface Visit {
+	readonly request: Request;
+	readonly authInfo: AuthInfoLike | undefined;
+}
+
+export class LiveSession {
+	readonly channel: Channel;
+	readonly principal: string | undefined;
+	readonly transport: SessionTransport;
+	/** As the record last said. */
+	stored: StoredSession | undefined;
+	verifiedAt: number;
+	usedAt: number;
+	isEnded = false;
+	/** It was opened elsewhere, or here before it rested. */
+	readonly isAdopted: boolean;
+	readonly #deps: LiveDeps;
+	readonly #observed = new Map<RequestId, Ask>();
+	#state: Json;
+	#server: ServerLike | undefined;
+	#silent = 0;
+
+	constructor(deps: LiveDeps, channel: Channel, principal: string | undefined, stored?: StoredSession) {
+		this.#deps = deps;
+		this.channel = channel;
+		this.principal = principal;
+		this.stored = stored;
+		this.isAdopted = stored !== undefined;
+		this.#state = stored?.state ?? null;
+		this.verifiedAt = deps.host.clock.monotonic();
+		this.usedAt = this.verifiedAt;
+		this.transport = new SessionTransport(channel.id, {
+			instanceId: deps.host.instanceId,
+			publish: (message) => deps.host.publish(channel, message),
+			answered: (answer) => this.#answered(answer),
+			closed: () => this.#closed(),
+		});
+	}
+
+	get state(): Json {
+		return this.#state;
+	}
+
+	refresh(stored: StoredSession): void {
+		this.stored = stored;
+		this.#state = stored.state;
+		this.verifiedAt = this.#deps.host.clock.monotonic();
+	}
+
+	/** Builds the server and feeds it the client's initialize; its answer. */
+	async initialize(params: SessionFacts["initialize"], visit: Visit, adopted: boolean): Promise<Answer> {
+		const { host, factory } = this.#deps;
+		return withDeadline(host.clock, BUILD_TIMEOUT_MS, "building a session's server", async () => {
+			const session = { id: this.channel.id, principal: this.principal, adopted, state: this.#appState() };
+			const { request, authInfo } = visit;
+			const auth = authInfo === undefined ? {} : { authInfo: authInfo as SessionAuth };
+			this.#server = await factory({ era: "legacy", ...auth, requestInfo: request, session });
+			await this.#server.connect(this.transport);
+			return this.feed({ jsonrpc: "2.0", method: "initialize", params }, visit);
+		});
+	}
+
+	/** Takes the session over as its record says; false when this process's server does not match it. */
+	async adopt({ facts }: StoredSession, visit: Visit): Promise<boolean> {
+		const answer = await this.initialize(facts.initialize, visit, true);
+		const { protocolVersion, capabilities } = (answer.result ?? {}) as Readonly<Record<string, unknown>>;
+		if (protocolVersion !== facts.protocol) return false;
+		const can = Object.keys(typeof capabilities === "object" && capabilities !== null ? capabilities : {});
+		if (Object.keys(facts.capabilities).some((name) => !can.includes(name))) return false;
+		const extra = extraOf(visit);
+		this.transport.notify({ jsonrpc: "2.0", method: "notifications/initialized" }, extra);
+		const { logLevel: level, uris } = facts;
+		if (level !== undefined) await this.feed({ jsonrpc: "2.0", method: "logging/setLevel", params: { level } }, visit);
+		for (const uri of uris) await this.feed({ jsonrpc: "2.0", method: "resources/subscribe", params: { uri } }, visit);
+		return true;
+	}
+
+	/** A request of ours to the server, under an id that no client has; no one else hears of it. */
+	feed({ method, params = {} }: Notification, visit: Visit | undefined): Promise<Answer> {
+		this.#silent += 1;
+		const id = `mcp-fanout:${this.#deps.host.instanceId}:${this.#silent}`;
+		return new Promise((resolve) => {
+			const asker: Asker = { answer: resolve, say: () => false, forget() {} };
+			this.transport.request({ jsonrpc: "2.0", id, method, params }, asker, visit === undefined ? {} : extraOf(visit));
+		});
+	}
+
+	/** A request of the client. */
+	request(message: Ask, asker: Asker, extra: object): void {
+		if (message.method in CHANGES) this.#observed.set(message.id, message);
+		this.transport.request(message, asker, extra);
+	}
+
+	/** Here only; the record is another matter. */
+	async end(): Promise<void> {
+		try {
+			await this.transport.close();
+			await this.#server?.close();
+		} catch (error) {
+			this.#deps.host.report(asFanoutError(error, "Unsupported", "a session's server did not close"));
+		}
+	}
+
+	#closed(): void {
+		this.isEnded = true;
+		this.#observed.clear();
+		this.#deps.ended(this);
+	}
+
+	async #answered(answer: Answer): Promise<Answer> {
+		const asked = this.#observed.get(answer.id as RequestId);
+		if (asked === undefined) return answer;
+		this.#observed.delete(asked.id);
+		if ("error" in answer) return answer;
+		try {
+			const change = CHANGES[asked.method] as Change;
+			const stored = await this.#deps.store.amend(this.channel, ({ facts }) => ({ facts: change(facts, asked) }));
+			if (stored !== undefined) this.refresh(stored);
+			this.#deps.changed(this.channel, asked);
+			return answer;
+		} catch (error) {
+			const { message } = asFanoutError(error, "TransportUnavailable", "the session's record was not written");
+			return { jsonrpc: "2.0", id: asked.id, error: { code: -32_603, message } };
+		}
+	}
+
+	#appState() {
+		const self = this;
+		return {
+			get value() {
+				return self.#state;
+			},
+			async save(value: Json) {
+				const stored = await self.#deps.store.amend(self.channel, () => ({ state: value }));
+				// Before the record is written there is none to amend: it is written with this.
+				if (stored !== undefined) self.refresh(stored);
+				else if (self.stored === undefined) self.#state = value;
+				else throw new FanoutError("Closed", "the session has ended");
+			},
+		};
+	}
+}
+
+type Change = (facts: SessionFacts, request: Ask) => SessionFacts;
+const CHANGES: Readonly<Record<string, Change>> = {
+	"logging/setLevel": (facts, { params }) => ({ ...facts, logLevel: String(params?.level) }),
+	"resources/subscribe": (facts, { params }) => {
+		const uris = [...new Set([...facts.uris, String(params?.uri)])];
+		if (uris.length <= MAX_SUBSCRIPTIONS) return { ...facts, uris };
+		throw new FanoutError("QueueFull", `a session subscribes to at most ${MAX_SUBSCRIPTIONS} resources`);
+	},
+	"resources/unsubscribe": (facts, { params }) => ({ ...facts, uris: facts.uris.filter((uri) => uri !== params?.uri) }),
+};
+
+/** What the SDKs' transports hand over beside a message: v1 reads `requestInfo`, v2 `request`. */
+export function extraOf({ request, authInfo }: Visit): object {
+	const requestInfo = { headers: Object.fromEntries(request.headers), url: new URL(request.url) };
+	return authInfo === undefined ? { request, requestInfo } : { request, requestInfo, authInfo };
+}

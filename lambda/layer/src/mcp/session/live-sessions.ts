@@ -1,0 +1,155 @@
+/**
+ * The sessions that this process serves now, each once however many requests come for it. One that is not here is
+ * taken over from the registry; one that is here is looked up again at most every VERIFY_MS while it is used, so that
+ * one that ended elsewhere ends here even when nobody could say so. The registry's silence ends nothing.
+ */
+import type { Channel } from "../../core/channel.ts";
+import { asFanoutError, FanoutError } from "../../core/errors.ts";
+import { type LiveDeps, LiveSession, type Visit } from "./live-session.ts";
+import { INTERNAL_ERROR, refuse, refuseForNow, sessionNotFound } from "./refusal.ts";
+import type { StoredSession } from "./store.ts";
+
+export const VERIFY_MS = 1_000;
+export const DEFAULT_MAX_LIVE = 10_000;
+
+export class LiveSessions {
+	readonly #deps: LiveDeps;
+	readonly #max: number;
+	/** By key, the least recently used first. */
+	readonly #live = new Map<string, LiveSession>();
+	readonly #adopting = new Map<string, Promise<LiveSession | Response>>();
+
+	constructor(deps: Omit<LiveDeps, "ended">, max: number) {
+		this.#deps = { ...deps, ended: (session) => this.#remove(session) };
+		this.#max = max;
+	}
+
+	get size(): number {
+		return this.#live.size;
+	}
+
+	get busy(): number {
+		let busy = 0;
+		for (const { transport } of this.#live.values()) if (transport.isBusy) busy += 1;
+		return busy;
+	}
+
+	find(channel: Channel): LiveSession | undefined {
+		return this.#live.get(channel.key);
+	}
+
+	all(): LiveSession[] {
+		return [...this.#live.values()];
+	}
+
+	/** A session of its own client, not in the registry yet. */
+	begin(channel: Channel, principal: string | undefined): LiveSession {
+		this.#makeRoom();
+		const session = new LiveSession(this.#deps, channel, principal);
+		this.#live.set(channel.key, session);
+		return session;
+	}
+
+	/** The session for a request of this principal, taken over if it must be; or the answer when it cannot be had. */
+	async visit(channel: Channel, principal: string | undefined, visit: Visit): Promise<LiveSession | Response> {
+		const { key } = channel;
+		const known = this.#live.get(key);
+		if (known?.stored !== undefined && !this.#adopting.has(key)) {
+			await this.#verify(known);
+			return this.#enter(known, principal);
+		}
+		let adopting = this.#adopting.get(key);
+		if (adopting === undefined) {
+			adopting = this.#adopt(channel, principal, visit).finally(() => this.#adopting.delete(key));
+			this.#adopting.set(key, adopting);
+		}
+		const adopted = await adopting;
+		return adopted instanceof Response ? adopted.clone() : this.#enter(adopted, principal);
+	}
+
+	/** Here only. */
+	async end(channel: Channel): Promise<void> {
+		await this.#live.get(channel.key)?.end();
+	}
+
+	/** Looks all of them up again; those that nobody used for `idleMs` are let go here. */
+	async sweep(idleMs: number): Promise<void> {
+		const now = this.#deps.host.clock.monotonic();
+		for (const session of this.all()) {
+			if (!session.transport.isBusy && now - session.usedAt > idleMs) await session.end();
+			else await this.#lookUp(session);
+		}
+	}
+
+	#enter(session: LiveSession, principal: string | undefined): LiveSession | Response {
+		// To whom it does not belong it is not there: an id that leaked tells nothing.
+		if (session.isEnded || session.principal !== principal) return sessionNotFound();
+		session.usedAt = this.#deps.host.clock.monotonic();
+		this.#live.delete(session.channel.key);
+		this.#live.set(session.channel.key, session);
+		return session;
+	}
+
+	async #adopt(channel: Channel, principal: string | undefined, visit: Visit): Promise<LiveSession | Response> {
+		const { host, store } = this.#deps;
+		let stored: StoredSession | undefined;
+		try {
+			stored = await store.read(channel);
+		} catch (error) {
+			host.report(asFanoutError(error, "TransportUnavailable", "a session could not be looked up"));
+			// Not 404: the client would give its session up.
+			return refuseForNow("the session registry cannot be reached now: try again");
+		}
+		if (stored === undefined || stored.principal !== principal) return sessionNotFound();
+		let session: LiveSession | undefined;
+		try {
+			this.#makeRoom();
+			session = new LiveSession(this.#deps, channel, principal, stored);
+			this.#live.set(channel.key, session);
+			if (await session.adopt(stored, visit)) return session.isEnded ? sessionNotFound() : session;
+			await session.end();
+			return sessionNotFound();
+		} catch (error) {
+			await session?.end();
+			const failure = asFanoutError(error, "Unsupported", "a session could not be taken over");
+			host.report(failure);
+			if (failure.retryable) return refuseForNow(failure.message);
+			return refuse(500, "Internal error", { code: INTERNAL_ERROR });
+		}
+	}
+
+	async #verify(session: LiveSession): Promise<void> {
+		if (this.#deps.host.clock.monotonic() - session.verifiedAt >= VERIFY_MS) await this.#lookUp(session);
+	}
+
+	async #lookUp(session: LiveSession): Promise<void> {
+		const { host, store } = this.#deps;
+		// Others that come meanwhile need not ask as well.
+		session.verifiedAt = host.clock.monotonic();
+		try {
+			const stored = await store.read(session.channel);
+			if (stored !== undefined) session.refresh(stored);
+			else if (session.stored !== undefined) await session.end();
+		} catch (error) {
+			host.report(asFanoutError(error, "TransportUnavailable", "a session could not be looked up"));
+		}
+	}
+
+	#makeRoom(): void {
+		if (this.#live.size < this.#max) return;
+		for (const session of this.#live.values()) {
+			if (session.stored === undefined || session.transport.isBusy) continue;
+			// It can be taken over again.
+			void session.end();
+			return;
+		}
+		throw new FanoutError("QueueFull", `${this.#max} sessions are at work in this process, the most accepted`, {
+			retryable: true,
+			data: { maxSessions: this.#max },
+		});
+	}
+
+	#remove(session: LiveSession): void {
+		if (this.#live.get(session.channel.key) === session) this.#live.delete(session.channel.key);
+	}
+}

@@ -1,0 +1,72 @@
+/** A client's initialize: a server is built and answers it, and the session is in the registry before the client hears. */
+import { type Channel, everyTenantChannel } from "../../core/channel.ts";
+import { asFanoutError } from "../../core/errors.ts";
+import type { Response as Answer, Request as Ask } from "../../core/message.ts";
+import type { Identity } from "../identity.ts";
+import type { SessionFacts } from "./facts.ts";
+import type { SessionHost } from "./host.ts";
+import type { LiveSession, Visit } from "./live-session.ts";
+import type { LiveSessions } from "./live-sessions.ts";
+import { PostStream, type ResponseMode } from "./post-stream.ts";
+import { INTERNAL_ERROR, refuse, refuseForNow } from "./refusal.ts";
+import type { SessionStore } from "./store.ts";
+
+export interface OpeningDeps {
+	readonly host: SessionHost;
+	readonly store: SessionStore;
+	readonly live: LiveSessions;
+	readonly mode: ResponseMode;
+}
+
+export interface Opening {
+	readonly channel: Channel;
+	readonly identity: Identity;
+	readonly hello: Ask;
+	readonly visit: Visit;
+}
+
+export async function openSession(deps: OpeningDeps, opening: Opening): Promise<Response> {
+	const { host, live } = deps;
+	const { channel, identity, hello, visit } = opening;
+	let session: LiveSession | undefined;
+	try {
+		session = live.begin(channel, identity.principal);
+		const [answer, floor] = await Promise.all([
+			session.initialize(hello.params ?? {}, visit, false),
+			host.cursorOf(channel, [...identity.channels, everyTenantChannel(host.namespace)]),
+		]);
+		const final = { ...answer, id: hello.id };
+		if ("error" in answer) {
+			await session.end();
+			return Response.json(final);
+		}
+		const facts = factsOf(hello, answer, floor);
+		session.refresh(await deps.store.create(channel, identity.principal, facts, session.state));
+		return respond(deps, opening, final);
+	} catch (error) {
+		await session?.end();
+		const failure = asFanoutError(error, "Unsupported", "a session could not be opened");
+		host.report(failure);
+		if (failure.retryable) return refuseForNow(failure.message);
+		return refuse(500, "Internal error", { code: INTERNAL_ERROR });
+	}
+}
+
+function factsOf(hello: Ask, { result }: Answer, floor: string): SessionFacts {
+	const { protocolVersion, capabilities } = result as Readonly<Record<string, unknown>>;
+	return {
+		initialize: hello.params ?? {},
+		protocol: String(protocolVersion),
+		capabilities: (capabilities ?? {}) as SessionFacts["capabilities"],
+		uris: [],
+		get: { instance: "", n: 0, floor },
+	};
+}
+
+function respond({ host, mode }: OpeningDeps, { channel, hello, visit }: Opening, answer: Answer): Promise<Response> {
+	const headers = { "mcp-session-id": channel.id };
+	const { signal } = visit.request;
+	const post = new PostStream({ clock: host.clock, ids: [hello.id], isBatch: false, mode, headers, signal });
+	post.answer(answer);
+	return post.response;
+}

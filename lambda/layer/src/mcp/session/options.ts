@@ -1,0 +1,54 @@
+/** What sessions may be told, with the defaults that they really use. */
+import { FanoutError } from "../../core/errors.ts";
+import { DEFAULT_MAX_BODY_BYTES } from "./body.ts";
+import type { AddressOptions } from "./checks.ts";
+import { DEFAULT_RETRY_MS } from "./gets.ts";
+import { DEFAULT_MAX_LIVE } from "./live-sessions.ts";
+import type { ResponseMode } from "./post-stream.ts";
+import { DEFAULT_EXPIRY } from "./store.ts";
+
+export interface SessionOptions extends AddressOptions {
+	/** A session that nobody used or heard for this time has ended. Default 1 hour. */
+	readonly idleMs?: number | undefined;
+	/** A session ends this long after it was opened, however much it is used. Default 24 hours. */
+	readonly maxAgeMs?: number | undefined;
+	/** Sessions at work in this process at once; the least recently used rests, and is taken over again. Default 10,000. */
+	readonly maxSessions?: number | undefined;
+	readonly maxBodyBytes?: number | undefined;
+	/** How POSTs of requests are answered. Default `auto`: JSON when nothing but answers is said, and soon. */
+	readonly responseMode?: ResponseMode | undefined;
+	/** How long a client shall wait before it opens a stream again. Default 1 second. */
+	readonly retryMs?: number | undefined;
+	/** A request that names no session: refused with 400 (default), or passed on to the wrapped handler. */
+	readonly sessionless?: "refuse" | "stateless" | undefined;
+}
+
+/** How often sessions at work here are looked up although nobody uses them. */
+const MAX_SWEEP_MS = 60_000;
+
+export function resolveSessionOptions(given: SessionOptions) {
+	const { allowedHosts, allowedOrigins, responseMode = "auto", sessionless = "refuse" } = given;
+	const positive = (name: string, value: number) => {
+		if (Number.isFinite(value) && value > 0) return value;
+		throw new FanoutError("ConfigInvalid", `${name} must be a positive number, not ${String(value)}`);
+	};
+	const idleMs = positive("idleMs", given.idleMs ?? DEFAULT_EXPIRY.idleMs);
+	return {
+		allowedHosts,
+		allowedOrigins,
+		responseMode: oneOf("responseMode", responseMode, ["auto", "sse", "json"] as const),
+		sessionless: oneOf("sessionless", sessionless, ["refuse", "stateless"] as const),
+		idleMs,
+		maxAgeMs: positive("maxAgeMs", given.maxAgeMs ?? DEFAULT_EXPIRY.maxAgeMs),
+		sweepMs: Math.min(idleMs / 8, MAX_SWEEP_MS),
+		maxSessions: positive("maxSessions", given.maxSessions ?? DEFAULT_MAX_LIVE),
+		maxBodyBytes: positive("maxBodyBytes", given.maxBodyBytes ?? DEFAULT_MAX_BODY_BYTES),
+		retryMs: positive("retryMs", given.retryMs ?? DEFAULT_RETRY_MS),
+	};
+}
+
+function oneOf<T extends string>(name: string, value: unknown, allowed: readonly T[]): T {
+	const found = allowed.find((one) => one === value);
+	if (found !== undefined) return found;
+	throw new FanoutError("ConfigInvalid", `${name} must be one of ${allowed.join(", ")}, not ${String(value)}`);
+}

@@ -1,0 +1,92 @@
+/**
+ * What processes of a fleet tell each other about sessions: over `instance:<id>` to one, over `instance:*` to all.
+ * It comes from a broker, so it is checked; what one process does not know it ignores, for another may be newer.
+ */
+import { type Channel, createChannel, parseChannel } from "../../core/channel.ts";
+import type { Feed } from "../../core/client-feed.ts";
+import { asFanoutError } from "../../core/errors.ts";
+import { type Message, parseMessage } from "../../core/message.ts";
+import type { SessionHost } from "./host.ts";
+
+export type Word =
+	/** The client's answer to an ask of the process told, or its progress with it. */
+	| { readonly kind: "reply"; readonly session: Channel; readonly message: Message }
+	/** The client's notification about a request that runs elsewhere. */
+	| { readonly kind: "notice"; readonly session: Channel; readonly message: Message }
+	/** A request that changed what the record says of the session. */
+	| { readonly kind: "changed"; readonly session: Channel; readonly message: Message }
+	/** GET streams of the session before the n-th end. */
+	| { readonly kind: "get"; readonly session: Channel; readonly n: number }
+	| { readonly kind: "ended"; readonly session: Channel };
+
+export interface Listener {
+	told(word: Word, from: string): void;
+	/** Something may have been told that did not arrive. */
+	missed(): void;
+}
+
+const METHOD = "mcp-fanout/session";
+export const EVERYONE = "*";
+
+export class Peers {
+	readonly #host: SessionHost;
+	readonly #feed: Feed;
+
+	constructor(host: SessionHost, listener: Listener) {
+		this.#host = host;
+		const channels = [host.instanceId, EVERYONE].map((id) => this.#address(id));
+		this.#feed = host.openFeed(
+			{ channels },
+			{
+				deliver: ({ message, origin }) => {
+					const word = readWord(message);
+					if (word !== undefined) listener.told(word, origin);
+				},
+				mark: () => listener.missed(),
+				cursor() {},
+				end: () => listener.missed(),
+			},
+		);
+	}
+
+	/** Rejects when this process cannot be told anything. */
+	get opened(): Promise<void> {
+		return this.#feed.opened;
+	}
+
+	/** Resolves when the word is on its way for good; whether its hearer lives is not known. */
+	async tell(instance: string, { kind, session, ...more }: Word): Promise<void> {
+		const params = { kind, session: session.key, ...more };
+		await this.#host.publish(this.#address(instance), { jsonrpc: "2.0", method: METHOD, params });
+	}
+
+	/** The same where nobody can be answered: a failure is reported. */
+	tellAll(word: Word): void {
+		this.tell(EVERYONE, word).catch((error) =>
+			this.#host.report(asFanoutError(error, "TransportUnavailable", "the fleet was not told of a session's change")),
+		);
+	}
+
+	close(): void {
+		this.#feed.close();
+	}
+
+	#address(id: string): Channel {
+		return createChannel("instance", id, { namespace: this.#host.namespace });
+	}
+}
+
+function readWord(said: Message): Word | undefined {
+	if (!("method" in said) || said.method !== METHOD) return undefined;
+	const { kind, session: key, n, message } = said.params ?? {};
+	try {
+		const session = parseChannel(key);
+		if (kind === "ended") return { kind, session };
+		if (kind === "get") return typeof n === "number" ? { kind, session, n } : undefined;
+		if (kind === "reply" || kind === "notice" || kind === "changed")
+			return { kind, session, message: parseMessage(message) };
+	} catch {
+		// Not of a shape that this release knows: whoever needs it says it in a way that old ones understand.
+	}
+	return undefined;
+}

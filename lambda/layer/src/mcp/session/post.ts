@@ -1,0 +1,109 @@
+/** One POST of a session: its messages are checked, and each goes where it belongs: to the server here, or to a process that waits for it. */
+import { asFanoutError, FanoutError } from "../../core/errors.ts";
+import { type Request as Ask, type Message, parseMessage } from "../../core/message.ts";
+import { askerOf } from "./asks.ts";
+import { ASSUMED_VERSION, BATCH_VERSION } from "./checks.ts";
+import { hasPriming } from "./facts.ts";
+import type { SessionHost } from "./host.ts";
+import { extraOf, type LiveSession, type Visit } from "./live-session.ts";
+import type { Peers } from "./peers.ts";
+import { PostStream, type ResponseMode } from "./post-stream.ts";
+import { INVALID_REQUEST, refuse, refuseForNow } from "./refusal.ts";
+
+export const MAX_BATCH = 100;
+
+export interface Posted {
+	readonly messages: readonly [Message, ...Message[]];
+	readonly isBatch: boolean;
+}
+
+export function readPosted(body: unknown): Posted | Response {
+	const isBatch = Array.isArray(body);
+	const given: unknown[] = isBatch ? body : [body];
+	if (given.length === 0 || given.length > MAX_BATCH) {
+		return refuse(400, `Invalid Request: a batch has 1 to ${MAX_BATCH} messages`, { code: INVALID_REQUEST });
+	}
+	try {
+		return { messages: given.map(parseMessage) as [Message, ...Message[]], isBatch };
+	} catch (error) {
+		const { message } = asFanoutError(error, "InvalidMessage", "not JSON-RPC");
+		return refuse(400, `Invalid Request: ${message}`, { code: INVALID_REQUEST });
+	}
+}
+
+export const isRequest = (message: Message): message is Ask => "method" in message && "id" in message;
+
+export interface PostDeps {
+	readonly host: SessionHost;
+	readonly peers: Peers;
+	readonly mode: ResponseMode;
+}
+
+export async function servePost(deps: PostDeps, session: LiveSession, posted: Posted, visit: Visit): Promise<Response> {
+	const { messages, isBatch } = posted;
+	const protocol = session.stored?.facts.protocol ?? ASSUMED_VERSION;
+	const spoken = visit.request.headers.get("mcp-protocol-version") ?? protocol;
+	if (isBatch && spoken !== BATCH_VERSION) {
+		return refuse(400, `Invalid Request: ${spoken} has no batches`, { code: INVALID_REQUEST });
+	}
+	const asks = messages.filter(isRequest);
+	const ids = new Set(asks.map(({ id }) => id));
+	if (ids.size < asks.length || asks.some(({ id }) => session.transport.isAsked(id))) {
+		return refuse(400, "Invalid Request: a request of this id waits for its answer", { code: INVALID_REQUEST });
+	}
+	const extra = extraOf(visit);
+	for (const message of messages) {
+		if (isRequest(message)) continue;
+		const refused = await pass(deps, session, message, extra);
+		if (refused !== undefined) return refused;
+	}
+	if (asks.length === 0) return new Response(null, { status: 202 });
+	const { clock } = deps.host;
+	const headers = { "mcp-session-id": session.channel.id };
+	const { signal } = visit.request;
+	const stream = new PostStream({ clock, ids: [...ids], isBatch, mode: deps.mode, headers, signal });
+	// A client that polls may be told to come back; who would be told otherwise would lose what comes.
+	const polling = hasPriming(protocol) ? { closeStandaloneSSEStream: () => endGets(deps, session) } : {};
+	for (const ask of asks) session.request(ask, stream, { ...extra, ...polling });
+	return stream.response;
+}
+
+/** Every GET stream of the session, wherever it is: its client comes back with its cursor. */
+function endGets({ peers }: PostDeps, { channel }: LiveSession): void {
+	peers.tellAll({ kind: "get", session: channel, n: Number.MAX_SAFE_INTEGER });
+}
+
+/** A notification or an answer; the refusal, if it must be posted again. */
+async function pass(
+	deps: PostDeps,
+	session: LiveSession,
+	message: Message,
+	extra: object,
+): Promise<Response | undefined> {
+	const { host, peers } = deps;
+	const { channel, transport } = session;
+	const method = "method" in message ? message.method : undefined;
+	if (method === "notifications/cancelled" && "method" in message) {
+		if (transport.isAsked(message.params?.requestId as string)) transport.notify(message, extra);
+		else peers.tellAll({ kind: "notice", session: channel, message });
+		return undefined;
+	}
+	// The server here was told when the session was taken over.
+	if (method === "notifications/initialized" && session.isAdopted) return undefined;
+	const named = "method" in message ? message.params?.progressToken : message.id;
+	const isReply = method === undefined || method === "notifications/progress";
+	const asker = isReply ? askerOf(named) : undefined;
+	if (!isReply) transport.notify(message, extra);
+	// An answer that nobody asked for is taken and dropped, as one whose asker is gone.
+	if (asker === host.instanceId) transport.reply(message, extra);
+	if (asker === undefined || asker === host.instanceId) return undefined;
+	try {
+		await peers.tell(asker, { kind: "reply", session: channel, message });
+		return undefined;
+	} catch (error) {
+		host.report(asFanoutError(error, "TransportUnavailable", "an answer could not be passed on"));
+		return error instanceof FanoutError && !error.retryable
+			? refuse(400, error.message)
+			: refuseForNow("the process that asked cannot be reached now: try again");
+	}
+}
