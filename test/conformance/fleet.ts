@@ -3,4 +3,4 @@ import { type McpFleet, startMcpFleet } from "../support/mcp-fleet.ts";
 
 const FIXTURE = new URL("./fixture/register.ts", import.meta.url);
 
-export const startConformanceFleet = (): Promise<McpFleet> => startMcpFleet(3, FIXTURE);
+export const startConformanceFleet = (): Promise<McpFleet> => startMcpFleet(3, { preload: FIXTURE });

@@ -1,4 +1,4 @@
-/** The processes of examples/node-fleet behind one round-robin address, over a real nats-server. */
+/** The processes of an example behind one round-robin address, over a real nats-server. */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,7 +9,8 @@ import { CHILD_PATH, ROOT } from "./root.ts";
 import { startRoundRobin } from "./round-robin.ts";
 
 const START_DEADLINE_MS = 30_000;
-export const NODE_FLEET = join(ROOT, "examples", "node-fleet");
+const EXAMPLES = join(ROOT, "examples");
+export const NODE_FLEET = join(EXAMPLES, "node-fleet");
 
 export interface McpProcess {
 	readonly proc: Proc;
@@ -20,17 +21,25 @@ export interface McpProcess {
 	kill(): Promise<void>;
 }
 
+export interface McpFleetOptions {
+	/** The folder under examples. */
+	readonly example?: string;
+	/** A module that each process loads before the example's server. */
+	readonly preload?: URL;
+}
+
 export interface McpFleet {
-	/** The one address of all. */
+	/** The one address of all, of MCP and of everything. */
 	readonly url: string;
+	readonly origin: string;
 	readonly processes: readonly McpProcess[];
 	readonly dir: string;
 	readonly env: Readonly<Record<string, string>>;
 	stop(): Promise<void>;
 }
 
-/** `preload`: a module that each process loads before the example's server. */
-export async function startMcpFleet(size: number, preload?: URL): Promise<McpFleet> {
+export async function startMcpFleet(size: number, options: McpFleetOptions = {}): Promise<McpFleet> {
+	const { example = "node-fleet", preload } = options;
 	const dir = await mkdtemp(join(tmpdir(), "mcp-fanout-fleet-"));
 	const cleanups: (() => Promise<unknown>)[] = [() => rm(dir, { recursive: true, force: true })];
 	const stop = async () => {
@@ -42,7 +51,9 @@ export async function startMcpFleet(size: number, preload?: URL): Promise<McpFle
 		const env = { PATH: CHILD_PATH, NATS_URL: nats.url, NODE_OPTIONS: "--conditions=mcp-fanout-source" };
 		const serverEnv = preload === undefined ? env : { ...env, NODE_OPTIONS: `${env.NODE_OPTIONS} --import=${preload}` };
 		const ports = await freePorts(size);
-		const processes = ports.map((port, index) => startOne(`node-fleet ${index + 1}`, port, serverEnv, dir));
+		const processes = ports.map((port, index) =>
+			startOne(`${example} ${index + 1}`, join(EXAMPLES, example), port, serverEnv, dir),
+		);
 		cleanups.push(() => Promise.all(processes.map(({ proc }) => proc.stop())));
 		const answers = async ({ url }: McpProcess) => (await health(url)).ok;
 		await Promise.all(
@@ -52,7 +63,7 @@ export async function startMcpFleet(size: number, preload?: URL): Promise<McpFle
 		);
 		const proxy = await startRoundRobin(ports);
 		cleanups.push(() => proxy.close());
-		return { url: `${proxy.url}/mcp`, processes, dir, env, stop };
+		return { url: `${proxy.url}/mcp`, origin: proxy.url, processes, dir, env, stop };
 	} catch (error) {
 		await stop();
 		throw error;
@@ -61,11 +72,17 @@ export async function startMcpFleet(size: number, preload?: URL): Promise<McpFle
 
 const health = (url: string) => fetch(`${url}/health`, { signal: AbortSignal.timeout(2_000) });
 
-function startOne(name: string, port: number, env: Readonly<Record<string, string>>, dir: string): McpProcess {
+function startOne(
+	name: string,
+	example: string,
+	port: number,
+	env: Readonly<Record<string, string>>,
+	dir: string,
+): McpProcess {
 	const proc = startProc({
 		name,
 		command: process.execPath,
-		args: [join(NODE_FLEET, "server.ts")],
+		args: [join(example, "server.ts")],
 		cwd: ROOT,
 		env: { ...env, PORT: String(port) },
 		logFile: join(dir, `${port}.log`),
