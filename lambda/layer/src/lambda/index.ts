@@ -11,6 +11,7 @@ export {
 	type FetchApp,
 	type LambdaFanout,
 	type LambdaHandler,
+	type LambdaInfo,
 	type Served,
 	type StreamifyOptions,
 	streamify,

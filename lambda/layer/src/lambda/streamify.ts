@@ -19,8 +19,16 @@ export const DEFAULT_MARGIN_MS = 2_000;
 export const DEFAULT_FLUSH_TIMEOUT_MS = 5_000;
 export const DEFAULT_MAX_STREAMS = 1_000;
 
+/** What a request does not say: who API Gateway's authorizer found it to be, for one. */
+export interface LambdaInfo {
+	readonly event: unknown;
+	readonly context: InvocationContext;
+	/** Where MCP handlers look for whom they serve: it is for a function around one to say. */
+	readonly authInfo?: never;
+}
+
 export interface FetchApp {
-	fetch(request: Request): Response | Promise<Response>;
+	fetch(request: Request, info: LambdaInfo): Response | Promise<Response>;
 }
 
 /** A fanout, as far as a handler needs one. */
@@ -99,7 +107,13 @@ export function streamify(app: FetchApp | Start, options: Partial<StreamifyOptio
 	const soon = (what: string, task: () => Promise<unknown>) => () => withDeadline(clock, flushTimeoutMs, what, task);
 
 	/** The app's response, or a refusal. */
-	async function respond(served: Served, request: Request, invocation: Invocation, answer: Answer): Promise<Response> {
+	async function respond(
+		{ app, fanout }: Served,
+		request: Request,
+		info: LambdaInfo,
+		invocation: Invocation,
+		answer: Answer,
+	): Promise<Response> {
 		const isHeld = await holds(request);
 		// Nobody waits any more: what is held from here on would stay.
 		if (invocation.signal.aborted) throw invocation.late("no response");
@@ -111,10 +125,10 @@ export function streamify(app: FetchApp | Start, options: Partial<StreamifyOptio
 				held -= 1;
 			});
 			invocation.lease(maxLeaseMs);
-			const canHold = await attempt("a stream could not be held", () => hold(served.fanout, invocation));
+			const canHold = await attempt("a stream could not be held", () => hold(fanout, invocation));
 			if (!canHold) return refuseNow("what streams need cannot be reached");
 		}
-		return served.app.fetch(request);
+		return app.fetch(request, info);
 	}
 
 	async function hold(fanout: LambdaFanout, invocation: Invocation): Promise<void> {
@@ -131,7 +145,7 @@ export function streamify(app: FetchApp | Start, options: Partial<StreamifyOptio
 		running += 1;
 		try {
 			const request = requestOf(event, invocation.signal);
-			const response = await invocation.race(respond(served, request, invocation, answer));
+			const response = await invocation.race(respond(served, request, { event, context }, invocation, answer));
 			await answer.send(response, invocation.cut, () => invocation.gone());
 			if (invocation.wasCut) report(invocation.late("a response was cut"));
 		} finally {
