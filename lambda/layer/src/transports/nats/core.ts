@@ -28,6 +28,7 @@ export function createCore({ nc, settings, random32, report }: JetStreamDeps): C
 	const subjects = createSubjects(settings.prefix, 1);
 	const heard = new Map<string, Heard>();
 	let epoch = epochOf(random32());
+	let flushing: Promise<void> | undefined;
 
 	const endOf = (channel: Channel): Position => ({ epoch, offset: heard.get(channel.key)?.count ?? 0n });
 
@@ -45,14 +46,26 @@ export function createCore({ nc, settings, random32, report }: JetStreamDeps): C
 		return { channel, entries: [], more: false, verdict: whole ? "whole" : "epoch" };
 	}
 
+	/** Of everything published in this turn: one question to the server, and one write, however many publish. */
+	function flush(): Promise<void> {
+		flushing ??= Promise.resolve().then(() => {
+			flushing = undefined;
+			return nc.flush();
+		});
+		return flushing;
+	}
+
 	async function publish(channel: Channel, batch: readonly Envelope[]): Promise<Outcome[]> {
 		const subject = subjects.bare(channel);
+		// Before the messages: it runs in front of the client's own write, and goes out with them.
+		const flushed = flush();
+		flushed.catch(() => {});
 		for (const envelope of batch) {
 			const headers = rawHeaders(methodLine(methodOf(envelope.message)));
 			nc.publish(subject, encodeEnvelope(envelope), { headers });
 		}
 		try {
-			await nc.flush();
+			await flushed;
 		} catch (cause) {
 			const error = new FanoutError("TransportUnavailable", disconnected().message, { cause, retryable: true });
 			return batch.map(() => ({ ok: false, uncertain: true, error }));

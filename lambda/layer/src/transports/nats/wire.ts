@@ -9,7 +9,9 @@ export function decode(channel: Channel, data: Uint8Array): Envelope | undefined
 	try {
 		const envelope = decodeEnvelope(Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString());
 		// Whoever may publish here may write anything: another channel's envelope is none of this one's.
-		return envelope.channel.key === channel.key ? { ...envelope, channel } : undefined;
+		if (envelope.channel.key !== channel.key) return undefined;
+		// Not a copy: an envelope that came over a wire knows its size.
+		return Object.assign(envelope, { channel });
 	} catch (error) {
 		if (isFanoutError(error)) return undefined;
 		throw error;
