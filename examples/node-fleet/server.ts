@@ -4,18 +4,20 @@
  */
 import { createServer } from "node:http";
 import { hostHeaderValidation, toNodeHandler } from "@modelcontextprotocol/node";
-import { createMcpHandler } from "@modelcontextprotocol/server";
+import { createMcpHandler, type McpServerFactory } from "@modelcontextprotocol/server";
 import { createFanout } from "mcp-fanout";
 import { createFleetHandler } from "mcp-fanout/mcp";
 import { authenticate } from "./authenticate.ts";
 import { buildServer } from "./build-server.ts";
 
 const fanout = await createFanout({ nats: { servers: process.env.NATS_URL ?? "nats://127.0.0.1:4222" } });
-const subject = (extra: Record<string, unknown> | undefined) => extra?.sub as string | undefined;
-const handler = createFleetHandler(
-	createMcpHandler(({ authInfo }) => buildServer(fanout, subject(authInfo?.extra)), { bus: fanout.bus() }),
-	{ fanout, principal: ({ authInfo }) => subject(authInfo.extra) },
-);
+const subject = (extra: Readonly<Record<string, unknown>> | undefined) => extra?.sub as string | undefined;
+const build: McpServerFactory = ({ authInfo }) => buildServer(fanout, subject(authInfo?.extra));
+const handler = createFleetHandler(createMcpHandler(build, { bus: fanout.bus() }), {
+	fanout,
+	sessions: build,
+	principal: ({ authInfo }) => subject(authInfo.extra),
+});
 const serveMcp = toNodeHandler(handler);
 // A page that a browser was led to by a rebound name is refused: list the names that your clients use.
 const isOurHost = hostHeaderValidation((process.env.ALLOWED_HOSTS ?? "localhost,127.0.0.1").split(","));
