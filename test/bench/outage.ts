@@ -37,7 +37,7 @@ function listen(fanout: Fanout, sessions: readonly string[]): Listener {
 				const cut = text.lastIndexOf("\n\n") + 2;
 				rest = text.slice(cut);
 				for (const [, n] of text.slice(0, cut).matchAll(/"n":(\d+)/g)) numbers.push(Number(n));
-				if (/event: (gap|retention|epoch)/.test(text)) heard.marks += 1;
+				if (/^event: mark$/m.test(text)) heard.marks += 1;
 				heard.at.push(performance.now());
 			}
 		};

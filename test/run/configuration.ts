@@ -57,6 +57,29 @@ targets = ["local"]
 - **AWS.** The cell's other names come from the environment that \`FanoutLayer.attach\` sets, else from the SSM parameter
   \`/<parameter_prefix>/environment\` that the stacks write. \`cluster_id\` must then be the cell's namespace.
 
+## Reload
+
+A changed file is put in force while the process runs: when it changes (\`[notification.reload] watch\`, on but in Lambda;
+the file is looked at every second, so a renamed file, a swapped symbolic link as of a Kubernetes ConfigMap, and a network
+file system are all seen), on SIGHUP where \`on_sighup = true\`, and when the program calls \`fanout.reload()\`. A library
+that catches SIGHUP changes what the signal and a closing terminal do to the process, so it is asked for; \`close()\`
+removes the handler. Secrets named by ARN and a cell's parameter are read again too; variables are those of the process.
+
+- **A file that is wrong changes nothing.** It is told with all its problems at their places: by \`fanout.reload()\` as a
+  rejection (\`data.problems\`), else by \`onerror\`; and each reading is an \`mcp-fanout:reload\` event of
+  \`node:diagnostics_channel\`, \`changed\`, \`unchanged\` or \`refused\`. So does one whose new transport does not start.
+- **What stays loses nothing.** Rules, priorities, deadlines, limits, breaker and outbox are other ones from the next
+  message on. What is queued stays where it stands, in its order.
+- **A transport that is added** is started and followed first; client streams that are open are told \`gap\` once, since
+  other processes may have published there before. **One whose settings change** is started beside the old one and takes
+  over its queues; its client streams end with \`moved\` and resume. **One that is removed** gets no more messages, has
+  \`timeout_ms\` for what is queued, and then its client streams end with \`gap\`. What it could not send is told as lost.
+- **What cannot change while the process runs** is refused at its key: \`cluster_id\`, \`follow\`, the limits and the file of
+  \`[notification.local]\`, and once sessions are in use where they are kept (\`registry\`). The session registry keeps the
+  connection that it was opened with. A fanout that is held (Lambda) reads its file at its start only.
+
+## Conditions
+
 A condition is \`"always"\`, or exactly one of \`{ type = "…" }\` (a notification's method), \`{ session_pattern = "…" }\`
 (of session channels only), \`{ session_count = 5000 }\` (from so many sessions with client streams in this process on),
 \`{ all = […] }\`, \`{ any = […] }\`, \`{ not = … }\`. In patterns \`*\` is any run of characters and everything else is itself.

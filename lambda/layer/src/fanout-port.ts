@@ -7,6 +7,7 @@ import type { FanoutBus } from "./mcp/bus.ts";
 import type { TargetHealth } from "./outgoing.ts";
 import type { Address, Notify, Target } from "./publish/address.ts";
 import type { Receipt } from "./publish/receipt.ts";
+import type { Reloaded } from "./reload.ts";
 import type { DrainRequest, Sessions } from "./sessions/sessions.ts";
 import type { ClientStream } from "./stream/port.ts";
 import type { StreamRequest } from "./stream/request.ts";
@@ -68,4 +69,10 @@ export interface Fanout {
 	drain(options: DrainRequest): Promise<void>;
 	/** Idempotent: flushes, ends every client stream, and leaves no timer, socket or listener. */
 	close(): Promise<void>;
+	/**
+	 * Reads the file again that configures this process, and puts it in force without losing or reordering anything.
+	 * Rejects with everything as it was: ConfigInvalid with all problems at their places (`data.problems`), or what a
+	 * transport that it adds says. See `reload` of the options for what reads it unasked.
+	 */
+	reload(): Promise<Reloaded>;
 }

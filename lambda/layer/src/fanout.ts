@@ -1,4 +1,11 @@
-import { configured } from "./config/configured.ts";
+/**
+ * The composition root. The pipeline reads top to bottom here and nowhere else:
+ *
+ *   publish (one queue per channel) → route (lanes, fixed once) → transport (the lane's log)
+ *           → deliver (one engine per transport: order, holes, hand-over) → stream (hub, client streams)
+ */
+import { type Assembled, createAssembly } from "./assembly.ts";
+import { type Configured, configured } from "./config/configured.ts";
 import { type FanoutOptions, resolveOptions } from "./config/options.ts";
 import { type Channel, createChannel, parseChannel } from "./core/channel.ts";
 import { systemClock } from "./core/clock.ts";
@@ -6,7 +13,6 @@ import { checkNames, type Envelope, sealEnvelope, WRITTEN_VERSION } from "./core
 import { asFanoutError, FanoutError } from "./core/errors.ts";
 import { createIds } from "./core/ids.ts";
 import { type Message, methodOf, type NotificationInput, parseMessage, parseNotification } from "./core/message.ts";
-import type { Transport } from "./core/transport.ts";
 import { openFeed } from "./deliver/feed.ts";
 import type { Fanout, PublishOptions } from "./fanout-port.ts";
 import { createFollowing } from "./following.ts";
@@ -15,31 +21,29 @@ import { HeardChannels } from "./mcp/heard-channels.ts";
 import { undeliverable } from "./mcp/matrix.ts";
 import { createRequestScopes } from "./mcp/request-scope.ts";
 import { emit, isObserved } from "./observe/events.ts";
-import { createOutgoing, type Outgoing } from "./outgoing.ts";
 import { type Address, channelOf, createAddress, type Target } from "./publish/address.ts";
 import { type Receipt, tallyOf, toReceipt } from "./publish/receipt.ts";
+import type { ReloadDeps, Reloads } from "./reload.ts";
 import { createSessionHost } from "./session-host.ts";
 import { openStore } from "./session-store.ts";
 import { createSessions } from "./sessions/sessions.ts";
-import { startTransports } from "./startup.ts";
 import { createHub } from "./stream/hub.ts";
 import { streamOptions } from "./stream/request.ts";
 import { openResponse } from "./stream/response.ts";
 import { openSse } from "./stream/sse.ts";
 import { openWebSocket } from "./stream/websocket.ts";
-import { TRANSPORTS, type TransportParts } from "./transports/registry.ts";
+import { TRANSPORTS } from "./transports/registry.ts";
 
 export type { Fanout, Health, PublishOptions, TicketRequest } from "./fanout-port.ts";
 
 export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
-	const options = await configured(given);
-	const settings = resolveOptions(options);
+	const { options, by } = await configured(given);
+	let settings = resolveOptions(options);
 	const { namespace, follow } = settings;
 	const clock = options.clock ?? systemClock;
 	const ids = options.ids ?? createIds(clock);
 	const random = () => ids.random32() / 2 ** 32;
 	const instanceId = ids.next();
-	const stop = new AbortController();
 	const report = (error: FanoutError) => {
 		emit("error", { stage: "fanout", error });
 		try {
@@ -50,34 +54,9 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 		}
 	};
 
-	const parts: TransportParts = { clock, ids, instanceId };
-	const transports: Transport[] = [];
-	if (settings.local !== undefined) transports.push(await TRANSPORTS.local(settings.local, parts));
-	if (settings.nats !== undefined) transports.push(await TRANSPORTS.nats(settings.nats, parts));
-	if (settings.redis !== undefined) transports.push(await TRANSPORTS.redis(settings.redis, parts));
-	if (settings.aws !== undefined) transports.push(await TRANSPORTS.aws(settings.aws, parts));
-	transports.push(...(options.transports ?? []));
-	const closeTransport = async (transport: Transport): Promise<void> => {
-		try {
-			await transport.close();
-		} catch (error) {
-			report(asFanoutError(error, "TransportUnavailable", `${transport.place} did not close cleanly`));
-		}
-		emit("transport", { name: transport.name, state: "closed" });
-	};
-	const closeTransports = () => Promise.all(transports.map(closeTransport));
-	const { startup, startTimeoutMs } = settings;
-	const starting = { clock, startup, startTimeoutMs, stop: stop.signal, random, report };
-	let outgoing: Outgoing;
-	try {
-		outgoing = await createOutgoing(transports, { ...options, ...settings }, { clock, random, report });
-		await startTransports(transports, starting);
-	} catch (error) {
-		stop.abort();
-		await closeTransports();
-		throw error;
-	}
-
+	const parts = { clock, ids, instanceId };
+	const assembly = await createAssembly({ ...options, ...settings }, { ...parts, random, report });
+	const { outgoing, transports } = assembly;
 	const following = createFollowing({
 		mode: follow,
 		transports,
@@ -89,8 +68,8 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 			transport.name === "aws" && settings.aws !== undefined
 				? TRANSPORTS.aws({ ...settings.aws, follow: true }, parts)
 				: transport,
-		start: (own) => startTransports(own, { ...starting, startup: "fail" }),
-		close: closeTransport,
+		start: assembly.start,
+		close: assembly.leave,
 		async opened() {
 			if (hasBus) await heard.acquire(createChannel("all", "", { namespace })).opened;
 		},
@@ -100,7 +79,7 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 		},
 	});
 	const { engines } = following;
-	const feedDeps = { engines, clock, report };
+	const feedDeps = { engines, clock, report, open: following.feeds };
 	const hub = createHub({
 		openFeed: (request, sink) => openFeed(feedDeps, request, sink),
 		clock,
@@ -108,9 +87,8 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 		limits: options.streams ?? {},
 		left: (session) => sessions.left(session),
 	});
-	const keeping = { settings, transports, instanceId, clock, random, onerror: report };
 	const sessions = createSessions({
-		openStore: () => openStore(keeping),
+		openStore: () => openStore({ settings, transports, instanceId, clock, random, onerror: report }),
 		...{ options: settings.registry, namespace, instance: instanceId, clock, ids, random, report },
 		hasStreams: (session) => hub.follows(session),
 		endStreams: (lost) => hub.endStreams(lost, "moved"),
@@ -176,7 +154,7 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 		return createAddress((notification) => publish(channel, notification));
 	};
 	const sessionHost = createSessionHost({
-		...{ namespace, instanceId, clock, sessions, engines, hub, report },
+		...{ namespace, instanceId, clock, sessions, engines, feeds: following.feeds, hub, report },
 		publish: (channel, message) => publish(channel, message, {}, parseMessage),
 	});
 	const bus = createBuses({
@@ -192,16 +170,29 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 		publish(createChannel("all", "", { namespace, tenant: scopes.getStore()?.tenant }), notification),
 	);
 
+	const reloads = await startReloads(given, { ...options, ...settings }, by, {
+		clock,
+		report,
+		keepsSessions: () => sessions.isOpen,
+		async exchange(to, signal) {
+			if (follow === "held") throw new FanoutError("Unsupported", "a fanout that is held reads its file at its start");
+			const exchanged = await assembly.exchange(to, following, signal);
+			settings = to;
+			hub.limit(to.streams ?? {});
+			return exchanged;
+		},
+	});
+
 	async function shut(): Promise<void> {
+		await reloads?.close();
 		await outgoing.flush();
 		await outgoing.drained();
 		outgoing.close();
 		await hub.close();
 		await sessions.close();
 		heard.close();
-		stop.abort();
 		await following.close();
-		await closeTransports();
+		await assembly.close();
 	}
 
 	return {
@@ -254,9 +245,26 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 			draining ??= sessions.drain(how, (left) => hub.drain(left));
 			return draining;
 		},
+		async reload() {
+			if (reloads !== undefined) return reloads.reload();
+			throw new FanoutError("Unsupported", "no file configures this fanout, so there is none to read again");
+		},
 		close() {
 			closing ??= shut();
 			return closing;
 		},
 	};
+}
+
+/** What reads a file again is loaded only where one was read. */
+async function startReloads(
+	given: FanoutOptions,
+	first: Assembled,
+	by: Configured["by"],
+	deps: Pick<ReloadDeps, "clock" | "exchange" | "keepsSessions" | "report">,
+): Promise<Reloads | undefined> {
+	const { file } = by ?? {};
+	if (by === undefined || file === undefined) return undefined;
+	const { createReloads } = await import("./reload.ts");
+	return createReloads({ ...deps, given, by: { ...by, file }, first });
 }

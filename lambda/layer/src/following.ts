@@ -4,10 +4,12 @@
  * first hold starts engines (on transports of their own where following takes a connection of its own), the last
  * release ends what streams are left, closes all of it, and resolves when it is closed.
  */
+import type { Reason } from "./core/client-feed.ts";
 import type { Clock } from "./core/clock.ts";
 import { FanoutError } from "./core/errors.ts";
 import type { Transport } from "./core/transport.ts";
 import { createEngine, type Engine } from "./deliver/engine.ts";
+import type { ExchangedFeed } from "./deliver/joined-later.ts";
 
 export type Follow = boolean | "held";
 
@@ -18,7 +20,7 @@ export interface Hold {
 
 export interface FollowingDeps {
 	readonly mode: Follow;
-	/** Those that publish. */
+	/** Those that publish; the same array for good. */
 	readonly transports: readonly Transport[];
 	readonly clock: Clock;
 	random(): number;
@@ -33,10 +35,22 @@ export interface FollowingDeps {
 	ended(): Promise<void>;
 }
 
+/** What is followed by feeds from before a swap only. */
+export interface Left {
+	end(reason: Reason): void;
+	close(): void;
+}
+
 export interface Following {
 	/** The same arrays for good; empty while nothing is followed. */
 	readonly engines: readonly Engine[];
 	readonly transports: readonly Transport[];
+	/** Those that are open: new ones enter here (FeedDeps). */
+	readonly feeds: Set<ExchangedFeed>;
+	/** Every feed follows these too, from where they are now; resolves when it does. */
+	add(added: readonly Transport[]): Promise<void>;
+	/** New feeds follow these. Those that were open go on with what they follow until they are let go. */
+	swap(next: readonly Transport[]): Left;
 	/** Throws when nothing is followed, and says what would change that. */
 	insist(): void;
 	hold(): Promise<Hold>;
@@ -46,6 +60,7 @@ export interface Following {
 export function createFollowing(deps: FollowingDeps): Following {
 	const { mode } = deps;
 	const engines: Engine[] = [];
+	const feeds = new Set<ExchangedFeed>();
 	const transports: Transport[] = [];
 	let own: Transport[] = [];
 	let holds = 0;
@@ -100,6 +115,31 @@ export function createFollowing(deps: FollowingDeps): Following {
 	return {
 		engines,
 		transports,
+		feeds,
+		async add(added) {
+			if (!isOpen) return;
+			const more = added.map((transport) => createEngine(transport, deps));
+			transports.push(...added);
+			engines.push(...more);
+			await Promise.all(more.flatMap((engine) => [...feeds].map((feed) => feed.follow(engine))));
+		},
+		swap(next) {
+			if (!isOpen) return { end() {}, close() {} };
+			const before = [...engines];
+			const open = [...feeds];
+			const engineOf = (transport: Transport) =>
+				before.find((engine) => engine.transport === transport) ?? createEngine(transport, deps);
+			engines.splice(0, engines.length, ...next.map(engineOf));
+			transports.splice(0, transports.length, ...next);
+			return {
+				end(reason) {
+					for (const feed of open) feed.ended(reason);
+				},
+				close() {
+					for (const engine of before) if (!engines.includes(engine)) engine.close();
+				},
+			};
+		},
 		insist() {
 			if (isOpen) return;
 			const why =

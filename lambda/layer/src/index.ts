@@ -1,4 +1,4 @@
-export type { FanoutOptions } from "./config/options.ts";
+export type { FanoutOptions, ReloadOptions } from "./config/options.ts";
 export { type Channel, type ChannelKind, createChannel, type Scope } from "./core/channel.ts";
 export type { Reason } from "./core/client-feed.ts";
 export { FanoutError, type FanoutErrorCode, isFanoutError } from "./core/errors.ts";
@@ -11,6 +11,7 @@ export type { ServerEvent } from "./mcp/change.ts";
 export type { TargetHealth } from "./outgoing.ts";
 export type { Address, Notify, Target } from "./publish/address.ts";
 export type { LaneFailure, LaneReceipt, Receipt } from "./publish/receipt.ts";
+export type { Reloaded } from "./reload.ts";
 export type {
 	BreakerOptions,
 	Condition,

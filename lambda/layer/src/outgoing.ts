@@ -22,7 +22,7 @@ import {
 	type OutboxOptions,
 	type RoutingOptions,
 } from "./route/options.ts";
-import { createRouter, type Decision } from "./route/router.ts";
+import { createRouter, type Decision, type Router } from "./route/router.ts";
 
 export interface TargetHealth {
 	readonly lane: string;
@@ -41,6 +41,12 @@ export interface Outgoing {
 	flush(): Promise<void>;
 	/** Waits for what can still be sent of what is kept. */
 	drained(): Promise<void>;
+	/**
+	 * Checks what comes next, and changes nothing yet: throws ConfigInvalid. What it resolves with puts it in force, in
+	 * one turn: lanes that stay keep their queues, and so their order; those that are not named get no more, and the
+	 * promise of that call resolves when they have had their chance, and transports that were exchanged are idle.
+	 */
+	prepare(transports: readonly Transport[], options: OutgoingOptions): Promise<() => Promise<void>>;
 	close(): void;
 }
 
@@ -64,14 +70,37 @@ export interface OutgoingDeps {
 
 interface Lane {
 	readonly name: string;
+	transport: Transport;
 	readonly publisher: Publisher;
-	readonly gate: Gate | undefined;
-	readonly outbox: Outbox | undefined;
+	gate: Gate | undefined;
+	outbox: Outbox | undefined;
 }
+
+type Breakers = typeof import("./route/breaker.ts");
 
 /** Control addresses are carried by the first transport that a fleet shares, else by the first, and not routed. */
 export function controlTransport(transports: readonly Transport[]): Transport | undefined {
 	return transports.find(({ capabilities }) => capabilities.reach !== "process") ?? transports[0];
+}
+
+/** What a configuration makes of the transports: rules, and whether each target is guarded. */
+interface Plan {
+	readonly router: Router;
+	readonly control: Decision;
+	readonly fallback: FallbackStrategy;
+	readonly breakers: Breakers | undefined;
+}
+
+async function planOf(transports: readonly Transport[], options: OutgoingOptions): Promise<Plan> {
+	const targets = transports.map(({ name, capabilities }) => {
+		return { name, reach: capabilities.reach, priority: options.priorities[name] };
+	});
+	const router = createRouter(options.routing, targets, options.disabled);
+	const controlled = controlTransport(transports);
+	const control: Decision = { lanes: controlled === undefined ? [] : [controlled.name], backup: false };
+	const isGuarded = transports.length > 1 || options.breaker !== undefined || options.outbox !== undefined;
+	const breakers = isGuarded ? await loadBreakers() : undefined;
+	return { router, control, fallback: options.fallbackStrategy ?? DEFAULT_FALLBACK, breakers };
 }
 
 export async function createOutgoing(
@@ -80,34 +109,62 @@ export async function createOutgoing(
 	deps: OutgoingDeps,
 ): Promise<Outgoing> {
 	const { clock, random, report } = deps;
-	const targets = transports.map(({ name, capabilities }) => {
-		return { name, reach: capabilities.reach, priority: options.priorities[name] };
-	});
-	const router = createRouter(options.routing, targets, options.disabled);
-	const controlled = controlTransport(transports);
-	const control: Decision = { lanes: controlled === undefined ? [] : [controlled.name], backup: false };
-	const fallback = options.fallbackStrategy ?? DEFAULT_FALLBACK;
-	const isGuarded = transports.length > 1 || options.breaker !== undefined || options.outbox !== undefined;
-	const breakers = isGuarded ? await loadBreakers() : undefined;
-	const limits = { timeoutMs: options.timeoutMs, ...options.publisher };
+	let lanes = new Map<string, Lane>();
+	let plan = await planOf(transports, options);
+	let limits = { timeoutMs: options.timeoutMs, ...options.publisher };
+	// All breakers and outboxes read these two: what is changed in them is true of all from then on.
 	const breaker = { ...DEFAULT_BREAKER, ...options.breaker };
 	const kept = { ...DEFAULT_OUTBOX, ...options.outbox };
 
-	const lanes = new Map<string, Lane>();
-	for (const transport of transports) {
-		const lane = transport.name;
-		const gate = breakers?.createBreaker({ clock, random, options: breaker });
+	function gateOf(lane: string): Gate | undefined {
+		const gate = plan.breakers?.createBreaker({ clock, random, options: breaker });
 		let last: GateState = "closed";
 		gate?.onChange((state) => {
 			// A probe that comes due is a change for publishers only.
 			if (state !== last) emit("breaker", { lane, state });
 			last = state;
 		});
-		const outbox =
-			breakers === undefined || kept.maxEnvelopes === 0 ? undefined : new Outbox({ lane, clock, limits: kept, report });
-		const publisher = createPublisher(transport, { clock, random, limits, gate, outbox });
-		lanes.set(lane, { name: lane, publisher, gate, outbox });
+		return gate;
 	}
+
+	function outboxOf(lane: string): Outbox | undefined {
+		if (plan.breakers === undefined || kept.maxEnvelopes === 0) return undefined;
+		return new Outbox({ lane, clock, limits: kept, report });
+	}
+
+	function laneOf(transport: Transport): Lane {
+		const { name } = transport;
+		const gate = gateOf(name);
+		const outbox = outboxOf(name);
+		return {
+			name,
+			transport,
+			gate,
+			outbox,
+			publisher: createPublisher(transport, { clock, random, limits, gate, outbox }),
+		};
+	}
+
+	/** A transport that was exchanged has just started: what its breaker knows is of the one before. */
+	function change(lane: Lane, transport: Transport): Promise<void> {
+		const gate = transport === lane.transport && lane.gate !== undefined ? undefined : gateOf(lane.name);
+		lane.transport = transport;
+		lane.gate = gate ?? lane.gate;
+		lane.outbox ??= outboxOf(lane.name);
+		return lane.publisher.change({ transport, limits, gate, outbox: lane.outbox });
+	}
+
+	/** No longer routed to, and not closed yet. */
+	const leaving = new Set<Lane>();
+	async function retire(lane: Lane): Promise<void> {
+		leaving.add(lane);
+		await lane.publisher.flush();
+		await lane.publisher.drained(limits.timeoutMs);
+		lane.publisher.close();
+		leaving.delete(lane);
+	}
+
+	for (const transport of transports) lanes.set(transport.name, laneOf(transport));
 	// Decisions are few and kept by the router; each is resolved once.
 	const resolved = new WeakMap<Decision, readonly Publisher[]>();
 	const publishersOf = (decision: Decision): readonly Publisher[] => {
@@ -118,11 +175,11 @@ export async function createOutgoing(
 		}
 		return publishers;
 	};
-	const all = () => [...lanes.values()];
+	const all = () => [...lanes.values(), ...leaving];
 
 	return {
 		decide: (channel, method, sessions) =>
-			channel.kind === "instance" ? control : router.decide(channel, method, sessions),
+			channel.kind === "instance" ? plan.control : plan.router.decide(channel, method, sessions),
 		accept(decision, envelope) {
 			const publishers = publishersOf(decision);
 			return publishers.length === 1 ? (publishers[0] as Publisher).accept(envelope) : undefined;
@@ -131,7 +188,7 @@ export async function createOutgoing(
 			const publishers = publishersOf(decision);
 			const [home, ...others] = publishers as [Publisher, ...Publisher[]];
 			const first = home.publish(envelope);
-			if (isGuarded && (decision.backup || fallback === "local")) {
+			if (plan.breakers !== undefined && (decision.backup || plan.fallback === "local")) {
 				const rest = others.map((publisher) => publisher.publish(envelope));
 				const outcome = await first;
 				if (outcome.queued) early(envelope);
@@ -141,7 +198,7 @@ export async function createOutgoing(
 			return Promise.all([first, ...others.map((publisher) => publisher.publish(envelope))]);
 		},
 		get health() {
-			return all().map(({ name, gate, outbox }) => ({
+			return [...lanes.values()].map(({ name, gate, outbox }) => ({
 				lane: name,
 				...(gate && { breaker: gate.state }),
 				...(outbox && { outbox: outbox.state }),
@@ -153,14 +210,33 @@ export async function createOutgoing(
 		async drained() {
 			await Promise.all(all().map(({ publisher }) => publisher.drained(limits.timeoutMs)));
 		},
+		async prepare(next, to) {
+			const nextPlan = await planOf(next, to);
+			return async () => {
+				// Who was guarded once stays so: what is kept must not be forgotten.
+				plan = { ...nextPlan, breakers: nextPlan.breakers ?? plan.breakers };
+				limits = { timeoutMs: to.timeoutMs, ...to.publisher };
+				Object.assign(breaker, DEFAULT_BREAKER, to.breaker);
+				Object.assign(kept, DEFAULT_OUTBOX, to.outbox);
+				const before = lanes;
+				lanes = new Map();
+				const idle: Promise<void>[] = [];
+				for (const transport of next) {
+					const lane = before.get(transport.name) ?? laneOf(transport);
+					if (before.delete(lane.name)) idle.push(change(lane, transport));
+					lanes.set(lane.name, lane);
+				}
+				await Promise.all([...idle, ...[...before.values()].map(retire)]);
+			};
+		},
 		close() {
-			for (const { publisher } of lanes.values()) publisher.close();
+			for (const { publisher } of all()) publisher.close();
 		},
 	};
 }
 
 /** Breakers stand on cockatiel: who has one transport and asks for none does not need it. */
-async function loadBreakers(): Promise<typeof import("./route/breaker.ts")> {
+async function loadBreakers(): Promise<Breakers> {
 	try {
 		return await import("./route/breaker.ts");
 	} catch (cause) {

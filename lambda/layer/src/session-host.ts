@@ -1,11 +1,13 @@
 /** What MCP sessions get of the fanout: its registry, its channels and its client streams. */
 import type { Channel } from "./core/channel.ts";
+import type { Feed, FeedRequest, Sink } from "./core/client-feed.ts";
 import type { Clock } from "./core/clock.ts";
 import { emptySince, encodeLane, laneTag, NO_LANES } from "./core/cursor.ts";
-import { FanoutError } from "./core/errors.ts";
+import { asFanoutError, FanoutError } from "./core/errors.ts";
 import type { Message } from "./core/message.ts";
 import type { Engine } from "./deliver/engine.ts";
 import { openFeed } from "./deliver/feed.ts";
+import type { ExchangedFeed } from "./deliver/joined-later.ts";
 import type { SessionHost } from "./mcp/session/host.ts";
 import { controlTransport } from "./outgoing.ts";
 import type { Sessions } from "./sessions/sessions.ts";
@@ -17,22 +19,67 @@ export interface SessionHostParts {
 	readonly instanceId: string;
 	readonly clock: Clock;
 	readonly sessions: Sessions;
+	/** The same array for good. */
 	readonly engines: readonly Engine[];
+	/** Feeds that are told when transports are exchanged. */
+	readonly feeds: Set<ExchangedFeed>;
 	readonly hub: Hub;
 	report(error: FanoutError): void;
 	publish(channel: Channel, message: Message): Promise<unknown>;
 }
 
 export function createSessionHost(parts: SessionHostParts): SessionHost {
-	const { namespace, instanceId, clock, sessions, engines, hub, report, publish } = parts;
-	const feedDeps = { engines, clock, report };
+	const { namespace, instanceId, clock, sessions, engines, feeds, hub, report, publish } = parts;
+	const feedDeps = { engines, clock, report, open: feeds };
 
 	/** Control addresses are on one transport only. */
-	function openControl(): { readonly engines: readonly Engine[]; readonly clock: Clock; report: typeof report } {
-		const name = controlTransport(engines.map(({ transport }) => transport))?.name;
-		const heard = engines.filter(({ transport }) => transport.name === name);
-		if (heard.length > 0) return { ...feedDeps, engines: heard };
+	function control(): Engine {
+		const transport = controlTransport(engines.map((engine) => engine.transport));
+		const found = engines.find((engine) => engine.transport === transport);
+		if (found !== undefined) return found;
 		throw new FanoutError("ConfigInvalid", "sessions need a process that follows: this fanout only publishes now");
+	}
+
+	/** Stays open while transports are exchanged; what may have been missed meanwhile is told as a gap. */
+	function openControl(request: FeedRequest, sink: Sink): Feed {
+		let isClosed = false;
+		let engine = control();
+		const open = () => openFeed({ engines: [engine], clock, report }, request, sink);
+		let feed = open();
+		const again = (): void => {
+			if (isClosed) return;
+			const before = feed;
+			engine = control();
+			feed = open();
+			before.close();
+			feed.opened.then(
+				() => sink.mark("gap", feed.cursor),
+				(error) => report(asFanoutError(error, "TransportUnavailable", "a control address could not be followed")),
+			);
+		};
+		const exchanged: ExchangedFeed = {
+			async follow() {
+				if (control() !== engine) again();
+			},
+			ended: again,
+		};
+		feeds.add(exchanged);
+		return {
+			get opened() {
+				return feed.opened;
+			},
+			get cursor() {
+				return feed.cursor;
+			},
+			add: (channel) => feed.add(channel),
+			remove: (channel) => feed.remove(channel),
+			early: (envelope) => feed.early(envelope),
+			close() {
+				isClosed = true;
+				feeds.delete(exchanged);
+				feed.close();
+			},
+		};
 	}
 
 	return {
@@ -45,7 +92,7 @@ export function createSessionHost(parts: SessionHostParts): SessionHost {
 		publish,
 		openFeed(request, sink) {
 			const isControl = request.channels.every(({ kind }) => kind === "instance");
-			return openFeed(isControl ? openControl() : feedDeps, request, sink);
+			return isControl ? openControl(request, sink) : openFeed(feedDeps, request, sink);
 		},
 		openStream(request, { spelling, uris, ...opening }) {
 			return openResponse(hub, request, { ...opening, filter: { uris }, encoding: spelling });

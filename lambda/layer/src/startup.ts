@@ -15,6 +15,8 @@ export interface StartDeps {
 	readonly startTimeoutMs: number;
 	/** Aborts the tries that go on in the background. */
 	readonly stop: AbortSignal;
+	/** False for one that has been let go meanwhile: it is not tried again. */
+	isWanted(transport: Transport): boolean;
 	random(): number;
 	report(error: FanoutError): void;
 }
@@ -36,7 +38,7 @@ export async function startTransports(transports: readonly Transport[], deps: St
 	const retry = async (transport: Transport): Promise<void> => {
 		for (let attempt = 0; !deps.stop.aborted; attempt += 1) {
 			await pause(deps.clock, fullJitter(attempt, RETRY, deps.random), deps.stop);
-			if (deps.stop.aborted) return;
+			if (deps.stop.aborted || !deps.isWanted(transport)) return;
 			try {
 				await start(transport);
 				return;

@@ -20,21 +20,20 @@ writeFileSync(
 
 test("without a file and without variables nothing is changed, whatever a cell says", async () => {
 	const options = { timeoutMs: 9 };
-	expect(await configured(options, { [ENV.topicArn]: "arn", [ENV.logTable]: "log", FANOUT_LOCAL_FILE: "" })).toBe(
-		options,
-	);
+	const environment = { [ENV.topicArn]: "arn", [ENV.logTable]: "log", FANOUT_LOCAL_FILE: "" };
+	expect(await configured(options, environment)).toEqual({ options });
 });
 
 test("FANOUT_CONFIG names a file; what the caller gives lies over it, table by table", async () => {
-	const options = await configured({ timeoutMs: 9, streams: { maxStreams: 3 } }, { FANOUT_CONFIG: FILE });
+	const { options } = await configured({ timeoutMs: 9, streams: { maxStreams: 3 } }, { FANOUT_CONFIG: FILE });
 	expect(options).toMatchObject({ timeoutMs: 9, namespace: "of the file", local: { maxEvents: 7 } });
-	const merged = await configured({ config: FILE, local: { maxBytes: 1e6 }, namespace: undefined }, {});
+	const { options: merged } = await configured({ config: FILE, local: { maxBytes: 1e6 }, namespace: undefined }, {});
 	expect(merged).toMatchObject({ namespace: "of the file", timeoutMs: 250, local: { maxEvents: 7, maxBytes: 1e6 } });
 });
 
 test("a caller who names transports reads no file", async () => {
 	const options = { local: {} };
-	expect(await configured(options, { FANOUT_CONFIG: join(directory, "missing.toml") })).toBe(options);
+	expect(await configured(options, { FANOUT_CONFIG: join(directory, "missing.toml") })).toEqual({ options });
 });
 
 test("every key's variable alone is noticed, and none of a cell's is one of them", async () => {
@@ -44,7 +43,7 @@ test("every key's variable alone is noticed, and none of a cell's is one of them
 		// No key takes this: that it is refused shows that it was read.
 		const outcome = configured({}, { [name]: "\n" });
 		await outcome.then(
-			(options) => expect(options, name).not.toEqual({}),
+			({ options }) => expect(options, name).not.toEqual({}),
 			(error) => expect(error.code, name).toBe("ConfigInvalid"),
 		);
 	}

@@ -33,6 +33,9 @@ export function inLog(broker: FakeBroker, name: string): number[] {
 	return (broker.log(channelOf(name))?.entries ?? []).map(({ envelope }) => numberOf(envelope as Envelope));
 }
 
+/** When a broker took an id, through whichever transport. */
+const takenAt = new WeakMap<FakeBroker, Map<string, number>>();
+
 /** Loses requests and answers, so that nothing is heard until the deadline, and forgets ids after `DEDUP_MS` as real lanes do. */
 export function unreliable(
 	transport: Transport,
@@ -40,7 +43,8 @@ export function unreliable(
 	clock: FakeClock,
 	hangs: () => boolean,
 ): Transport {
-	const seen = new Map<string, number>();
+	const seen = takenAt.get(broker) ?? new Map<string, number>();
+	takenAt.set(broker, seen);
 	return {
 		...transport,
 		async publish(channel, batch, options, signal) {
@@ -50,9 +54,11 @@ export function unreliable(
 			}
 			if (hangs())
 				await new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
-			const outcomes = transport.publish(channel, batch, options, signal);
-			for (const { id } of batch) if (!seen.has(id)) seen.set(id, clock.monotonic());
-			return outcomes;
+			try {
+				return await transport.publish(channel, batch, options, signal);
+			} finally {
+				for (const id of broker.log(channel)?.ids.keys() ?? []) if (!seen.has(id)) seen.set(id, clock.monotonic());
+			}
 		},
 	};
 }

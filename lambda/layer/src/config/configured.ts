@@ -4,6 +4,7 @@
  */
 import { existsSync } from "node:fs";
 import { FanoutError } from "../core/errors.ts";
+import type { Configuration } from "./file/load.ts";
 import type { FanoutOptions } from "./options.ts";
 
 export const CONFIG_VARIABLE = "FANOUT_CONFIG";
@@ -11,7 +12,7 @@ export const CONFIG_FILE = "fanout.toml";
 
 /** Variables of keys; the cell's own (`env-names.ts`) begin otherwise. */
 const OF_KEYS =
-	/^FANOUT_(?:(?:LOCAL|NATS|REDIS|AWS|ROUTING|BREAKER|OUTBOX|REGISTRY)_|(?:STRATEGY|FALLBACK_STRATEGY|TIMEOUT_MS|CLUSTER_ID|STARTUP|START_TIMEOUT_MS|FOLLOW|MAX_STALL|HEARTBEAT)$)/;
+	/^FANOUT_(?:(?:LOCAL|NATS|REDIS|AWS|ROUTING|BREAKER|OUTBOX|REGISTRY|RELOAD)_|(?:STRATEGY|FALLBACK_STRATEGY|TIMEOUT_MS|CLUSTER_ID|STARTUP|START_TIMEOUT_MS|FOLLOW|MAX_STALL|HEARTBEAT)$)/;
 
 export function configFile(environment: NodeJS.ProcessEnv): string | undefined {
 	const named = environment[CONFIG_VARIABLE] ?? "";
@@ -23,16 +24,23 @@ function isNamed({ local, nats, redis, aws, transports }: FanoutOptions): boolea
 	return [local, nats, redis, aws].some((one) => one !== undefined) || (transports?.length ?? 0) > 0;
 }
 
+export interface Configured {
+	readonly options: FanoutOptions;
+	/** What configures the process, when a file or variables do. */
+	readonly by?: Configuration;
+}
+
 export async function configured(
 	options: FanoutOptions,
 	environment: NodeJS.ProcessEnv = process.env,
-): Promise<FanoutOptions> {
-	if (options.config === undefined && isNamed(options)) return options;
+): Promise<Configured> {
+	if (options.config === undefined && isNamed(options)) return { options };
 	const file = options.config ?? configFile(environment);
 	const hasVariables = Object.entries(environment).some(([name, value]) => value !== "" && OF_KEYS.test(name));
-	if (file === undefined && !hasVariables) return options;
-	const { loadConfig } = await reader();
-	return merged(await loadConfig(file, environment), options);
+	if (file === undefined && !hasVariables) return { options };
+	const { readConfig } = await reader();
+	const by = await readConfig(file, environment);
+	return { options: merged(by.options, options), by };
 }
 
 async function reader(): Promise<typeof import("./file/load.ts")> {

@@ -26,6 +26,16 @@ import type { NatsOptions } from "../transports/nats/options.ts";
 import type { RedisOptions } from "../transports/redis/options.ts";
 import { ENV } from "./env-names.ts";
 
+export interface ReloadOptions {
+	/** The file is looked at every second. Default true; false in Lambda. */
+	readonly watch?: boolean | undefined;
+	/**
+	 * A SIGHUP reads the file again. Default false: as long as a process has a handler, the signal, and a terminal that
+	 * closes, do not end it. `close()` removes the handler.
+	 */
+	readonly onSighup?: boolean | undefined;
+}
+
 export interface FanoutOptions {
 	/**
 	 * A configuration file; other options lie over it. Without one, and without named transports: FANOUT_CONFIG, then
@@ -47,6 +57,8 @@ export interface FanoutOptions {
 	/** With more than one transport, or with either of these, every target has a breaker and an outbox. */
 	readonly breaker?: Partial<BreakerOptions> | undefined;
 	readonly outbox?: Partial<OutboxOptions> | undefined;
+	/** When the file that configures this process is read again without being asked to. */
+	readonly reload?: ReloadOptions | undefined;
 	/** Where `fanout.sessions` keeps who owns which session. */
 	readonly registry?: SessionRegistryOptions | undefined;
 	/** `fail` (default): every transport must start. `degrade`: one is enough, the others are tried again. */
@@ -83,6 +95,7 @@ export interface FanoutSettings {
 	readonly timeoutMs: number;
 	readonly breaker: Partial<BreakerOptions> | undefined;
 	readonly outbox: Partial<OutboxOptions> | undefined;
+	readonly reload: { readonly watch: boolean; readonly onSighup: boolean };
 	readonly registry: SessionRegistryOptions;
 	/** By transport, where one is given. */
 	readonly priorities: Readonly<Record<string, number | undefined>>;
@@ -102,6 +115,11 @@ function enabled<T extends TransportRole>(name: string, options: T | undefined):
 		throw new FanoutError("ConfigInvalid", `${name}.priority must be a number`);
 	}
 	return isEnabled === false ? undefined : options;
+}
+
+function flag(name: string, value: boolean): boolean {
+	if (typeof value === "boolean") return value;
+	throw new FanoutError("ConfigInvalid", `${name} must be true or false, not ${String(value)}`);
 }
 
 function positive(name: string, value: number): number {
@@ -147,6 +165,10 @@ export function resolveOptions(options: FanoutOptions, environment: NodeJS.Proce
 		timeoutMs: positive("timeoutMs", options.timeoutMs ?? DEFAULT_TIMEOUT_MS),
 		breaker: checkBreaker(options.breaker),
 		outbox: checkOutbox(options.outbox),
+		reload: {
+			watch: flag("reload.watch", options.reload?.watch ?? environment.AWS_LAMBDA_FUNCTION_NAME === undefined),
+			onSighup: flag("reload.onSighup", options.reload?.onSighup ?? false),
+		},
 		registry: checkRegistry(options.registry),
 		priorities: Object.fromEntries(NAMED.map((name) => [name, options[name]?.priority])),
 		disabled: NAMED.filter((name) => transports[name] === undefined),

@@ -14,6 +14,7 @@ import { BEGINNING, NO_EPOCH, type Position } from "../core/position.ts";
 import type { Entry } from "../core/transport.ts";
 import { EarlyIds } from "./early-ids.ts";
 import type { Engine } from "./engine.ts";
+import { type ExchangedFeed, JoinedLater } from "./joined-later.ts";
 import { type Loss, Track, type TrackHost } from "./track.ts";
 
 export const DEFAULT_FEED = {
@@ -29,13 +30,15 @@ export interface FeedDeps {
 	readonly clock: Clock;
 	report(error: FanoutError): void;
 	readonly openTimeoutMs?: number | undefined;
+	/** The feeds that are open: who exchanges engines reaches them by it. */
+	readonly open?: Set<ExchangedFeed> | undefined;
 }
 
 export function openFeed(deps: FeedDeps, request: FeedRequest, sink: Sink): Feed {
 	return new StreamFeed(deps, request, sink);
 }
 
-class StreamFeed implements Feed, TrackHost {
+class StreamFeed implements Feed, TrackHost, ExchangedFeed {
 	readonly opened: Promise<void>;
 	readonly clock: Clock;
 	readonly #deps: FeedDeps;
@@ -45,6 +48,7 @@ class StreamFeed implements Feed, TrackHost {
 	#early: EarlyIds | undefined;
 	/** In the order of opening: the order of lanes in the cursor. */
 	#tracks: Track[] = [];
+	#later: JoinedLater | undefined;
 	#closed = false;
 
 	constructor(deps: FeedDeps, request: FeedRequest, sink: Sink) {
@@ -60,6 +64,7 @@ class StreamFeed implements Feed, TrackHost {
 			this.close();
 			throw error;
 		}
+		deps.open?.add(this);
 		this.opened = this.#open(request.cursor);
 	}
 
@@ -72,11 +77,35 @@ class StreamFeed implements Feed, TrackHost {
 	async add(channel: Channel): Promise<void> {
 		if (this.#closed || this.#tracks.some((track) => track.lane.channel.key === channel.key)) return;
 		const added = this.#acquire(channel);
+		await this.#join(added, undefined);
+	}
+
+	async follow(engine: Engine): Promise<void> {
+		const channels = new Map(this.#tracks.map(({ lane }) => [lane.channel.key, lane.channel]));
+		const added: Track[] = [];
+		try {
+			for (const channel of channels.values()) added.push(...this.#acquire(channel, [engine]));
+		} catch (error) {
+			this.report(asFanoutError(error, "TooManyChannels", "a client stream cannot follow one more transport"));
+			this.ended("gap");
+			return;
+		}
+		this.#later ??= new JoinedLater();
+		for (const track of added) this.#later.expect(track);
+		await this.#join(added, engine.transport.capabilities.reach === "process" ? undefined : "gap");
+	}
+
+	async #join(added: readonly Track[], told: Loss | undefined): Promise<void> {
 		const late = await this.#lanesOpen(added);
 		if (this.#closed) return;
-		for (const track of added) if (!late.has(track)) track.position = track.lane.seen;
+		for (const track of added) if (!late.has(track)) this.#place(track);
 		this.#call(() => this.#sink.cursor(this.cursor));
-		this.#begin(added, late, undefined);
+		this.#begin(added, late, told);
+	}
+
+	#place(track: Track): void {
+		track.position = track.lane.seen;
+		this.#later?.begins(track, this.#tracks);
 	}
 
 	remove(channel: Channel): void {
@@ -91,6 +120,8 @@ class StreamFeed implements Feed, TrackHost {
 		this.#early ??= new EarlyIds(this.clock);
 		if (this.#closed || this.#early.has(envelope.id)) return;
 		const home = this.#home(envelope);
+		// One that was replayed since it was published is in no window that could tell: it comes by its lane, or has come.
+		if (home !== undefined && home.replayedAt >= envelope.publishedAt) return;
 		if (home?.lane.passed(envelope.id, home.position)) return;
 		if (!this.#early.add(envelope.id)) return;
 		this.#call(() => this.#sink.deliver(envelope, undefined));
@@ -99,6 +130,7 @@ class StreamFeed implements Feed, TrackHost {
 	close(): void {
 		if (this.#closed) return;
 		this.#closed = true;
+		this.#deps.open?.delete(this);
 		for (const track of this.#tracks) track.close();
 	}
 
@@ -118,6 +150,7 @@ class StreamFeed implements Feed, TrackHost {
 			if (home !== track) return;
 		}
 		if (this.#closed || this.#early?.delete(envelope.id)) return;
+		if (this.#later?.wasShown(track, envelope.id)) return;
 		try {
 			this.#sink.deliver(envelope, this.cursor);
 		} catch (error) {
@@ -153,13 +186,12 @@ class StreamFeed implements Feed, TrackHost {
 			const track = this.#tracks.find(
 				({ lane, engine }) => engine.transport.name === name && lane.channel.key === envelope.channel.key,
 			);
-			if (track !== undefined) return track;
+			if (track !== undefined && this.#later?.isExpected(track) !== true) return track;
 		}
 		return undefined;
 	}
 
-	#acquire(channel: Channel): Track[] {
-		const { engines } = this.#deps;
+	#acquire(channel: Channel, engines = this.#deps.engines): Track[] {
 		if (this.#tracks.length + engines.length > MAX_LANES) {
 			throw new FanoutError("TooManyChannels", `a client stream follows at most ${MAX_LANES} lanes`, {
 				data: { maxLanes: MAX_LANES, lanesPerChannel: engines.length },
@@ -197,7 +229,7 @@ class StreamFeed implements Feed, TrackHost {
 	#late(track: Track): void {
 		if (!this.#tracks.includes(track)) return;
 		if (track.position === UNPLACED) {
-			track.position = track.lane.seen;
+			this.#place(track);
 			this.mark("gap");
 		}
 		track.start();

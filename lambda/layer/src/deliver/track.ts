@@ -34,6 +34,8 @@ export class Track implements Follower {
 	readonly #host: TrackHost;
 	/** Shown as it happens: joined, and in the same log as then. */
 	isLive = false;
+	/** When it last showed something that was not live, by wall time: an early copy from before may have been among it. */
+	replayedAt = Number.NEGATIVE_INFINITY;
 	#joined = false;
 	#closed = false;
 	#replaying: AbortController | undefined;
@@ -82,6 +84,7 @@ export class Track implements Follower {
 		const { position } = entry;
 		if (this.#closed || (position.epoch === this.position.epoch && position.offset <= this.position.offset)) return;
 		this.position = position;
+		if (!this.isLive) this.replayedAt = this.#host.clock.now();
 		this.#host.take(this, entry);
 	}
 

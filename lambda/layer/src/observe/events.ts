@@ -17,6 +17,15 @@ export interface FanoutEvents {
 	};
 	/** Something failed and was handled; `stage` says where. */
 	readonly error: { readonly stage: string; readonly error: FanoutError };
+	/** The configuration was read again, and put in force unless it was refused or says what it said. Names of transports. */
+	readonly reload: {
+		readonly file: string;
+		readonly outcome: "changed" | "unchanged" | "refused";
+		readonly added: readonly string[];
+		readonly removed: readonly string[];
+		readonly replaced: readonly string[];
+		readonly error?: FanoutError;
+	};
 	/** A lane's breaker changed its state. */
 	readonly breaker: { readonly lane: string; readonly state: "closed" | "open" | "half-open" };
 	readonly transport: { readonly name: string; readonly state: "starting" | "connected" | "disconnected" | "closed" };
@@ -25,6 +34,7 @@ export interface FanoutEvents {
 const channels = {
 	publish: channel("mcp-fanout:publish"),
 	error: channel("mcp-fanout:error"),
+	reload: channel("mcp-fanout:reload"),
 	breaker: channel("mcp-fanout:breaker"),
 	transport: channel("mcp-fanout:transport"),
 };

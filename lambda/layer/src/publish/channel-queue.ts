@@ -30,6 +30,7 @@ export class ChannelQueue {
 	readonly #host: QueueHost;
 	#items: Item[] = [];
 	#inFlight: readonly Item[] = [];
+	#flight: Promise<unknown> | undefined;
 	/** How many are waited for. */
 	#waiting = 0;
 	/** What was published up to here is kept; who publishes before it has passed queues behind it. Monotonic. */
@@ -43,6 +44,11 @@ export class ChannelQueue {
 
 	get length(): number {
 		return this.#items.length;
+	}
+
+	/** Settles with the offer that is under way, if one is. */
+	get flight(): Promise<unknown> | undefined {
+		return this.#flight;
 	}
 
 	/** Never rejects: a failure is an outcome. */
@@ -82,7 +88,12 @@ export class ChannelQueue {
 		for (let attempt = 0; this.#items.length > 0; ) {
 			let error: FanoutError | undefined;
 			if (this.#host.isShut && !stop.aborted) await this.#host.opened();
-			else if (!stop.aborted) error = await this.#offer();
+			else if (!stop.aborted) {
+				const offer = this.#offer();
+				this.#flight = offer;
+				error = await offer;
+				this.#flight = undefined;
+			}
 			// A gate that shut is waited for; it is not what its last error says of one envelope.
 			if (error === undefined || this.#host.isShut) attempt = 0;
 			else if (error.retryable || stop.aborted) await this.#pause(attempt++);

@@ -39,8 +39,21 @@ export interface Publisher {
 	flush(): Promise<void>;
 	/** Resolves when nothing is kept, or nothing of it can be sent now; `withinMs` at the latest. */
 	drained(withinMs: number): Promise<void>;
+	/**
+	 * From the next offer on; what is queued stays where it stands. Resolves when the transport that was here before has
+	 * nothing of this publisher in flight any more.
+	 */
+	change(to: PublisherChange): Promise<void>;
 	/** Fails what is still queued; idempotent. */
 	close(): void;
+}
+
+/** What is absent stays as it is; limits are given whole. */
+export interface PublisherChange {
+	readonly transport?: Transport | undefined;
+	readonly limits?: Partial<PublisherLimits> | undefined;
+	readonly gate?: Gate | undefined;
+	readonly outbox?: Outbox | undefined;
 }
 
 export interface PublisherDeps {
@@ -51,9 +64,11 @@ export interface PublisherDeps {
 	readonly outbox?: Outbox | undefined;
 }
 
-export function createPublisher(transport: Transport, deps: PublisherDeps): Publisher {
-	const { clock, gate, outbox } = deps;
-	const limits: PublisherLimits = { ...DEFAULT_PUBLISHER, ...deps.limits };
+export function createPublisher(first: Transport, deps: PublisherDeps): Publisher {
+	const { clock } = deps;
+	let transport = first;
+	let { gate, outbox } = deps;
+	let limits: PublisherLimits = { ...DEFAULT_PUBLISHER, ...deps.limits };
 	const queues = new Map<string, ChannelQueue>();
 	const stop = new AbortController();
 	const pending = new Pending();
@@ -63,11 +78,19 @@ export function createPublisher(transport: Transport, deps: PublisherDeps): Publ
 	let queuedBytes = 0;
 
 	const host: QueueHost = {
-		transport,
+		get transport() {
+			return transport;
+		},
 		clock,
-		gate,
-		outbox,
-		timeoutMs: limits.timeoutMs,
+		get gate() {
+			return gate;
+		},
+		get outbox() {
+			return outbox;
+		},
+		get timeoutMs() {
+			return limits.timeoutMs;
+		},
 		budget: new RetryBudget(clock),
 		stop: stop.signal,
 		get offers() {
@@ -87,21 +110,26 @@ export function createPublisher(transport: Transport, deps: PublisherDeps): Publ
 			if (queues.size === 0) emptied.resolve();
 		},
 	};
-	gate?.onChange((state) => {
-		if (stop.signal.aborted) return;
-		if (gate.admits) {
-			if (offers.signal.aborted) offers = new AbortController();
-			opening.resolve();
-			opening = Promise.withResolvers();
-		} else if (state === "open") {
-			const error = new FanoutError("TransportUnavailable", `${transport.place}: its breaker opened`, {
-				retryable: true,
-			});
-			for (const queue of queues.values()) queue.giveUp(error);
-			offers.abort(error);
-			emptied.resolve();
-		}
-	});
+	const open = (): void => {
+		if (offers.signal.aborted) offers = new AbortController();
+		opening.resolve();
+		opening = Promise.withResolvers();
+	};
+	const watch = (watched: Gate | undefined): void => {
+		watched?.onChange((state) => {
+			if (stop.signal.aborted || watched !== gate) return;
+			if (watched.admits) open();
+			else if (state === "open") {
+				const error = new FanoutError("TransportUnavailable", `${transport.place}: its breaker opened`, {
+					retryable: true,
+				});
+				for (const queue of queues.values()) queue.giveUp(error);
+				offers.abort(error);
+				emptied.resolve();
+			}
+		});
+	};
+	watch(gate);
 
 	function refusal(bytes: number): FanoutError | undefined {
 		const { maxPayloadBytes } = transport.capabilities;
@@ -151,6 +179,20 @@ export function createPublisher(transport: Transport, deps: PublisherDeps): Publ
 			const waiting = new AbortController();
 			await Promise.race([emptied.promise, pause(clock, withinMs, waiting.signal, true)]);
 			waiting.abort();
+		},
+		async change(to) {
+			if (stop.signal.aborted) return;
+			const before = transport;
+			transport = to.transport ?? transport;
+			outbox = to.outbox ?? outbox;
+			if (to.limits !== undefined) limits = { ...DEFAULT_PUBLISHER, ...to.limits };
+			if (to.gate !== undefined) {
+				gate?.close();
+				gate = to.gate;
+				watch(gate);
+				open();
+			}
+			if (transport !== before) await Promise.all([...queues.values()].map(({ flight }) => flight));
 		},
 		close() {
 			if (stop.signal.aborted) return;

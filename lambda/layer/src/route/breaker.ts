@@ -25,6 +25,7 @@ export interface Breaker {
 
 export interface BreakerDeps {
 	readonly clock: Clock;
+	/** Read at each use: they may be changed meanwhile. */
 	readonly options: BreakerOptions;
 	random(): number;
 }

@@ -32,10 +32,13 @@ export class Trip implements IBreaker {
 	readonly #clock: Clock;
 	readonly #options: BreakerOptions;
 	#slices: Slice[] = [];
+	/** What the slices are parts of. */
+	#windowMs = 0;
 	#inRow = 0;
 	#usual = 1;
 	#isUnproven = false;
 
+	/** Options are read at each use: they may be changed meanwhile. */
 	constructor(clock: Clock, options: BreakerOptions) {
 		this.#clock = clock;
 		this.#options = options;
@@ -80,7 +83,11 @@ export class Trip implements IBreaker {
 	}
 
 	#count(isSuccess: boolean): void {
-		const number = Math.floor((this.#clock.monotonic() * SLICES) / this.#options.windowMs);
+		const { windowMs } = this.#options;
+		// Numbers of another window's slices mean nothing in this one.
+		if (windowMs !== this.#windowMs) this.#slices = [];
+		this.#windowMs = windowMs;
+		const number = Math.floor((this.#clock.monotonic() * SLICES) / windowMs);
 		let slice = this.#slices.at(-1);
 		if (slice?.number !== number) {
 			slice = { number, successes: 0, calls: 0 };

@@ -34,6 +34,8 @@ export interface DrainRequest {
 }
 
 export interface FanoutSessions extends Sessions {
+	/** Something was asked for, and the store is open or opening. */
+	readonly isOpen: boolean;
 	/** A stream of the session was the last one here. */
 	left(session: Channel): void;
 	drain(how: DrainRequest, endStreams: (how: { readonly graceMs: number }) => Promise<void>): Promise<void>;
@@ -137,6 +139,9 @@ export function createSessions(deps: SessionsDeps): FanoutSessions {
 	}
 
 	return {
+		get isOpen() {
+			return opening !== undefined;
+		},
 		registry: async () => (await open()).registry,
 		claim: async (session, how) => (await open()).owner.claim(session, how),
 		held: (session) => owner?.held(session),

@@ -35,6 +35,8 @@ export interface Hub {
 	open(options: StreamOptions, encoding: Encoding, wireOf: (stream: HubStream) => Wire): HubStream;
 	/** Offers an early copy to every stream that follows its channel; for fallbacks, it looks at every stream. */
 	early(envelope: Envelope): void;
+	/** Other limits, from now on; streams over a lower cap stay. */
+	limit(limits: Partial<StreamLimits>): void;
 	/** Resolves when every stream is gone, `graceMs` at the latest. */
 	drain(options: { readonly graceMs: number }): Promise<void>;
 	/** Ends every stream, now; new ones are taken. Resolves when they are gone. */
@@ -60,7 +62,7 @@ function feedRequest({ channels, lastEventId, sinceMs }: StreamOptions): FeedReq
 export function createHub(options: HubOptions): Hub {
 	const clock = options.clock ?? systemClock;
 	const ids = options.ids ?? createIds(clock);
-	const limits: StreamLimits = { ...DEFAULT_STREAM_LIMITS, ...options.limits };
+	let limits: StreamLimits = { ...DEFAULT_STREAM_LIMITS, ...options.limits };
 	const streams = new Set<HubStream>();
 	const sessions = new Map<string, number>();
 	let dirty: HubStream[] = [];
@@ -106,7 +108,9 @@ export function createHub(options: HubOptions): Hub {
 	};
 	const host: StreamHost = {
 		clock,
-		limits,
+		get limits() {
+			return limits;
+		},
 		soon(stream) {
 			if (stream.isDirty) return;
 			stream.isDirty = true;
@@ -170,6 +174,9 @@ export function createHub(options: HubOptions): Hub {
 		},
 		early(envelope) {
 			for (const stream of streams) stream.early(envelope);
+		},
+		limit(given) {
+			limits = { ...DEFAULT_STREAM_LIMITS, ...given };
 		},
 		async drain({ graceMs }) {
 			refusal ??= "this instance is draining";

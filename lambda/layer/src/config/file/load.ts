@@ -3,11 +3,12 @@
  * are named by ARN, and a cell that only its SSM parameter tells.
  */
 import { readFileSync, statSync } from "node:fs";
-import { asFanoutError } from "../../core/errors.ts";
+import { asFanoutError, type FanoutError } from "../../core/errors.ts";
 import { ENV } from "../env-names.ts";
+import { signatureOf } from "../file-watch.ts";
 import type { FanoutOptions } from "../options.ts";
 import { secretRegion } from "./field.ts";
-import { type Parsed, parseConfig } from "./parse.ts";
+import { type Parsed, parseConfig, type WrongKey } from "./parse.ts";
 import { configInvalid, type Problem } from "./problems.ts";
 import { contradictions } from "./sections/aws.ts";
 
@@ -25,11 +26,28 @@ export function readText(file: string): string {
 	throw refuse(`is ${size} bytes, at most ${MAX_FILE_BYTES} are read`);
 }
 
-/** Undefined: variables only. */
-export async function loadConfig(file: string | undefined, environment: NodeJS.ProcessEnv): Promise<FanoutOptions> {
+export interface Configuration {
+	/** Undefined: variables only. */
+	readonly file: string | undefined;
+	/** Of the file as it was read (file-watch.ts). */
+	readonly signature: string;
+	readonly options: FanoutOptions;
+	/** The error at keys that are right in themselves. */
+	refuse(wrongs: readonly WrongKey[]): FanoutError;
+}
+
+/** `file` undefined: variables only. */
+export async function readConfig(file: string | undefined, environment: NodeJS.ProcessEnv): Promise<Configuration> {
+	// Before the text: what is written in between is a change.
+	const signature = file === undefined ? "" : await signatureOf(file);
 	const text = file === undefined ? undefined : readText(file);
 	const parsed = parseConfig({ file: file ?? "environment", text }, environment);
-	return withCell(await withSecrets(parsed), parsed, file ?? "environment", environment);
+	const options = await withCell(await withSecrets(parsed), parsed, file ?? "environment", environment);
+	return { file, signature, options, refuse: parsed.refuse };
+}
+
+export async function loadConfig(file: string | undefined, environment: NodeJS.ProcessEnv): Promise<FanoutOptions> {
+	return (await readConfig(file, environment)).options;
 }
 
 type Branch = Record<string, unknown>;

@@ -1,10 +1,13 @@
 /** A configuration's text: parsed, read and planned without any side effect. All problems are one error. */
 import { parse, TomlError } from "smol-toml";
+import type { FanoutError } from "../../core/errors.ts";
 import { locateKeys } from "./locate.ts";
 import { readOverrides } from "./overrides.ts";
 import { type Plan, planOf } from "./plan.ts";
 import { configInvalid, type Problem } from "./problems.ts";
 import { type Document, type Reading, readDocument } from "./reader.ts";
+import type { TableName } from "./schema.ts";
+import type { Wrong } from "./section.ts";
 
 export interface Source {
 	/** Its name, for errors. */
@@ -13,8 +16,15 @@ export interface Source {
 	readonly text: string | undefined;
 }
 
+export interface WrongKey extends Wrong {
+	readonly table: TableName | undefined;
+	readonly key: string;
+}
+
 export interface Parsed extends Plan {
 	readonly reading: Reading;
+	/** The error at keys that are right in themselves. */
+	refuse(wrongs: readonly WrongKey[]): FanoutError;
 }
 
 const MAX_DEPTH = 64;
@@ -33,10 +43,20 @@ function documentOf({ file, text }: Source, environment: NodeJS.ProcessEnv, prob
 	}
 }
 
+/** A general key may stand under a transport instead. */
+function tableOf({ general, tables }: Reading, key: string): TableName | undefined {
+	if (key !== "cluster_id" || general.cluster_id !== undefined) return undefined;
+	return (["nats", "redis"] as const).find((name) => tables[name]?.cluster_id !== undefined);
+}
+
 export function parseConfig(source: Source, environment: NodeJS.ProcessEnv): Parsed {
 	const problems: Problem[] = [];
 	const reading = readDocument(documentOf(source, environment, problems), problems);
 	const plan = planOf(reading, environment);
 	if (problems.length > 0) throw configInvalid(problems);
-	return { ...plan, reading };
+	const refuse = (wrongs: readonly WrongKey[]): FanoutError => {
+		for (const { table, key, ...wrong } of wrongs) reading.report(table ?? tableOf(reading, key))(key, wrong);
+		return configInvalid(problems.splice(0));
+	};
+	return { ...plan, reading, refuse };
 }

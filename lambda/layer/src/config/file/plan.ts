@@ -153,6 +153,9 @@ export function planOf(reading: Reading, environment: NodeJS.ProcessEnv): Plan {
 		...(tables.outbox !== undefined && { outbox: outboxOptions(tables.outbox) }),
 		...(tables.registry !== undefined && { registry: registryPlan(reading, on) }),
 		...(Object.keys(streams).length > 0 && { streams }),
+		...(tables.reload !== undefined && {
+			reload: { watch: tables.reload.watch, onSighup: tables.reload.on_sighup },
+		}),
 	};
 	return { options, aws: on.has("aws") ? aws : undefined };
 }

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { infoOf } from "./field.ts";
 import type { Shape } from "./section.ts";
 import { awsShape } from "./sections/aws.ts";
-import { generalShape } from "./sections/general.ts";
+import { generalShape, reloadShape } from "./sections/general.ts";
 import { localShape } from "./sections/local.ts";
 import { natsShape } from "./sections/nats.ts";
 import { redisShape } from "./sections/redis.ts";
@@ -19,6 +19,7 @@ export const TABLES = {
 	routing: routingShape,
 	breaker: breakerShape,
 	outbox: outboxShape,
+	reload: reloadShape,
 	registry: registryShape,
 } as const;
 
@@ -35,6 +36,7 @@ const about: Readonly<Record<TableName, string>> = {
 	routing: "Which transports a notification goes to.",
 	breaker: "When a target that fails is left alone, and when it is tried again.",
 	outbox: "What is kept for a target that refuses.",
+	reload: "When the file is read again while the process runs.",
 	registry: "Where `fanout.sessions` keeps which instance owns which session.",
 };
 
@@ -51,6 +53,7 @@ export const configuration = z
 			routing: table("routing"),
 			breaker: table("breaker"),
 			outbox: table("outbox"),
+			reload: table("reload"),
 			registry: table("registry"),
 		}),
 	})

@@ -6,6 +6,14 @@ import { choice, duration, flag, integer, text } from "../field.ts";
 export const STRATEGIES = ["local", "nats", "redis", "aws", "composite"] as const;
 export const CLUSTER_ID = /^.{1,128}$/s;
 
+export const reloadShape = {
+	watch: flag("The file is looked at every second; a change is put in force. Default: true, in Lambda false."),
+	on_sighup: flag(
+		"A SIGHUP reads the file again. While it is true, the signal, and a terminal that closes, do not end the process.",
+		false,
+	),
+};
+
 export const generalShape = {
 	strategy: choice(
 		STRATEGIES,

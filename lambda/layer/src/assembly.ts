@@ -1,0 +1,153 @@
+/**
+ * The transports that run and what is outgoing over them, and how they are exchanged while they do. An exchange is
+ * checked and started beside what runs, put in force in one turn, and only then is the old let go: a transport that
+ * stays keeps its queues and client streams; one that is added is followed before anything is routed to it; one that
+ * is removed gets no more, has `timeoutMs` for what is queued, and then its client streams end with `gap`; one with
+ * other settings is exchanged under its queues, and its client streams end with `moved` and resume.
+ */
+import { isDeepStrictEqual } from "node:util";
+import type { FanoutOptions, FanoutSettings } from "./config/options.ts";
+import { asFanoutError, FanoutError } from "./core/errors.ts";
+import type { Transport } from "./core/transport.ts";
+import type { Following } from "./following.ts";
+import { emit } from "./observe/events.ts";
+import { createOutgoing, type Outgoing } from "./outgoing.ts";
+import { startTransports } from "./startup.ts";
+import { TRANSPORTS, type TransportOptions, type TransportParts } from "./transports/registry.ts";
+
+export interface AssemblyDeps extends TransportParts {
+	random(): number;
+	report(error: FanoutError): void;
+	/** Default: the registry's. */
+	readonly loaders?: typeof TRANSPORTS;
+}
+
+/** The caller's options, resolved. */
+export type Assembled = FanoutOptions & FanoutSettings;
+
+/** Transports by name. */
+export interface Exchanged {
+	readonly added: readonly string[];
+	readonly removed: readonly string[];
+	/** Started anew with other settings. */
+	readonly replaced: readonly string[];
+}
+
+export interface Assembly {
+	readonly outgoing: Outgoing;
+	/** The same array for good. */
+	readonly transports: readonly Transport[];
+	/** One at a time. Rejects with everything as it was; after the signal aborts, nothing is put in force any more. */
+	exchange(to: Assembled, following: Pick<Following, "add" | "swap">, signal: AbortSignal): Promise<Exchanged>;
+	/** Starts what stands beside these; all of them, or none. */
+	start(some: readonly Transport[]): Promise<void>;
+	/** Closes one; what fails is reported. */
+	leave(transport: Transport): Promise<void>;
+	/** Closes the transports; what is outgoing is closed before. */
+	close(): Promise<void>;
+}
+
+const NAMES = ["local", "nats", "redis", "aws"] as const satisfies readonly (keyof TransportOptions)[];
+type Name = (typeof NAMES)[number];
+
+/** What a transport is made from: its place among the others is not part of it. */
+function ownOptions(options: TransportOptions[Name] | undefined): object | undefined {
+	if (options === undefined) return undefined;
+	const { enabled: _enabled, priority: _priority, ...own } = options as { enabled?: boolean; priority?: number };
+	return Object.fromEntries(Object.entries(own).filter(([, value]) => value !== undefined));
+}
+
+export async function createAssembly(first: Assembled, deps: AssemblyDeps): Promise<Assembly> {
+	const { clock, random, report, loaders = TRANSPORTS } = deps;
+	const stop = new AbortController();
+	const make = async (name: Name, options: Assembled): Promise<Transport | undefined> => {
+		const own = options[name];
+		// Each loader takes its own options: the pair is one by its name.
+		const load = loaders[name] as (options: unknown, parts: TransportParts) => Promise<Transport>;
+		return own === undefined ? undefined : load(own, deps);
+	};
+	const leave = async (transport: Transport): Promise<void> => {
+		try {
+			await transport.close();
+		} catch (error) {
+			report(asFanoutError(error, "TransportUnavailable", `${transport.place} did not close cleanly`));
+		}
+		emit("transport", { name: transport.name, state: "closed" });
+	};
+
+	let settings = first;
+	const named = new Map<Name, Transport>();
+	const transports: Transport[] = [];
+	const isWanted = (transport: Transport) => transports.includes(transport);
+	/** What runs is whole, and is not exchanged for less: whatever the first start was told. */
+	const startAll = (some: readonly Transport[], { startTimeoutMs }: Assembled, signal: AbortSignal) =>
+		startTransports(some, { clock, startup: "fail", startTimeoutMs, stop: signal, isWanted, random, report });
+	let outgoing: Outgoing;
+	try {
+		for (const name of NAMES) {
+			const transport = await make(name, first);
+			if (transport === undefined) continue;
+			named.set(name, transport);
+			transports.push(transport);
+		}
+		transports.push(...(first.transports ?? []));
+		outgoing = await createOutgoing(transports, first, { clock, random, report });
+		const { startup, startTimeoutMs } = first;
+		await startTransports(transports, { clock, startup, startTimeoutMs, stop: stop.signal, isWanted, random, report });
+	} catch (error) {
+		stop.abort();
+		await Promise.all([...new Set([...transports, ...(first.transports ?? [])])].map(leave));
+		throw error;
+	}
+
+	return {
+		outgoing,
+		transports,
+		start: (some) => startAll(some, settings, stop.signal),
+		leave,
+		async exchange(to, following, signal) {
+			const fresh = new Map<Name, Transport>();
+			const old = new Map<Name, Transport>();
+			let next: Transport[];
+			let putInForce: () => Promise<void>;
+			try {
+				for (const name of NAMES) {
+					const before = named.get(name);
+					if (before !== undefined && isDeepStrictEqual(ownOptions(settings[name]), ownOptions(to[name]))) continue;
+					const transport = await make(name, to);
+					if (transport !== undefined) fresh.set(name, transport);
+					if (before !== undefined) old.set(name, before);
+				}
+				const stays = NAMES.flatMap((name) => fresh.get(name) ?? (old.has(name) ? [] : (named.get(name) ?? [])));
+				next = [...stays, ...(first.transports ?? [])];
+				putInForce = await outgoing.prepare(next, to);
+				if (fresh.size > 0) await startAll([...fresh.values()], to, signal);
+				if (signal.aborted) throw new FanoutError("Closed", "the fanout is closed");
+			} catch (error) {
+				await Promise.all([...fresh.values()].map(leave));
+				throw error;
+			}
+
+			const added = [...fresh.keys()].filter((name) => !old.has(name));
+			const replaced = [...fresh.keys()].filter((name) => old.has(name));
+			const removed = [...old.keys()].filter((name) => !fresh.has(name));
+			await following.add(added.flatMap((name) => fresh.get(name) ?? []));
+			settings = to;
+			for (const name of old.keys()) named.delete(name);
+			for (const [name, transport] of fresh) named.set(name, transport);
+			transports.splice(0, transports.length, ...next);
+			const left = following.swap(next);
+			const idle = putInForce();
+			if (replaced.length > 0) left.end("moved");
+			await idle;
+			if (removed.length > 0) left.end("gap");
+			left.close();
+			await Promise.all([...old.values()].map(leave));
+			return { added, removed, replaced };
+		},
+		async close() {
+			stop.abort();
+			await Promise.all(transports.map(leave));
+		},
+	};
+}
