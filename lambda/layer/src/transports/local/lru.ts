@@ -1,4 +1,4 @@
-/** Logs by last use: a list through the logs themselves, since every publish and read moves one to its end. */
+/** Logs by last use: a list through the logs themselves, since every publish moves one to its end. */
 import type { Log } from "./log.ts";
 
 export class Lru {
@@ -22,6 +22,9 @@ export class Lru {
 		else log.older.newer = log.newer;
 		if (log.newer === undefined) this.#newest = log.older;
 		else log.newer.older = log.older;
+		// Who still holds one that is out would hold through it everything that goes after it.
+		log.older = undefined;
+		log.newer = undefined;
 	}
 
 	touch(log: Log): void {
