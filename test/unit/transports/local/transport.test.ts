@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { createChannel } from "../../../../lambda/layer/src/core/channel.ts";
 import { BEGINNING } from "../../../../lambda/layer/src/core/position.ts";
+import type { Outcome } from "../../../../lambda/layer/src/core/transport.ts";
 import { collect, createBench, never, numbers, offsets, readPage, started, topic } from "./support.ts";
 
 const a = topic("a");
@@ -130,6 +131,24 @@ describe("subscribe", () => {
 		await send(a, 1, 2);
 		expect(offsets(live.entries)).toEqual([1, 2, 3, 4, 5]);
 		expect(numbers(live.entries)).toEqual([1, 2, 11, 12, 13]);
+	});
+
+	test("[P6] what waits for a subscriber that publishes from inside is bounded, and refused for now", async () => {
+		const { transport, envelope, send } = await started();
+		const live = collect();
+		const outcomes: (Outcome | undefined)[] = [];
+		await transport.subscribe(a, {
+			...live,
+			entry(entry) {
+				if (live.entries.push(entry) > 1) return;
+				for (let n = 2; n <= 2_000; n += 1) outcomes.push(transport.accept?.(envelope(a, n)));
+			},
+		}).ready;
+		await send(a, 1);
+		expect(live.entries).toHaveLength(1_001);
+		expect(outcomes[1_000]).toMatchObject({ ok: false, error: { code: "QueueFull", retryable: true } });
+		await send(a, 3_000);
+		expect(numbers(live.entries).at(-1)).toBe(3_000);
 	});
 
 	test("a subscriber that throws is reported, and starves nobody", async () => {

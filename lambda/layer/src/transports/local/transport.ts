@@ -38,6 +38,12 @@ function nameOf(file: string): string {
 	return createHash("sha256").update(resolve(file)).digest("hex").slice(0, 16);
 }
 
+/** Of a subscriber that publishes more and more from inside `entry`: its publisher has a queue for what comes too early. */
+function crowded(waiting: number): FanoutError {
+	const message = `${waiting} entries wait for the channel's subscriber; at ${MAX_BATCH} no more are accepted`;
+	return new FanoutError("QueueFull", message, { retryable: true, data: { waiting } });
+}
+
 export function createLocalTransport(options: LocalOptions, { clock, ids, instanceId }: LocalParts): Transport {
 	const limits = resolveLimits(options);
 	const store = options.file === undefined ? createMemoryStore() : createSqliteStore(options.file);
@@ -75,6 +81,8 @@ export function createLocalTransport(options: LocalOptions, { clock, ids, instan
 		if (good === 0) return rest;
 		const now = clock.now();
 		const log = shelf.open(channel);
+		const waiting = log.waiting?.length ?? 0;
+		if (waiting >= MAX_BATCH) return refuse(batch.length, crowded(waiting));
 		shelf.expire(log, now);
 		const taken = good === batch.length ? batch : batch.slice(0, good);
 		const { outcomes, fresh, bytes } = planBatch(log, taken, now, epoch, store.durability);
