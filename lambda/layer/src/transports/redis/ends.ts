@@ -8,7 +8,7 @@ import type { Position } from "../../core/position.ts";
 import type { Bounds } from "../../core/transport.ts";
 import type { Followers } from "./followers.ts";
 import type { Keys } from "./keys.ts";
-import type { Store } from "./store.ts";
+import type { Store, Tip } from "./store.ts";
 
 /** Channels in one question: the server does nothing else meanwhile. */
 export const ENDS_CHANNELS = 128;
@@ -50,13 +50,18 @@ export function createEnds({ keys, store, followers }: EndsDeps): Ends {
 		return (await Promise.all(chunks)).flat();
 	}
 
-	async function check(partition: number, channels: readonly Channel[], found: Map<string, Bounds>): Promise<void> {
-		const tip = channels.length > 1 && !store.isRenewalDue(partition) ? await store.tip(partition) : undefined;
+	async function check(
+		partition: number,
+		channels: readonly Channel[],
+		tip: Tip | undefined,
+		found: Map<string, Bounds>,
+	): Promise<void> {
 		const rest = channels.filter((channel) => {
 			const bounds = tip && followers.vouched(partition, channel, tip);
 			if (bounds !== undefined) found.set(channel.key, bounds);
 			return bounds === undefined;
 		});
+		if (rest.length === 0) return;
 		const bounds = await lookUp(partition, rest);
 		for (const [index, { key }] of rest.entries()) found.set(key, bounds[index] as Bounds);
 	}
@@ -89,7 +94,11 @@ export function createEnds({ keys, store, followers }: EndsDeps): Ends {
 		async all(channels) {
 			const found = new Map<string, Bounds>();
 			const byPartition = [...Map.groupBy(channels, keys.partitionOf)];
-			await Promise.all(byPartition.map(([partition, some]) => check(partition, some, found)));
+			// What is to be looked up anyhow needs no tip, and one channel alone is as soon looked up.
+			const isOne = channels.length === 1;
+			const quick = byPartition.map(([partition]) => partition).filter((each) => !isOne && !store.isRenewalDue(each));
+			const tips = await store.tips(quick);
+			await Promise.all(byPartition.map(([partition, some]) => check(partition, some, tips.get(partition), found)));
 			return channels.map(({ key }) => found.get(key) as Bounds);
 		},
 	};

@@ -41,7 +41,7 @@ export interface FollowersDeps {
 }
 
 /** `epoch first last prev` */
-const HEAD = /^([0-9a-f]{8}) (\d+) (\d+) (\d+)$/;
+const HEAD = /([0-9a-f]{8}) (\d+) (\d+) (\d+)\n/y;
 
 export function createFollowers(deps: FollowersDeps): Followers {
 	const byPartition = new Map<number, Map<string, Follow>>();
@@ -56,8 +56,8 @@ export function createFollowers(deps: FollowersDeps): Followers {
 	};
 
 	function hand(follow: Follow, head: RegExpExecArray, text: string): void {
-		const [, epoch = "", first, , prev] = head;
-		const texts = text.split("\n");
+		const [, epoch = "", first, last, prev] = head;
+		const texts = first === last ? [text] : text.split("\n");
 		let before = BigInt(prev as string);
 		let offset = BigInt(first as string);
 		for (const each of texts) {
@@ -105,9 +105,9 @@ export function createFollowers(deps: FollowersDeps): Followers {
 		has: (partition) => byPartition.has(partition),
 		heard(partition, text) {
 			const keyEnd = text.indexOf("\n");
-			const headEnd = text.indexOf("\n", keyEnd + 1);
-			const head = HEAD.exec(text.slice(keyEnd + 1, headEnd));
-			if (keyEnd < 0 || headEnd < 0 || head === null) {
+			HEAD.lastIndex = keyEnd + 1;
+			const head = HEAD.exec(text);
+			if (keyEnd < 0 || head === null) {
 				deps.report(new FanoutError("InvalidEnvelope", "what was published to a partition cannot be read"));
 				return;
 			}
@@ -120,7 +120,7 @@ export function createFollowers(deps: FollowersDeps): Followers {
 			}
 			run.heard(epoch, Number(first), Number(last));
 			const follow = byPartition.get(partition)?.get(text.slice(0, keyEnd));
-			if (follow !== undefined) hand(follow, head, text.slice(headEnd + 1));
+			if (follow !== undefined) hand(follow, head, text.slice(keyEnd + 1 + head[0].length));
 		},
 		learn(partition, channel, tip, bounds) {
 			const follow = byPartition.get(partition)?.get(channel.key);

@@ -26,10 +26,14 @@ export function createKnowledge(): Knowledge {
 		if (known.size > MOST) known.delete(known.keys().next().value as string);
 	};
 	return {
-		tell: () => [...known].map(([epoch, offset]) => `${epoch}.${offset}`).join(" "),
+		tell() {
+			let text = "";
+			for (const [epoch, offset] of known) text += `${text === "" ? "" : " "}${epoch}.${offset}`;
+			return text;
+		},
 		saw,
 		answered(told, epoch, offset) {
-			for (const text of told.split(" ")) {
+			for (const text of known.size === 1 && known.has(epoch) ? [] : told.split(" ")) {
 				const [old = "", at] = text.split(".");
 				// What was learnt after the question was asked is still to be told.
 				if (old !== epoch && known.get(old) === Number(at)) known.delete(old);

@@ -9,14 +9,18 @@ import { asFanoutError, FanoutError } from "../../core/errors.ts";
 import { epochOf, type Position, parsePosition } from "../../core/position.ts";
 import type { Ask, Bounds, Entry, Page, Verdict } from "../../core/transport.ts";
 import type { Client } from "./client.ts";
+import { ENDS, TIPS } from "./ends-script.ts";
 import type { Keys } from "./keys.ts";
 import { createKnowledge, type Knowledge } from "./knowledge.ts";
 import type { RedisSettings } from "./options.ts";
-import { ENDS, PUBLISH, READ } from "./scripts.ts";
+import { lifeMs, publishScript } from "./publish-script.ts";
+import { READ } from "./read-script.ts";
 
 /** Envelope bytes in one page, unless its first entry alone is more. */
 const PAGE_BYTES = 256 * 1024;
 const RENEW_MS = 60_000;
+/** Partitions whose tips are one question: the server does nothing else meanwhile. */
+const TIPS_PARTITIONS = 16;
 
 export interface Accepted {
 	readonly position: Position;
@@ -35,7 +39,8 @@ export interface Store {
 	publish(channel: Channel, batch: readonly Envelope[]): Promise<Accepted[]>;
 	/** Ends in a partition, as they are at its tip. */
 	ends(partition: number, channels: readonly Channel[]): Promise<{ readonly tip: Tip; readonly bounds: Bounds[] }>;
-	tip(partition: number): Promise<Tip>;
+	/** Of each partition that is asked for. */
+	tips(partitions: readonly number[]): Promise<ReadonlyMap<number, Tip>>;
 	/** What is followed in this partition has to be looked up now and then, so that it does not expire. */
 	isRenewalDue(partition: number): boolean;
 	read(ask: Ask): Promise<Page>;
@@ -59,7 +64,7 @@ interface Script {
 }
 
 const script = (body: string): Script => ({ body, sha: createHash("sha1").update(body).digest("hex") });
-const SCRIPTS = { publish: script(PUBLISH), ends: script(ENDS), read: script(READ) };
+const [ENDS_SCRIPT, READ_SCRIPT, TIPS_SCRIPT] = [script(ENDS), script(READ), script(TIPS)];
 
 export function createStore(deps: StoreDeps): Store {
 	const { client, keys, settings } = deps;
@@ -68,27 +73,51 @@ export function createStore(deps: StoreDeps): Store {
 	const renewedAt: number[] = Array.from({ length: partitions }, () => Number.NEGATIVE_INFINITY);
 	const renewMs = Math.min(RENEW_MS, retentionMs / 4);
 
-	/** Runs a script of a partition; every answer begins with its epoch and offset. */
-	async function run(
+	const publishing = script(publishScript(settings, deps.sharded ? "SPUBLISH" : "PUBLISH"));
+	const life = lifeMs(retentionMs);
+
+	async function evaluate(
 		{ sha, body }: Script,
-		partition: number,
-		more: readonly string[],
-		args: readonly (string | number)[],
-	): Promise<unknown[]> {
-		const known = knowledge[partition] as Knowledge;
-		const told = known.tell();
-		const all = [keys.meta(partition), ...more, partitions, epochOf(deps.random32()), told, ...args];
+		keyCount: number,
+		all: readonly (string | number)[],
+	): Promise<readonly unknown[]> {
 		let answer: unknown;
 		try {
-			answer = await client.evalsha(sha, more.length + 1, ...all);
+			answer = await client.evalsha(sha, keyCount, ...all);
 		} catch (error) {
 			// The server has not seen the script yet, or forgot it: nothing was done.
 			if (!(error instanceof Error && error.message.startsWith("NOSCRIPT"))) throw error;
-			answer = await client.eval(body, more.length + 1, ...all);
+			answer = await client.eval(body, keyCount, ...all);
 		}
 		if (!Array.isArray(answer)) throw new FanoutError("TransportRefused", "a script answered no list");
+		return answer;
+	}
+
+	/** Runs a script of a partition; every answer begins with its epoch and offset. */
+	async function run(
+		which: Script,
+		partition: number,
+		more: readonly string[],
+		args: readonly (string | number)[],
+	): Promise<readonly unknown[]> {
+		const known = knowledge[partition] as Knowledge;
+		const told = known.tell();
+		const all = [keys.meta(partition), ...more, partitions, epochOf(deps.random32()), told, ...args];
+		const answer = await evaluate(which, more.length + 1, all);
 		known.answered(told, String(answer[0]), Number(answer[1]));
 		return answer;
+	}
+
+	/** Adds the tips of partitions that share a server; none of one that has to be opened or turned. */
+	async function someTips(some: readonly number[], found: Map<number, Tip>): Promise<void> {
+		const told = some.map((partition) => (knowledge[partition] as Knowledge).tell());
+		const answer = await evaluate(TIPS_SCRIPT, some.length, [...some.map(keys.meta), partitions, ...told]);
+		for (const [index, partition] of some.entries()) {
+			const tip = tipOf(answer.slice(2 * index));
+			if (tip.epoch === "") continue;
+			knowledge[partition]?.answered(told[index] as string, tip.epoch, tip.offset);
+			found.set(partition, tip);
+		}
 	}
 
 	const tipOf = ([epoch, offset]: readonly unknown[]): Tip => ({ epoch: String(epoch), offset: Number(offset) });
@@ -104,9 +133,9 @@ export function createStore(deps: StoreDeps): Store {
 	return {
 		async open() {
 			// The first alone: where it refuses, the others must not be made.
-			await run(SCRIPTS.ends, 0, [], [retentionMs, "0"]);
+			await run(ENDS_SCRIPT, 0, [], [life, "0"]);
 			await Promise.all(
-				Array.from({ length: partitions - 1 }, (_, index) => run(SCRIPTS.ends, index + 1, [], [retentionMs, "0"])),
+				Array.from({ length: partitions - 1 }, (_, index) => run(ENDS_SCRIPT, index + 1, [], [life, "0"])),
 			);
 		},
 		async publish(channel, batch) {
@@ -118,25 +147,29 @@ export function createStore(deps: StoreDeps): Store {
 				keys.ids(partition, channel, 1),
 				keys.live(partition),
 			];
-			const answer = await run(SCRIPTS.publish, partition, more, [
-				settings.maxEventsPerChannel,
-				retentionMs,
-				settings.dedupMs,
-				channel.key,
-				deps.sharded ? "SPUBLISH" : "PUBLISH",
-				...batch.flatMap((envelope) => [envelope.id, encodeEnvelope(envelope)]),
-			]);
+			const args = [channel.key];
+			for (const envelope of batch) args.push(envelope.id, encodeEnvelope(envelope));
+			const answer = await run(publishing, partition, more, args);
 			return batch.map((_, index) => ({
 				position: parsePosition(answer[2 + 2 * index]),
 				duplicate: answer[3 + 2 * index] === 1,
 			}));
 		},
 		isRenewalDue,
-		tip: async (partition) => tipOf(await run(SCRIPTS.ends, partition, [], [retentionMs, "0"])),
+		async tips(asked) {
+			const found = new Map<number, Tip>();
+			const most = deps.sharded ? 1 : TIPS_PARTITIONS;
+			// One after the other: what is published meanwhile finds its turn between them.
+			for (let at = 0; at < asked.length; at += most) await someTips(asked.slice(at, at + most), found);
+			for (const partition of asked) {
+				if (!found.has(partition)) found.set(partition, tipOf(await run(ENDS_SCRIPT, partition, [], [life, "0"])));
+			}
+			return found;
+		},
 		async ends(partition, channels) {
 			const more = channels.flatMap((channel) => [keys.state(partition, channel), keys.log(partition, channel)]);
 			const renew = isRenewalDue(partition);
-			const answer = await run(SCRIPTS.ends, partition, more, [retentionMs, renew ? "1" : "0"]);
+			const answer = await run(ENDS_SCRIPT, partition, more, [life, renew ? "1" : "0"]);
 			if (renew) renewedAt[partition] = deps.monotonic();
 			const bounds = channels.map((_, index) => {
 				const end = parsePosition(answer[2 + 2 * index]);
@@ -151,7 +184,7 @@ export function createStore(deps: StoreDeps): Store {
 			const since = "sinceMs" in from ? String(Math.floor(from.sinceMs)) : "";
 			const [epoch, offset] = "sinceMs" in from ? ["", "0"] : [from.epoch, String(from.offset)];
 			const most = Math.max(1, Math.floor(limit));
-			const answer = await run(SCRIPTS.read, partition, more, [epoch, offset, most, PAGE_BYTES, since]);
+			const answer = await run(READ_SCRIPT, partition, more, [epoch, offset, most, PAGE_BYTES, since]);
 			const entries: Entry[] = [];
 			for (let at = 4; at < answer.length; at += 4) {
 				entries.push(entryOf(channel, answer.slice(at, at + 4) as string[]));

@@ -1,6 +1,6 @@
 /**
  * The redis transport: logs in a Redis or Valkey server, Sentinel group or cluster; live entries by publish/subscribe
- * of their partition. Scripts keep the logs (scripts.ts), a listener hears and watches itself (line.ts). Replication is
+ * of their partition. Scripts keep the logs (*-script.ts), a listener hears and watches itself (line.ts). Replication is
  * asynchronous: a failover can lose what was acknowledged, and then shows as another epoch.
  */
 import type { Channel } from "../../core/channel.ts";

@@ -1,0 +1,51 @@
+/** Where channels end, and where partitions do: a tip. */
+import { PARTITION } from "./partition-script.ts";
+
+/**
+ * KEYS: state and log of each channel. ARGV: 4 how long an idle channel lives, 5 "1" to renew what is followed. Answers epoch, offset, then
+ * end and oldest of each. A channel without a state gets one: its end is a floor, under which nothing is known.
+ */
+export const ENDS = `${PARTITION}
+local life = ARGV[4]
+local answer = { p.epoch, fmt(p.offset) }
+for i = 2, #KEYS, 2 do
+  local s = readState(KEYS[i])
+  if not s then
+    redis.call('UNLINK', KEYS[i + 1])
+    s = { epoch = p.epoch, last = p.offset, base = p.offset, trim = '0', ids = '0a' }
+    redis.call('SET', KEYS[i], stateText(s), 'PX', life)
+  else
+    if not stands(p, s.epoch, s.last) then
+      -- So that whoever is at this end is told of the loss, once.
+      s.epoch = p.epoch
+      redis.call('SET', KEYS[i], stateText(s), 'KEEPTTL')
+    end
+    if ARGV[5] == '1' then
+      redis.call('PEXPIRE', KEYS[i], life)
+      redis.call('PEXPIRE', KEYS[i + 1], life)
+    end
+  end
+  answer[#answer + 1] = s.epoch .. '.' .. fmt(s.last)
+  local oldest = redis.call('XRANGE', KEYS[i + 1], '-', '+', 'COUNT', 1)[1]
+  answer[#answer + 1] = oldest and (oldest[2][2] .. '.' .. string.match(oldest[1], '^%d+')) or ''
+end
+return answer
+`;
+
+/**
+ * Tips of many partitions that share a server, for little: nothing is opened or turned. KEYS: meta of each. ARGV: 1 number
+ * of partitions, then what the caller knows of each. Answers epoch and offset of each; empty where a look is not enough.
+ */
+export const TIPS = `
+local info = redis.call('INFO', 'replication')
+local answer = {}
+for i, key in ipairs(KEYS) do
+  local m = redis.call('HMGET', key, 'epoch', 'offset', 'line', 'partitions')
+  local told, at = string.match(ARGV[i + 1], '^(%x*)%.?(%d*)$')
+  local plain = m[1] and m[3] and m[4] == ARGV[1] and string.find(info, 'master_replid:' .. m[3], 1, true)
+    and (told == '' or (told == m[1] and tonumber(at) <= tonumber(m[2])))
+  answer[2 * i - 1] = plain and m[1] or ''
+  answer[2 * i] = plain and m[2] or ''
+end
+return answer
+`;
