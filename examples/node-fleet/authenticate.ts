@@ -13,3 +13,10 @@ export function authenticate(req: IncomingMessage): Caller | undefined {
 	if (scheme !== "Bearer") return undefined;
 	return { token, clientId: "node-fleet", scopes: [], extra: { sub: token } };
 }
+
+interface Call {
+	readonly authInfo?: { readonly extra?: Readonly<Record<string, unknown>> | undefined } | undefined;
+}
+
+/** The user behind a call. */
+export const userOf = ({ authInfo }: Call) => authInfo?.extra?.sub as string | undefined;

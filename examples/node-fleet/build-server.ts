@@ -1,5 +1,5 @@
-/** The factory that each process calls per request: one resource, and two tools that say who should look again. */
-import { fromJsonSchema, McpServer } from "@modelcontextprotocol/server";
+/** Builds the server of a request or session: one resource, and two tools that say who should look again. */
+import { fromJsonSchema, type McpHttpHandler, McpServer } from "@modelcontextprotocol/server";
 import type { Fanout } from "mcp-fanout";
 
 export const HANDBOOK = "docs://handbook";
@@ -11,7 +11,10 @@ const PAGE = fromJsonSchema<{ uri: string }>({
 });
 const answer = (text: string) => ({ content: [{ type: "text" as const, text }] });
 
-export function buildServer(fanout: Fanout, user: string | undefined): McpServer {
+/** Who announces a change: the SDK's handler to who listens in this process, a fanout to everyone, or to one user. */
+export type Announcer = Pick<McpHttpHandler, "notify"> | Pick<Fanout, "notify" | "to">;
+
+export function buildServer(announcer: Announcer, user: string | undefined): McpServer {
 	const server = new McpServer(
 		{ name: "node-fleet", version: "1.0.0" },
 		{ capabilities: { tools: { listChanged: true }, resources: { subscribe: true, listChanged: true } } },
@@ -21,13 +24,17 @@ export function buildServer(fanout: Fanout, user: string | undefined): McpServer
 	}));
 	const edit = { description: "Edits a page: everyone who listens to it is told", inputSchema: PAGE };
 	server.registerTool("edit", edit, async ({ uri }) => {
-		const { accepted } = await fanout.notify.resourceUpdated(uri);
-		return answer(accepted.map(({ lane, reach }) => `${lane} (${reach})`).join(", "));
+		const receipt = await announcer.notify.resourceUpdated(uri);
+		return answer(receipt?.accepted.map(({ lane, reach }) => `${lane} (${reach})`).join(", ") ?? "told");
 	});
 	server.registerTool("unlock", { description: "Gives the caller new tools, on all devices" }, async () => {
 		if (user === undefined) return answer("nobody: sign in first");
-		await fanout.to({ principal: user }).notify.toolsChanged();
+		await ("to" in announcer ? announcer.to({ principal: user }) : announcer).notify.toolsChanged();
 		return answer(user);
 	});
+	// Clients of the 2025 era subscribe; the session's record keeps it, so that there is nothing to do here.
+	for (const method of ["resources/subscribe", "resources/unsubscribe"] as const) {
+		server.server.setRequestHandler(method, async () => ({}));
+	}
 	return server;
 }

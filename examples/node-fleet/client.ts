@@ -1,6 +1,6 @@
 /**
- * `node client.ts http://localhost:3000/mcp`: four MCP clients behind one address. Whichever process they listen at,
- * an edit reaches all of them once, and what is for Ann reaches Ann's two devices only. Exits with 1 when it does not.
+ * `node client.ts http://localhost:3000/mcp`: MCP clients of both eras behind one address. Whichever process they listen
+ * at, an edit reaches all of them once, and what is for Ann reaches Ann's devices only. Exits with 1 when it does not.
  */
 import assert from "node:assert/strict";
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
@@ -16,14 +16,16 @@ interface Device {
 	readonly heard: string[];
 }
 
-async function open(name: string, user?: string): Promise<Device> {
-	const client = new Client({ name, version: "1.0.0" }, { versionNegotiation: { mode: "auto" } });
-	const headers = user === undefined ? {} : { authorization: `Bearer ${user}` };
-	await client.connect(new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers } }));
+async function open(name: string, user?: string, isOfThe2025Era = false): Promise<Device> {
+	const options = isOfThe2025Era ? {} : { versionNegotiation: { mode: "auto" as const } };
+	const client = new Client({ name, version: "1.0.0" }, options);
 	const heard: string[] = [];
 	client.setNotificationHandler("notifications/resources/updated", ({ params }) => void heard.push(params.uri));
 	client.setNotificationHandler("notifications/tools/list_changed", () => void heard.push("tools"));
-	await client.listen({ toolsListChanged: true, resourceSubscriptions: [HANDBOOK] });
+	const headers = user === undefined ? {} : { authorization: `Bearer ${user}` };
+	await client.connect(new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers } }));
+	if (isOfThe2025Era) await client.subscribeResource({ uri: HANDBOOK });
+	else await client.listen({ toolsListChanged: true, resourceSubscriptions: [HANDBOOK] });
 	return { name, client, heard };
 }
 
@@ -36,11 +38,13 @@ async function told(devices: readonly Device[], expected: number): Promise<strin
 	return devices.map(({ name, heard }) => `${name}: ${heard.splice(0).sort().join(" ")}`);
 }
 
-const devices: readonly [Device, Device, Device, Device] = await Promise.all([
+const devices: readonly [Device, ...Device[]] = await Promise.all([
 	open("ann's phone", "ann"),
 	open("ann's laptop", "ann"),
+	open("ann's old one", "ann", true),
 	open("bob", "bob"),
 	open("anonymous"),
+	open("anonymous old one", undefined, true),
 ]);
 // A new listen is told what changed lately; what follows is about what changes now.
 await told(devices, 0);
@@ -48,12 +52,12 @@ await told(devices, 0);
 const [phone] = devices;
 await phone.client.callTool({ name: "edit", arguments: { uri: HANDBOOK } });
 const everyone = devices.map(({ name }) => `${name}: ${HANDBOOK}`);
-assert.deepEqual(await told(devices, 4), everyone);
+assert.deepEqual(await told(devices, devices.length), everyone);
 console.log(everyone.join("\n"));
 
 await phone.client.callTool({ name: "unlock", arguments: {} });
-const anns = ["ann's phone: tools", "ann's laptop: tools", "bob: ", "anonymous: "];
-assert.deepEqual(await told(devices, 2), anns);
+const anns = devices.map(({ name }) => `${name}: ${name.startsWith("ann's") ? "tools" : ""}`);
+assert.deepEqual(await told(devices, 3), anns);
 console.log(anns.join("\n"));
 
 await Promise.all(devices.map(({ client }) => client.close()));

@@ -22,8 +22,9 @@ export interface McpProcess {
 }
 
 export interface McpFleetOptions {
-	/** The folder under examples. */
+	/** The folder under examples, and the program in it. */
 	readonly example?: string;
+	readonly program?: string;
 	/** A module that each process loads before the example's server. */
 	readonly preload?: URL;
 }
@@ -39,7 +40,7 @@ export interface McpFleet {
 }
 
 export async function startMcpFleet(size: number, options: McpFleetOptions = {}): Promise<McpFleet> {
-	const { example = "node-fleet", preload } = options;
+	const { example = "node-fleet", program = "server.ts", preload } = options;
 	const dir = await mkdtemp(join(tmpdir(), "mcp-fanout-fleet-"));
 	const cleanups: (() => Promise<unknown>)[] = [() => rm(dir, { recursive: true, force: true })];
 	const stop = async () => {
@@ -52,7 +53,7 @@ export async function startMcpFleet(size: number, options: McpFleetOptions = {})
 		const serverEnv = preload === undefined ? env : { ...env, NODE_OPTIONS: `${env.NODE_OPTIONS} --import=${preload}` };
 		const ports = await freePorts(size);
 		const processes = ports.map((port, index) =>
-			startOne(`${example} ${index + 1}`, join(EXAMPLES, example), port, serverEnv, dir),
+			startOne(`${example} ${index + 1}`, join(EXAMPLES, example, program), port, serverEnv, dir),
 		);
 		cleanups.push(() => Promise.all(processes.map(({ proc }) => proc.stop())));
 		const answers = async ({ url }: McpProcess) => (await health(url)).ok;
@@ -74,7 +75,7 @@ const health = (url: string) => fetch(`${url}/health`, { signal: AbortSignal.tim
 
 function startOne(
 	name: string,
-	example: string,
+	program: string,
 	port: number,
 	env: Readonly<Record<string, string>>,
 	dir: string,
@@ -82,7 +83,7 @@ function startOne(
 	const proc = startProc({
 		name,
 		command: process.execPath,
-		args: [join(example, "server.ts")],
+		args: [program],
 		cwd: ROOT,
 		env: { ...env, PORT: String(port) },
 		logFile: join(dir, `${port}.log`),
