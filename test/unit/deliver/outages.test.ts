@@ -143,3 +143,26 @@ test("[P5] a `since` that is no number is refused: it would hold nothing back", 
 		expect.objectContaining({ code: "InvalidCursor" }),
 	);
 });
+
+test("[P9] a lane that is closed while it reads what it missed waits for nothing more", async () => {
+	const w = world();
+	const c = w.world.channel("c");
+	let reads = 0;
+	const read: Transport["read"] = async function* () {
+		reads += 1;
+		await new Promise(() => {});
+	};
+	const { engine } = held(w, { read });
+	new Client().connect([engine], w.clock, [c]);
+	await w.clock.advance(10);
+	(w.brokers[0] as (typeof w.brokers)[number]).faults.lose = 1;
+	w.publish(c, 1);
+	(w.brokers[0] as (typeof w.brokers)[number]).faults.lose = 0;
+	w.publish(c, 1);
+	await w.clock.advance(10);
+	expect(reads).toBe(1);
+	engine.close();
+	await w.clock.settle();
+	w.world.close();
+	expect(w.clock.waiting).toBe(0);
+});

@@ -286,10 +286,12 @@ export class Lane implements Subscriber {
 		}
 	}
 
-	#backOff(attempt: number): Promise<void> {
+	async #backOff(attempt: number): Promise<void> {
+		// What was asked before the close may fail after it, and no controller of then would end this wait.
+		if (this.#isClosed) return;
 		const ms = fullJitter(attempt, this.#host.limits.retry, () => this.#host.random());
 		this.#stop ??= new AbortController();
-		return pause(this.#host.clock, ms, this.#stop.signal);
+		await pause(this.#host.clock, ms, this.#stop.signal);
 	}
 }
 
