@@ -41,6 +41,7 @@ export class Followers {
 
 	clear(): void {
 		this.#only = undefined;
-		this.#all = undefined;
+		// Emptied and not only let go: it may be in the middle of being told.
+		this.#all?.clear();
 	}
 }
