@@ -186,7 +186,11 @@ export function methodIn({ body }: RequestInit): string | undefined {
 	return typeof body === "string" ? (JSON.parse(body) as { method?: string }).method : undefined;
 }
 
-const HELLO = { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: { name: "raw", version: "1.0.0" } };
+const HELLO = {
+	protocolVersion: "2025-11-25",
+	capabilities: { elicitation: {} },
+	clientInfo: { name: "raw", version: "1.0.0" },
+};
 export const HEADERS = { "content-type": "application/json", accept: "application/json, text/event-stream" };
 
 export function post(message: unknown, session?: string, headers: Record<string, string> = {}): RequestInit {

@@ -18,6 +18,9 @@ export const DEFAULT_RETRY_MS = 1_000;
 /** Publishers' clocks may lag behind the one that dated the session: nothing of its first seconds may be held back. */
 const CLOCK_SLACK_MS = 10_000;
 
+/** A number after that of every GET stream. */
+const EVERY_GET = Number.MAX_SAFE_INTEGER;
+
 export interface GetDeps {
 	readonly host: SessionHost;
 	readonly store: SessionStore;
@@ -100,6 +103,12 @@ export class Gets {
 		for (const slot of this.#slots.get(channel.key) ?? []) this.#end(slot);
 	}
 
+	/** Everywhere: their clients come back with their cursors. */
+	endEverywhere(channel: Channel): void {
+		this.end(channel);
+		this.#deps.peers().tellAll({ kind: "get", session: channel, n: EVERY_GET });
+	}
+
 	/** What the record says now. */
 	refresh({ channel, facts }: StoredSession): void {
 		for (const slot of this.#slots.get(channel.key) ?? []) {
@@ -141,8 +150,10 @@ export class Gets {
 		} catch (error) {
 			this.#untold(error);
 			if (known === undefined) return refuseForNow("the session registry cannot be reached now: try again");
+			// Without the record nobody knows its number: every other one ends.
 			slot.n = known.facts.get.n + 1;
-			peers().tellAll({ kind: "get", session: channel, n: slot.n });
+			for (const other of this.#slots.get(channel.key) ?? []) if (other !== slot) this.#end(other);
+			peers().tellAll({ kind: "get", session: channel, n: EVERY_GET });
 			return known;
 		}
 	}

@@ -12,6 +12,7 @@ import type { AuthInfoLike, Identity } from "../identity.ts";
 import { readJson } from "./body.ts";
 import { checkAccept, checkAddress, checkVersion } from "./checks.ts";
 import type { SessionFactory } from "./factory.ts";
+import { hasPriming } from "./facts.ts";
 import { Gets } from "./gets.ts";
 import type { SessionHost } from "./host.ts";
 import type { Visit } from "./live-session.ts";
@@ -20,6 +21,8 @@ import { openSession } from "./opening.ts";
 import { resolveSessionOptions, type SessionOptions } from "./options.ts";
 import { Peers, type Word } from "./peers.ts";
 import { isRequest, readPosted, servePost } from "./post.ts";
+import { PostLogs, readEventId } from "./post-log.ts";
+import { replayPost } from "./post-replay.ts";
 import { refuse, refuseForNow, sessionNotFound } from "./refusal.ts";
 import { SessionStore } from "./store.ts";
 
@@ -68,6 +71,10 @@ export function createSessionServer(
 			sweep().catch((error) => host.report(asFanoutError(error, "TransportUnavailable", "a sweep of sessions")));
 		},
 	});
+	const { retryMs, responseMode: mode } = options;
+	const logs = options.maxLogged === undefined ? undefined : new PostLogs(host, options.maxLogged);
+	const probes = new Map<string, (isOpen: boolean) => void>();
+	const posting = { host, peers, gets, mode, logs, retryMs };
 	peers.opened.catch((error) => host.report(asFanoutError(error, "TransportUnavailable", "peers are not heard")));
 	let isClosed = false;
 	let timer = clock.after(options.sweepMs, beat);
@@ -92,9 +99,15 @@ export function createSessionServer(
 	async function heard(word: Word, from: string): Promise<void> {
 		const { session: channel } = word;
 		const session = live.find(channel);
-		if (word.kind === "reply") session?.transport.reply(word.message, {});
-		else if (word.kind === "get") gets.endBefore(channel, word.n);
-		else if (word.kind === "ended") await endHere(channel);
+		if (word.kind === "alive") probes.get(word.key)?.(true);
+		else if (word.kind === "probe") {
+			const { key } = word;
+			if (logs?.isOpen(word.post) === true) await peers.tell(from, { kind: "alive", session: channel, key });
+		} else if (word.kind === "reply") session?.transport.reply(word.message, {});
+		else if (word.kind === "get") {
+			// Those that were here when it was said have heard it.
+			if (from !== host.instanceId) gets.endBefore(channel, word.n);
+		} else if (word.kind === "ended") await endHere(channel);
 		else if (word.kind === "notice") session?.transport.notify(word.message, {});
 		else if (word.kind === "changed" && (session !== undefined || gets.has(channel))) {
 			const stored = await store.read(channel);
@@ -140,7 +153,7 @@ export function createSessionServer(
 		if (wrong !== undefined) return wrong;
 		const session = await live.visit(channel, identity.principal, visit);
 		if (session instanceof Response) return session;
-		return servePost({ host, peers, mode: options.responseMode }, session, posted, visit);
+		return servePost(posting, session, posted, visit);
 	}
 
 	async function get({ request, identity }: SessionCall): Promise<Response> {
@@ -148,10 +161,25 @@ export function createSessionServer(
 		const refused = checkAccept(request, [SSE_TYPE]) ?? checkVersion(request);
 		if (refused !== undefined) return refused;
 		if (channel instanceof Response) return channel;
+		const event = logs === undefined ? undefined : readEventId(request.headers.get("last-event-id"));
+		if (event !== undefined && logs !== undefined) return replay(request, channel, identity, event, logs);
 		const session = live.find(channel);
 		const known = session?.principal === identity.principal ? session?.stored : undefined;
 		const channels = [...identity.channels, everyTenantChannel(host.namespace)];
 		return gets.open(request, [channel, ...channels], identity.principal, known);
+	}
+
+	async function replay(
+		request: Request,
+		channel: Word["session"],
+		identity: Identity,
+		event: NonNullable<ReturnType<typeof readEventId>>,
+		made: PostLogs,
+	): Promise<Response> {
+		const stored = await store.read(channel);
+		if (stored === undefined || stored.principal !== identity.principal) return sessionNotFound();
+		const primes = hasPriming(stored.facts.protocol);
+		return replayPost({ host, peers, logs: made, probes, retryMs, primes }, request, channel, event);
 	}
 
 	async function remove({ request, identity }: SessionCall): Promise<Response> {

@@ -4,6 +4,7 @@ import { DEFAULT_MAX_BODY_BYTES } from "./body.ts";
 import type { AddressOptions } from "./checks.ts";
 import { DEFAULT_RETRY_MS } from "./gets.ts";
 import { DEFAULT_MAX_LIVE } from "./live-sessions.ts";
+import { DEFAULT_MAX_LOGGED } from "./post-log.ts";
 import type { ResponseMode } from "./post-stream.ts";
 import { DEFAULT_EXPIRY } from "./store.ts";
 
@@ -19,6 +20,11 @@ export interface SessionOptions extends AddressOptions {
 	readonly responseMode?: ResponseMode | undefined;
 	/** How long a client shall wait before it opens a stream again. Default 1 second. */
 	readonly retryMs?: number | undefined;
+	/**
+	 * Whether a POST's stream can be resumed after it broke, on any process: each of its messages is then written to a
+	 * log as well, `maxMessages` of a stream at most (default 1,000). Default false.
+	 */
+	readonly resumePosts?: boolean | { readonly maxMessages?: number | undefined } | undefined;
 	/** A request that names no session: refused with 400 (default), or passed on to the wrapped handler. */
 	readonly sessionless?: "refuse" | "stateless" | undefined;
 }
@@ -43,8 +49,19 @@ export function resolveSessionOptions(given: SessionOptions) {
 		sweepMs: Math.min(idleMs / 8, MAX_SWEEP_MS),
 		maxSessions: positive("maxSessions", given.maxSessions ?? DEFAULT_MAX_LIVE),
 		maxBodyBytes: positive("maxBodyBytes", given.maxBodyBytes ?? DEFAULT_MAX_BODY_BYTES),
+		maxLogged: maxLogged(given.resumePosts, positive),
 		retryMs: positive("retryMs", given.retryMs ?? DEFAULT_RETRY_MS),
 	};
+}
+
+/** Undefined when POSTs are not resumed. */
+function maxLogged(
+	resumePosts: SessionOptions["resumePosts"],
+	positive: (name: string, value: number) => number,
+): number | undefined {
+	if (resumePosts === undefined || resumePosts === false) return undefined;
+	const { maxMessages = DEFAULT_MAX_LOGGED } = resumePosts === true ? {} : resumePosts;
+	return positive("resumePosts.maxMessages", maxMessages);
 }
 
 function oneOf<T extends string>(name: string, value: unknown, allowed: readonly T[]): T {

@@ -17,7 +17,10 @@ export type Word =
 	| { readonly kind: "changed"; readonly session: Channel; readonly message: Message }
 	/** GET streams of the session before the n-th end. */
 	| { readonly kind: "get"; readonly session: Channel; readonly n: number }
-	| { readonly kind: "ended"; readonly session: Channel };
+	| { readonly kind: "ended"; readonly session: Channel }
+	/** Do the POST's requests run there? The answer names the key. */
+	| { readonly kind: "probe"; readonly session: Channel; readonly post: string; readonly key: string }
+	| { readonly kind: "alive"; readonly session: Channel; readonly key: string };
 
 export interface Listener {
 	told(word: Word, from: string): void;
@@ -78,11 +81,15 @@ export class Peers {
 
 function readWord(said: Message): Word | undefined {
 	if (!("method" in said) || said.method !== METHOD) return undefined;
-	const { kind, session: key, n, message } = said.params ?? {};
+	const { kind, session: place, n, message, post, key } = said.params ?? {};
 	try {
-		const session = parseChannel(key);
+		const session = parseChannel(place);
 		if (kind === "ended") return { kind, session };
 		if (kind === "get") return typeof n === "number" ? { kind, session, n } : undefined;
+		if (kind === "alive") return typeof key === "string" ? { kind, session, key } : undefined;
+		if (kind === "probe") {
+			return typeof post === "string" && typeof key === "string" ? { kind, session, post, key } : undefined;
+		}
 		if (kind === "reply" || kind === "notice" || kind === "changed")
 			return { kind, session, message: parseMessage(message) };
 	} catch {

@@ -4,9 +4,11 @@ import { type Request as Ask, type Message, parseMessage } from "../../core/mess
 import { askerOf } from "./asks.ts";
 import { ASSUMED_VERSION, BATCH_VERSION } from "./checks.ts";
 import { hasPriming } from "./facts.ts";
+import type { Gets } from "./gets.ts";
 import type { SessionHost } from "./host.ts";
 import { extraOf, type LiveSession, type Visit } from "./live-session.ts";
 import type { Peers } from "./peers.ts";
+import type { PostLogs } from "./post-log.ts";
 import { PostStream, type ResponseMode } from "./post-stream.ts";
 import { INVALID_REQUEST, refuse, refuseForNow } from "./refusal.ts";
 
@@ -36,7 +38,11 @@ export const isRequest = (message: Message): message is Ask => "method" in messa
 export interface PostDeps {
 	readonly host: SessionHost;
 	readonly peers: Peers;
+	readonly gets: Gets;
 	readonly mode: ResponseMode;
+	/** There when POST streams can be resumed. */
+	readonly logs: PostLogs | undefined;
+	readonly retryMs: number;
 }
 
 export async function servePost(deps: PostDeps, session: LiveSession, posted: Posted, visit: Visit): Promise<Response> {
@@ -58,19 +64,30 @@ export async function servePost(deps: PostDeps, session: LiveSession, posted: Po
 		if (refused !== undefined) return refused;
 	}
 	if (asks.length === 0) return new Response(null, { status: 202 });
-	const { clock } = deps.host;
-	const headers = { "mcp-session-id": session.channel.id };
-	const { signal } = visit.request;
-	const stream = new PostStream({ clock, ids: [...ids], isBatch, mode: deps.mode, headers, signal });
-	// A client that polls may be told to come back; who would be told otherwise would lose what comes.
-	const polling = hasPriming(protocol) ? { closeStandaloneSSEStream: () => endGets(deps, session) } : {};
+	const stream = openStream(deps, session, [...ids], isBatch, visit.request);
+	const polling = pollingOf(deps, session, stream);
 	for (const ask of asks) session.request(ask, stream, { ...extra, ...polling });
 	return stream.response;
 }
 
-/** Every GET stream of the session, wherever it is: its client comes back with its cursor. */
-function endGets({ peers }: PostDeps, { channel }: LiveSession): void {
-	peers.tellAll({ kind: "get", session: channel, n: Number.MAX_SAFE_INTEGER });
+function openStream(
+	{ host, mode, logs, retryMs }: PostDeps,
+	{ channel, stored }: LiveSession,
+	ids: readonly RequestId[],
+	isBatch: boolean,
+	{ signal }: Request,
+): PostStream {
+	const headers = { "mcp-session-id": channel.id };
+	const primes = hasPriming(stored?.facts.protocol ?? ASSUMED_VERSION) ? { retryMs } : undefined;
+	return new PostStream({ clock: host.clock, ids, isBatch, mode, headers, signal, log: logs?.create(channel), primes });
+}
+
+/** What lets a server end streams that their clients come back for; offered where they can. */
+function pollingOf({ gets, logs }: PostDeps, { channel, stored }: LiveSession, stream: PostStream): object {
+	if (!hasPriming(stored?.facts.protocol ?? ASSUMED_VERSION)) return {};
+	const closeStandaloneSSEStream = () => gets.endEverywhere(channel);
+	if (logs === undefined) return { closeStandaloneSSEStream };
+	return { closeStandaloneSSEStream, closeSSEStream: () => stream.pause() };
 }
 
 /** A notification or an answer; the refusal, if it must be posted again. */

@@ -1,0 +1,135 @@
+/**
+ * A POST stream that a client resumes, on whichever process: what it has not seen comes from the stream's log, also
+ * while its requests still run elsewhere. When their process is gone, or the log is, the client gets an error for each
+ * request that nobody will answer.
+ */
+import type { Channel } from "../../core/channel.ts";
+import type { Feed } from "../../core/client-feed.ts";
+import type { Timer } from "../../core/clock.ts";
+import { asFanoutError } from "../../core/errors.ts";
+import type { RequestId } from "../../core/message.ts";
+import type { SessionHost } from "./host.ts";
+import type { Peers } from "./peers.ts";
+import { eventIdOf, type PostLogs, postChannel, type readEventId, readLogged } from "./post-log.ts";
+import { SseBody } from "./sse-body.ts";
+
+export const PROBE_MS = 1_000;
+/** Probes without a sign of life before the stream's process counts as gone. */
+const MAX_SILENCE = 3;
+
+export interface ReplayDeps {
+	readonly host: SessionHost;
+	readonly peers: Peers;
+	readonly logs: PostLogs;
+	/** Told whether a stream's requests run at its process. */
+	readonly probes: Map<string, (isOpen: boolean) => void>;
+	readonly retryMs: number;
+	readonly primes: boolean;
+}
+
+export async function replayPost(
+	deps: ReplayDeps,
+	request: Request,
+	session: Channel,
+	event: NonNullable<ReturnType<typeof readEventId>>,
+): Promise<Response> {
+	const cursor = await deps.host.cursorOf(postChannel(session, event.post), []);
+	return new Replay(deps, request, session, event).start(cursor);
+}
+
+let replays = 0;
+
+class Replay {
+	readonly #deps: ReplayDeps;
+	readonly #session: Channel;
+	readonly #post: string;
+	readonly #instance: string;
+	readonly #seen: number;
+	readonly #body: SseBody;
+	readonly #key: string;
+	/** Requests without an answer; unknown until the log's first entry has come. */
+	#pending: Set<RequestId> | undefined;
+	#feed: Feed | undefined;
+	#timer: Timer | undefined;
+	#silence = 0;
+
+	constructor(
+		deps: ReplayDeps,
+		request: Request,
+		session: Channel,
+		event: { instance: string; post: string; seen: number },
+	) {
+		this.#deps = deps;
+		this.#session = session;
+		this.#post = event.post;
+		this.#instance = event.instance;
+		this.#seen = event.seen;
+		replays += 1;
+		this.#key = `${event.post} ${replays}`;
+		const headers = { "mcp-session-id": session.id };
+		const { clock } = deps.host;
+		this.#body = new SseBody({ clock, headers, signal: request.signal, left: () => this.#over() });
+	}
+
+	start(cursor: string): Response {
+		const { host, primes, retryMs, probes } = this.#deps;
+		if (primes) this.#body.prime(eventIdOf(this.#post, this.#seen), retryMs);
+		probes.set(this.#key, (isOpen) => {
+			if (isOpen) this.#silence = 0;
+		});
+		this.#feed = host.openFeed(
+			{ channels: [postChannel(this.#session, this.#post)], cursor },
+			{
+				deliver: ({ message }) => this.#take(readLogged(message)),
+				mark: () => this.#fail("what was said is kept no longer"),
+				cursor() {},
+				end: () => this.#body.close(),
+			},
+		);
+		if (this.#body.isOver) this.#over();
+		else this.#probe();
+		return this.#body.response;
+	}
+
+	#take(logged: ReturnType<typeof readLogged>): void {
+		if (logged === undefined) return;
+		if ("ids" in logged) this.#pending = new Set(logged.ids);
+		else {
+			const { seq, message } = logged;
+			if (seq > this.#seen) this.#body.write(JSON.stringify(message), eventIdOf(this.#post, seq));
+			if (!("method" in message)) this.#pending?.delete(message.id as RequestId);
+		}
+		if (this.#pending?.size === 0) this.#body.close();
+	}
+
+	/** Asks the stream's process whether it is still at it, until one of both is over. */
+	#probe(): void {
+		const { host, peers, logs } = this.#deps;
+		if (this.#silence >= MAX_SILENCE) {
+			this.#fail("the process that ran the request is gone");
+			return;
+		}
+		this.#silence += 1;
+		if (logs.isOpen(this.#post)) this.#silence = 0;
+		else if (this.#instance !== host.instanceId) {
+			const probe = { kind: "probe", session: this.#session, post: this.#post, key: this.#key } as const;
+			peers.tell(this.#instance, probe).catch((error) => {
+				host.report(asFanoutError(error, "TransportUnavailable", "a process could not be asked for a request"));
+			});
+		}
+		this.#timer = host.clock.after(PROBE_MS, () => this.#probe());
+	}
+
+	#fail(why: string): void {
+		for (const id of this.#pending ?? []) {
+			this.#body.write(JSON.stringify({ jsonrpc: "2.0", id, error: { code: -32_000, message: why } }), undefined);
+		}
+		this.#body.close();
+	}
+
+	#over(): void {
+		this.#timer?.cancel();
+		this.#feed?.close();
+		this.#deps.probes.delete(this.#key);
+	}
+}

@@ -1,0 +1,116 @@
+import { afterEach, expect, test } from "vitest";
+import { createChannel } from "../../../../lambda/layer/src/core/channel.ts";
+import { seamOf } from "../../../../lambda/layer/src/mcp/bus.ts";
+import type { SessionHost } from "../../../../lambda/layer/src/mcp/session/host.ts";
+import { type FleetOptions, hello, post, type SessionFleet, startSessions, tool } from "./fleet.ts";
+import { follow, get, open, settle } from "./raw.ts";
+
+let fleet: SessionFleet;
+afterEach(() => fleet?.stop());
+const start = async (size: number, options?: FleetOptions) => {
+	fleet = await startSessions(size, options);
+	return fleet;
+};
+
+/** Calls `run` and holds its answer back. */
+async function running(session: string, place = 0) {
+	const begun = Promise.withResolvers<void>();
+	const done = Promise.withResolvers<unknown>();
+	fleet.tools.run = () => {
+		begun.resolve();
+		return done.promise;
+	};
+	const response = fleet.call(place, post(tool("run", 7), session));
+	await begun.promise;
+	return { response, finish: done.resolve };
+}
+
+test("answers come as JSON when nothing else is said, as a stream when it takes long or the options say so", async () => {
+	await start(1);
+	const session = await open(fleet, 0);
+	const quick = await fleet.call(0, post(tool("where"), session));
+	expect(quick.headers.get("content-type")).toContain("application/json");
+	expect(quick.headers.get("mcp-session-id")).toBe(session);
+	const { response, finish } = await running(session);
+	// Its head leaves before its answer.
+	const stream = follow(await response);
+	expect(stream.headers.get("content-type")).toBe("text/event-stream");
+	finish("late");
+	await stream.ended;
+	expect(stream.messages).toMatchObject([{ id: 7, result: { content: [{ text: "late" }] } }]);
+	expect(stream.frames[0]).not.toHaveProperty("id");
+	await fleet.stop();
+	await start(1, { sessionOptions: { responseMode: "sse" } });
+	const opened = follow(await fleet.call(0, hello()));
+	await opened.ended;
+	expect(opened.messages).toMatchObject([{ id: 1 }]);
+	expect(opened.headers.get("mcp-session-id")).not.toBeNull();
+});
+
+test("a client that leaves cancels nothing, and its answer goes nowhere", async () => {
+	await start(1);
+	const session = await open(fleet, 0);
+	const { response, finish } = await running(session);
+	const stream = follow(await response);
+	await stream.cancel();
+	finish("unheard");
+	await settle();
+	expect(fleet.errors).toEqual([]);
+	expect((await fleet.call(0, post(tool("where", 7), session))).status).toBe(200);
+});
+
+for (const place of [0, 1]) {
+	test(`[P3] a stream that broke is resumed on process ${place}: what was not seen, then what comes`, async () => {
+		await start(2, { sessionOptions: { resumePosts: true, responseMode: "sse" } });
+		const session = await open(fleet, 0);
+		const { response, finish } = await running(session);
+		const broken = follow(await response);
+		await expect.poll(() => broken.frames.length).toBe(1);
+		const [primer] = broken.frames;
+		expect(primer).toMatchObject({ event: "cursor", data: "", retry: "1000" });
+		await broken.cancel();
+		const resumed = follow(await fleet.call(place, get(session, primer?.id)));
+		await settle();
+		expect(resumed.messages).toEqual([]);
+		finish("resumed");
+		await resumed.ended;
+		expect(resumed.messages).toMatchObject([{ id: 7, result: { content: [{ text: "resumed" }] } }]);
+		// Once more, after the end; and from the end there is nothing left to say.
+		const again = follow(await fleet.call(1, get(session, primer?.id)));
+		await again.ended;
+		expect(again.messages).toHaveLength(1);
+		const last = follow(await fleet.call(1, get(session, again.frames.at(-1)?.id)));
+		await last.ended;
+		expect(last.messages).toEqual([]);
+		expect(fleet.errors).toEqual([]);
+	});
+}
+
+test("[P5] a POST stream is resumed within its own session only", async () => {
+	await start(2, { sessionOptions: { resumePosts: true, responseMode: "sse" } });
+	const [mine, theirs] = [await open(fleet, 0), await open(fleet, 0)];
+	const stream = follow(await fleet.call(0, post(tool("where", 3), theirs)));
+	await stream.ended;
+	const foreign = follow(await fleet.call(1, get(mine, stream.frames[0]?.id)));
+	await foreign.ended;
+	expect(foreign.messages).toEqual([]);
+});
+
+test("an asker that is gone: who resumes its stream elsewhere gets an error for each request that nobody answered", async () => {
+	await start(1, { sessionOptions: { resumePosts: true } });
+	const session = await open(fleet, 0);
+	const gone = `${crypto.randomUUID()}.1`;
+	const channel = createChannel("post", `${session}/${gone}`);
+	const said = [
+		{ seq: 0, ids: [7, 8] },
+		{ seq: 1, message: { jsonrpc: "2.0", id: 8, result: {} } },
+	];
+	const host = seamOf(fleet.fanouts[0]?.bus())?.deps.sessions as SessionHost;
+	for (const params of said) await host.publish(channel, { jsonrpc: "2.0", method: "mcp-fanout/post", params });
+	const resumed = follow(await fleet.call(0, get(session, `p${gone}.0`)));
+	await resumed.ended;
+	expect(resumed.messages).toMatchObject([
+		{ id: 8, result: {} },
+		{ id: 7, error: { code: -32_000 } },
+	]);
+});
