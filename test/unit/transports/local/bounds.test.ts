@@ -126,6 +126,7 @@ test("[P6] the shelf's count of events and bytes is what it holds, over any hist
 					const own = one.kept.slice(one.head);
 					expect(own.map(({ position }) => Number(position.offset))).toEqual(own.map((_, n) => one.base + n + 1));
 					expect(own.length).toBeLessThanOrEqual(limits.maxEventsPerChannel);
+					expect(one.kept.slice(0, one.head).every(({ bytes }) => bytes === 0)).toBe(true);
 					for (const event of own) expect(eventOf(one, event.id)).toBe(event);
 					expect(one.ids?.size ?? own.length).toBe(own.length);
 					expect(eventOf(one, "id-0")).toBe(undefined);

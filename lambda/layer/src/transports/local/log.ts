@@ -4,7 +4,7 @@
  * after its position, or inside its window, is no longer here. Plain data and functions: there may be 100,000.
  */
 import type { Channel } from "../../core/channel.ts";
-import { NO_EPOCH, type Position } from "../../core/position.ts";
+import { BEGINNING, NO_EPOCH, type Position } from "../../core/position.ts";
 import type { Ask, Bounds, Entry, Page, Subscriber, Verdict } from "../../core/transport.ts";
 
 export interface Kept extends Entry {
@@ -82,9 +82,13 @@ export function append(log: Log, event: Kept): void {
 	if (event.id > log.greatestId) log.greatestId = event.id;
 }
 
+/** In the place of an event that was dropped until the array is compacted: its bytes are no longer counted. */
+const GONE: Kept = { position: BEGINNING, id: "", at: 0, bytes: 0 };
+
 /** Drops the oldest event; gives its size. */
 export function dropOldest(log: Log): number {
 	const event = log.kept[log.head] as Kept;
+	log.kept[log.head] = GONE;
 	log.head += 1;
 	log.base += 1;
 	log.baseAt = event.at;
