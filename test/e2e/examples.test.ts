@@ -7,6 +7,7 @@ import { ROOT } from "../support/root.ts";
 
 const SAYS: Readonly<Record<string, string>> = {
 	hono: "both listeners of docs://handbook heard of it, once; accepted by nats (fleet)",
+	"v1-sessions": "one session, many processes: its state, its questions and its messages came along, and its end",
 	express: "both of Bob's devices heard of his mail, once, and Ann of nothing",
 };
 
@@ -17,7 +18,7 @@ for (const [example, says] of Object.entries(SAYS)) {
 			const output = await run({
 				name: `the client of ${example}`,
 				command: process.execPath,
-				args: [join(ROOT, "examples", example, "client.ts"), fleet.origin],
+				args: [join(ROOT, "examples", example, "client.ts"), example === "v1-sessions" ? fleet.url : fleet.origin],
 				cwd: ROOT,
 				env: fleet.env,
 				logFile: join(fleet.dir, "client.log"),
