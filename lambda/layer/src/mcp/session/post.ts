@@ -1,6 +1,6 @@
 /** One POST of a session: its messages are checked, and each goes where it belongs: to the server here, or to a process that waits for it. */
 import { asFanoutError, FanoutError } from "../../core/errors.ts";
-import { type Request as Ask, type Message, parseMessage } from "../../core/message.ts";
+import { type Request as Ask, type Message, parseMessage, type RequestId } from "../../core/message.ts";
 import { askerOf } from "./asks.ts";
 import { ASSUMED_VERSION, BATCH_VERSION } from "./checks.ts";
 import { hasPriming } from "./facts.ts";
