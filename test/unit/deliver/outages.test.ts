@@ -68,6 +68,48 @@ test("[P3] a log that could not be reached for long is read before anything is g
 	expect(one.seen).toEqual([1, 2].map((n) => ({ channel: c.key, n, early: false })));
 });
 
+test("[P3] a lane that opens late goes on from the cursor: nothing is missing, so nothing is told; who has no cursor is told", async () => {
+	const { world: w, brokers, publish, client, clock } = world();
+	const c = w.channel("c");
+	const first = await client([c]);
+	publish(c, 2);
+	await clock.advance(10);
+	first.kill();
+	await clock.advance(20_000);
+	const broker = brokers[0] as (typeof brokers)[number];
+	broker.faults.endsFails = 1;
+	publish(c, 2);
+	const [resumed, fresh] = [await client([c], first.cursor), await client([c])];
+	await clock.advance(6_000);
+	expect([resumed.marks, fresh.marks]).toEqual([[], ["gap"]]);
+	broker.faults.endsFails = 0;
+	publish(c, 1);
+	await clock.advance(10_000);
+	publish(c, 1);
+	await clock.advance(10);
+	expect(resumed.seen).toEqual([3, 4, 5, 6].map((n) => ({ channel: c.key, n, early: false })));
+	expect(fresh.numbers(c)).toEqual([6]);
+});
+
+test("[P3] a process that was held still in the middle of a look at a replica that was behind looks again, and tells nothing", async () => {
+	const { world: w, brokers, publish, client, clock } = world();
+	const c = w.channel("c");
+	const one = await client([c]);
+	const broker = brokers[0] as (typeof brokers)[number];
+	Object.assign(broker.faults, { lose: 1, stale: 1 });
+	publish(c, 1);
+	broker.faults.lose = 0;
+	publish(c, 1);
+	await clock.advance(10);
+	// Time goes on and no timer runs: the process does not.
+	const { monotonic } = clock;
+	Object.assign(clock, { monotonic: () => monotonic() + 60_000 });
+	await clock.advance(300);
+	broker.faults.stale = 0;
+	await clock.advance(5_000);
+	expect(one.seen).toEqual([1, 2].map((n) => ({ channel: c.key, n, early: false })));
+});
+
 test("[P3] a live stream shows what a publisher with a slow clock says, whatever its `since`", async () => {
 	const { world: w, publish, client } = world();
 	const c = w.channel("c");

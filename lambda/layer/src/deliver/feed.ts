@@ -18,7 +18,7 @@ import { type ExchangedFeed, JoinedLater } from "./joined-later.ts";
 import { type Loss, Track, type TrackHost } from "./track.ts";
 
 export const DEFAULT_FEED = {
-	/** How long a stream waits for lanes to open before it goes on without them, told `gap`. */
+	/** How long a stream waits for lanes to open before it goes on without them; without a place there, told `gap`. */
 	openTimeoutMs: 5_000,
 } as const;
 
@@ -208,7 +208,9 @@ class StreamFeed implements Feed, TrackHost, ExchangedFeed {
 		const told = cursor === undefined ? undefined : this.#resume(cursor, late);
 		if (cursor === undefined) for (const track of this.#tracks) if (!late.has(track)) track.position = track.lane.seen;
 		this.#call(() => this.#sink.cursor(this.cursor));
-		this.#begin(this.#tracks, late, late.size > 0 ? "gap" : told);
+		// A lane that opens late goes on from where the cursor says: only without a place is anything missed meanwhile.
+		const isMissing = [...late].some(({ position }) => position === UNPLACED);
+		this.#begin(this.#tracks, late, isMissing ? "gap" : told);
 	}
 
 	/** Starts tracks; those whose lanes open late join when they do. */

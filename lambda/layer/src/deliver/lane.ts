@@ -17,6 +17,7 @@ import { type Entry, type Page, prevOffset, type Subscriber } from "../core/tran
 import { CursorPart } from "./cursor-part.ts";
 import { type Follower, Followers } from "./followers.ts";
 import type { LaneHost } from "./lane-host.ts";
+import { Patience } from "./patience.ts";
 import { Recent } from "./recent.ts";
 import { Stash } from "./stash.ts";
 
@@ -232,28 +233,29 @@ export class Lane implements Subscriber {
 
 	/** Reads on until the target was seen, or until the log's authoritative end says that there is no more. */
 	async #fillLoop(): Promise<void> {
-		let reachable = this.#host.clock.monotonic();
+		const patience = new Patience(this.#host.clock, this.#host.limits.missingMs);
 		let before: Position | undefined;
 		const stash = this.#doubts;
 		for (let attempt = 0; this.#state === "filling"; ) {
 			const doubted = stash.snapshot();
 			try {
-				const page = await this.read(this.seen);
+				const { seen } = this;
+				const page = await this.read(seen);
 				if (this.#state !== "filling") return;
 				this.#take(page);
+				if (this.seen !== seen) patience.renew();
 				if (page.more && page.entries.length > 0) continue;
 				const { target } = stash;
 				if (target === undefined || isAtOrBefore(target, this.seen)) return;
 				const { end } = await this.#host.ends(this.channel);
 				if (this.#state !== "filling") return;
 				stash.dropBeyond(end, doubted);
-				const late = this.#host.clock.monotonic() - reachable > this.#host.limits.missingMs;
-				if (this.#reached(end, page, late, before)) return stash.correct(undefined);
+				if (this.#reached(end, page, patience.isOver(), before)) return stash.correct(undefined);
 				stash.correct(end);
 				before = end;
 			} catch (error) {
 				this.#host.report(asFanoutError(error, "TransportUnavailable", "a lane's hole could not be read", true));
-				reachable = this.#host.clock.monotonic();
+				patience.renew();
 			}
 			await this.#backOff(attempt++);
 		}

@@ -92,7 +92,7 @@ export class FakeStream {
 		const here = this.kept.filter((message) => message.seq <= upTo);
 		const matching =
 			multi_last === undefined
-				? here.filter(({ subject }) => subject === next_by_subj)
+				? here.filter(({ subject }) => matches(next_by_subj ?? "", subject))
 				: here.filter((message) => message === here.findLast(({ subject }) => subject === message.subject));
 		const wanted = matching.filter((message) => message.seq >= seq && (multi_last?.includes(message.subject) ?? true));
 		const messages = wanted
@@ -116,4 +116,12 @@ export class FakeStream {
 	#stored({ seq, subject, text, atMs }: Kept) {
 		return { seq, subject, data: Buffer.from(text).toString("base64"), time: new Date(atMs).toISOString() };
 	}
+}
+
+/** As NATS has it: `*` is one token, `>` all that follow. */
+function matches(pattern: string, subject: string): boolean {
+	const tokens = subject.split(".");
+	const wanted = pattern.split(".");
+	if (wanted.at(-1) === ">" ? tokens.length < wanted.length : tokens.length !== wanted.length) return false;
+	return wanted.every((token, index) => token === ">" || token === "*" || token === tokens[index]);
 }
