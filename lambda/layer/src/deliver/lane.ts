@@ -23,6 +23,7 @@ import { Stash } from "./stash.ts";
 
 /** What lanes that are open resolve with: one for all of them. */
 const OPENED: Promise<void> = Promise.resolve();
+const closedError = () => new FanoutError("Closed", "the lane is closed");
 
 export class Lane implements Subscriber {
 	readonly channel: Channel;
@@ -295,8 +296,4 @@ export class Lane implements Subscriber {
 		this.#stop ??= new AbortController();
 		await pause(this.#host.clock, ms, this.#stop.signal);
 	}
-}
-
-function closedError(): FanoutError {
-	return new FanoutError("Closed", "the lane is closed");
 }

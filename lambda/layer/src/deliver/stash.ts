@@ -52,9 +52,4 @@ export class Stash {
 	dropBeyond(end: Position, doubted: ReadonlySet<Entry>): void {
 		this.#entries = this.#entries.filter((entry) => !doubted.has(entry) || isAtOrBefore(entry.position, end));
 	}
-
-	clear(): void {
-		this.#entries = [];
-		this.#target = undefined;
-	}
 }
