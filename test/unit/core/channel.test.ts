@@ -49,6 +49,12 @@ describe("keys", () => {
 		expect(createChannel("topic", "a").key).toBe("default/default/topic:a");
 	});
 
+	test("[P5] who got the channel of a scope changes it for nobody else", () => {
+		const scope = { namespace: "n", tenant: "shared" };
+		expect(Reflect.set(createChannel("all", "", scope), "key", "n/other/all:")).toBe(false);
+		expect(createChannel("all", "", scope).key).toBe("n/shared/all:");
+	});
+
 	test("[P5] no part can reach into another", () => {
 		fc.assert(
 			fc.property(part, (id) => {

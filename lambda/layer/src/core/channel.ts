@@ -82,7 +82,8 @@ export function createChannel(kind: ChannelKind, id: string, scope: Scope = {}):
 		);
 	}
 	const channel = { namespace, tenant, kind, id, key };
-	if (kind === "all") last.all = channel;
+	// Shared by all who ask for it: nobody may change it under the others.
+	if (kind === "all") last.all = Object.freeze(channel);
 	return channel;
 }
 
