@@ -9,6 +9,7 @@ import {
 	MAX_ENVELOPE_LANES,
 	READ_VERSIONS,
 	readEnvelope,
+	sealEnvelope,
 	WRITTEN_VERSION,
 } from "../../../lambda/layer/src/core/envelope.ts";
 import { isFanoutError } from "../../../lambda/layer/src/core/errors.ts";
@@ -57,10 +58,23 @@ describe("the codec", () => {
 		expect(decodeEnvelope(encodeEnvelope(sample))).toEqual(sample);
 	});
 
-	test("makes the text once for each envelope object", () => {
-		const own = { ...sample, origin: "once" };
-		expect(encodeEnvelope(own)).toBe(encodeEnvelope(own));
-		expect(encodeEnvelope({ ...own, origin: "twice" })).toContain("twice");
+	test("[P6] a sealed envelope has the text of its fields and the size of its text, whatever was written before", () => {
+		const odd = fc.oneof(
+			fc.string({ unit: "binary" }),
+			fc.constantFrom("\ufffe", "\ud800", "\u2028", '"\\\n', "é", "local"),
+		);
+		const lanes = fc.constantFrom<readonly string[]>(["local"], ["local"], ["nats", "lócal"], []);
+		fc.assert(
+			fc.property(odd, odd, lanes, fc.jsonValue(), (origin, trace, lanes, value) => {
+				const { channel, ...fields } = { ...sample, origin, trace, lanes };
+				const message = { jsonrpc: "2.0" as const, method: "notifications/x", params: { value } };
+				const sealed = sealEnvelope({ ...fields, channel, message });
+				const text = encodeEnvelope(sealed);
+				expect(JSON.parse(text)).toEqual(JSON.parse(JSON.stringify({ ...fields, channel: channel.key, message })));
+				expect(envelopeBytes(sealed)).toBe(Buffer.byteLength(text));
+			}),
+			{ seed, numRuns: 500 },
+		);
 	});
 
 	test("ignores fields that a later release may add", () => {

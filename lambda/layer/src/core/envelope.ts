@@ -3,7 +3,6 @@
  * `lanes` are the transports routed to, in order, fixed before the first publish and the same in every copy.
  * Readers learn a version one release before anyone writes it: add it to READ_VERSIONS first.
  */
-
 import { isAscii, toAscii } from "./ascii.ts";
 import { type Channel, parseChannel } from "./channel.ts";
 import { FanoutError } from "./errors.ts";
