@@ -12,7 +12,8 @@ import { serve } from "./serve.ts";
 const fanout = await createFanout({ nats: { servers: process.env.NATS_URL ?? "nats://127.0.0.1:4222" } });
 const build: McpServerFactory = (context) => buildServer(fanout, userOf(context));
 const mcp = createMcpHandler(build, { bus: fanout.bus() });
-const handler = createFleetHandler(mcp, { fanout, sessions: build, principal: userOf });
+const sessionOptions = { resumePosts: true };
+const handler = createFleetHandler(mcp, { fanout, sessions: build, sessionOptions, principal: userOf });
 const server = serve(handler, () => fanout.health());
 
 process.once("SIGTERM", async () => {

@@ -36,7 +36,7 @@ export const LEGS: readonly Leg[] = [
 	everything("2025-11-25", 65),
 	// The first two are newer than the requirements of their version, which run them without counting them.
 	scenario("server-session-lifecycle", 3),
-	scenario("server-sse-polling", 0),
+	scenario("server-sse-polling", 3),
 	scenario("server-sse-multiple-streams", 1),
 	scenario("resources-subscribe", 2),
 ];

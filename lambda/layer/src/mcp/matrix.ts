@@ -42,7 +42,7 @@ export const MATRIX: readonly Row[] = [
 	{
 		methods: ["notifications/message"],
 		reaches: { "2025": STREAMS, "2026-07-28": [] },
-		when: "at or above the level that the client set",
+		when: "always: the level that a client set is kept by its own server, for what that logs",
 	},
 	{
 		methods: ["notifications/progress", "notifications/cancelled", "notifications/elicitation/complete"],
