@@ -38,12 +38,12 @@ export function channelOf(target: Target, namespace: string): Channel {
 	const scope: Scope = { namespace, tenant: given.tenant };
 	let kind: (typeof KINDS)[number] | undefined;
 	for (const name of KINDS) {
-		// A name that is there without a value is refused as such: it must not fall through to everyone.
-		if (!Object.hasOwn(given, name)) continue;
+		// A name that is there without a value, or by a getter of its class, must not fall through to everyone.
+		if (!(name in given)) continue;
 		if (kind !== undefined) throw unclear();
 		kind = name;
 	}
-	if (Object.hasOwn(given, "everyTenant")) {
+	if ("everyTenant" in given) {
 		if (given.everyTenant !== true || kind !== undefined || given.tenant !== undefined) throw unclear();
 		return everyTenantChannel(namespace);
 	}
