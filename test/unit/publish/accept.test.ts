@@ -24,7 +24,7 @@ function world(answer: (n: number) => Outcome, more: Partial<PublisherDeps> = {}
 	const clock = createFakeClock();
 	const entered: number[] = [];
 	const fake = createFakeTransport(new FakeBroker(createRandom(1).next));
-	const numberOf = ({ message }: Envelope) => (message as { params: { n: number } }).params.n;
+	const numberOf = ({ message }: Envelope) => (message as unknown as { params: { n: number } }).params.n;
 	const transport = {
 		...fake,
 		accept(one: Envelope): Outcome {
