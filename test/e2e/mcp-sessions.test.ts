@@ -1,0 +1,117 @@
+/** 2025-era sessions over three real processes: servers and clients of the SDK's v1 and v2, kills included. */
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type McpFleet, type McpProcess, startMcpFleet } from "../support/mcp-fleet.ts";
+import { connectSession, type Route, type SessionClient, type Version } from "../support/sessions/client.ts";
+
+const VERSIONS: readonly Version[] = ["v1", "v2"];
+/** The published figure is of 10,000. */
+const EVENTS = Number(process.env.SESSION_EVENTS ?? 900);
+
+const start = (version: Version) => startMcpFleet(3, { example: "../test/support/sessions", program: `${version}.ts` });
+const methodIn = ({ body }: RequestInit): string | undefined =>
+	typeof body === "string" ? (JSON.parse(body) as { method?: string }).method : undefined;
+
+for (const server of VERSIONS) {
+	describe(`${server} servers`, () => {
+		let fleet: McpFleet;
+		let processes: [McpProcess, McpProcess, McpProcess];
+		beforeAll(async () => {
+			fleet = await start(server);
+			processes = fleet.processes as typeof processes;
+		}, 120_000);
+		afterAll(() => fleet?.stop());
+
+		for (const client of VERSIONS) {
+			test(`[P3] ${client} clients: initialize on A, GET on B, a question of A answered through C`, async () => {
+				const [a, b, c] = processes;
+				const gets: string[] = [];
+				const route: Route = (init) => {
+					if (init.method === "GET") gets.push(b.url);
+					if (init.method === "GET") return b.url;
+					return methodIn(init) === undefined ? c.url : a.url;
+				};
+				const one = await connectSession(client, route);
+				try {
+					await expect.poll(() => gets.length).toBe(1);
+					expect(await one.call("ask")).toBe(`${new URL(a.url).port}: {"name":"ann"}`);
+					expect(one.asked.count).toBe(1);
+					await one.call("publish", { sessions: [one.session], from: 0, count: 20 });
+					await expect.poll(() => one.heard).toEqual(Array.from({ length: 20 }, (_, n) => n));
+				} finally {
+					await one.close();
+				}
+			}, 60_000);
+		}
+
+		test("the process that runs a call is killed: the client hears an error elsewhere, and its session goes on", async () => {
+			const doomed = await start(server);
+			try {
+				const [a, b] = doomed.processes as [McpProcess, McpProcess];
+				let isDead = false;
+				const one = await connectSession("v2", () => (isDead ? b.url : a.url));
+				const call = one.call("wait");
+				const failed = expect(call).rejects.toThrow("the process that ran the request is gone");
+				// Its stream has begun, so that there is something to come back for.
+				await expect.poll(one.streams).toBe(1);
+				isDead = true;
+				await a.kill();
+				await failed;
+				expect(await one.call("where")).toBe(new URL(b.url).port);
+				await one.close();
+			} finally {
+				await doomed.stop();
+			}
+		}, 120_000);
+
+		test("[P3] two processes are killed while events come: in order, none lost, none twice", async () => {
+			const [a, b, c] = processes;
+			const dead = new Set<string>();
+			/** The first of its own that lives; the publisher's process is never killed. */
+			const prefer = (urls: readonly string[], places: string[]): Route => {
+				return (init) => {
+					if (init.method !== "GET") return a.url;
+					const url = urls.find((one) => !dead.has(one)) ?? a.url;
+					if (places.at(-1) !== url) places.push(url);
+					return url;
+				};
+			};
+			const places: [string[], string[]] = [[], []];
+			const clients = await Promise.all([
+				connectSession("v1", prefer([b.url, c.url], places[0])),
+				connectSession("v2", prefer([c.url, b.url], places[1])),
+			]);
+			try {
+				const sessions = clients.map(({ session }) => session);
+				const publisher = clients[0] as SessionClient;
+				let killsInTheMiddle = 0;
+				const third = Math.floor(EVENTS / 3);
+				for (const [part, killed] of [b, c, undefined].entries()) {
+					let isPublishing = true;
+					const publishing = publisher.call("publish", { sessions, from: part * third, count: third }).finally(() => {
+						isPublishing = false;
+					});
+					const begun = () => clients.every(({ heard }) => heard.length > part * third);
+					await expect.poll(begun, { timeout: 30_000, interval: 2 }).toBe(true);
+					if (killed !== undefined) {
+						dead.add(killed.url);
+						await killed.kill();
+						killsInTheMiddle += Number(isPublishing);
+					}
+					await publishing;
+				}
+				const all = Array.from({ length: 3 * third }, (_, n) => n);
+				await expect
+					.poll(() => clients.map(({ heard }) => heard.length), { timeout: 30_000 })
+					.toEqual([all.length, all.length]);
+				for (const { heard } of clients) expect(heard).toEqual(all);
+				expect(killsInTheMiddle).toBe(2);
+				expect(places).toEqual([
+					[b.url, c.url, a.url],
+					[c.url, a.url],
+				]);
+			} finally {
+				await Promise.all(clients.map((one) => one.close()));
+			}
+		}, 180_000);
+	});
+}

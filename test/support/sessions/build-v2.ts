@@ -1,0 +1,30 @@
+import { fromJsonSchema, McpServer } from "@modelcontextprotocol/server";
+import type { Tools } from "./serve.ts";
+
+const text = (said: unknown) => ({ content: [{ type: "text" as const, text: String(said) }] });
+const NAME = { type: "object" as const, properties: { name: { type: "string" as const } }, required: ["name"] };
+const PUBLISH = fromJsonSchema<{ sessions: string[]; from: number; count: number }>({
+	type: "object",
+	properties: {
+		sessions: { type: "array", items: { type: "string" } },
+		from: { type: "number" },
+		count: { type: "number" },
+	},
+	required: ["sessions", "from", "count"],
+});
+
+export function buildV2(tools: Tools): McpServer {
+	const capabilities = { tools: { listChanged: true }, logging: {} };
+	const server = new McpServer({ name: "sessions", version: "1.0.0" }, { capabilities });
+	server.registerTool("where", { description: "the process" }, async () => text(tools.place));
+	server.registerTool("ask", { description: "asks the user" }, async (ctx) => {
+		const answer = await ctx.mcpReq.elicitInput({ mode: "form", message: "name?", requestedSchema: NAME });
+		return text(`${tools.place}: ${JSON.stringify(answer.content ?? answer.action)}`);
+	});
+	server.registerTool("wait", { description: "never ends" }, () => new Promise(() => {}));
+	server.registerTool("publish", { description: "numbers", inputSchema: PUBLISH }, async (args) => {
+		await tools.publish(args.sessions, args.from, args.count);
+		return text("published");
+	});
+	return server;
+}
