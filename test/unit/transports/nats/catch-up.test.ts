@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { encodeEnvelope } from "../../../../lambda/layer/src/core/envelope.ts";
 import { createFakeClock } from "../../../../lambda/layer/src/testing/fake-clock.ts";
 import { catchUp } from "../../../../lambda/layer/src/transports/nats/catch-up.ts";
-import { createKnown, type Known } from "../../../../lambda/layer/src/transports/nats/known.ts";
+import { createKnown, type Known, saw } from "../../../../lambda/layer/src/transports/nats/known.ts";
 import { Ledger } from "../../../../lambda/layer/src/transports/nats/ledger.ts";
 import { envelopeOf, numberOf, topic } from "../../../support/nats-fleet.ts";
 import { EPOCH_SUBJECT, FakeStream } from "./fake-stream.ts";
@@ -35,7 +35,7 @@ async function world(maxMessagesPerChannel = 100) {
 	await ends();
 	const deps = { partition, capture: "p.*.0.>", maxMessagesPerChannel, followed };
 	return {
-		...{ stream, partition, heard, ends },
+		...{ stream, partition, heard, ends, followed },
 		publish: (id: string, n: number) => stream.add(subjectOf(id), encodeEnvelope(envelopeOf(topic(id), n))),
 		catchUp: (get: FakeStream["batchGet"] = batchGet) => catchUp({ ...deps, batchGet: get }),
 		verified: () => [...followed.values()].map((known) => known.verified),
@@ -57,6 +57,25 @@ test("[P3] what a partition took meanwhile is handed over in order, and all that
 	expect(stream.asked.filter((what) => what !== "info" && !what.includes("epoch"))).toEqual([]);
 	await w.catchUp();
 	expect(heard).toEqual(["a1", "a2"]);
+});
+
+test("[P3] [P4] what was heard live is not handed over again; a channel that has not opened gets nothing, nor one that was let go", async () => {
+	const { followed, heard, publish, ...w } = await world();
+	const [a, b] = [...followed.values()] as [Known, Known];
+	saw(a, publish("a", 1));
+	publish("a", 2);
+	const asked = w.stream.batchGet;
+	Object.assign(b, { ready: false, verified: 0 });
+	publish("b", 1);
+	await w.catchUp();
+	expect([heard, b.verified]).toEqual([["a2"], 0]);
+	Object.assign(b, { ready: true, verified: a.verified });
+	publish("b", 2);
+	await w.catchUp(async (...request) => {
+		followed.delete(topic("b").key);
+		return asked(...request);
+	});
+	expect(heard).toEqual(["a2"]);
 });
 
 test("[P3] another log verifies nothing: neither one that was there already, nor one that came in the middle", async () => {
