@@ -19,6 +19,8 @@ export interface Shelf {
 	peek(channel: Channel): Log;
 	/** Followed by this subscriber, or by none. */
 	follow(log: Log, subscriber: Subscriber | undefined): void;
+	/** From now on nobody follows any log of this shelf, which is used no more. */
+	close(): void;
 	/** Drops what is too old. */
 	expire(log: Log, now: number): void;
 	/** Makes room before events of this many bytes enter the log. */
@@ -94,6 +96,9 @@ export function createShelf(limits: LocalLimits, store: Store, floor = 0, floorA
 			homeOf(log).remove(log);
 			log.subscriber = subscriber;
 			homeOf(log).add(log);
+		},
+		close() {
+			for (let log = followed.oldest; log !== undefined; log = log.newer) log.subscriber = undefined;
 		},
 		expire(log, now) {
 			let count = 0;

@@ -170,6 +170,7 @@ export function createLocalTransport(options: LocalOptions, { clock, ids, instan
 		async close() {
 			if (state === "closed") return;
 			state = "closed";
+			shelf.close();
 			shelf = createShelf(limits, store);
 			store.close();
 		},
