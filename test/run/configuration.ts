@@ -73,10 +73,21 @@ removes the handler. Secrets named by ARN and a cell's parameter are read again 
 - **A transport that is added** is started and followed first; client streams that are open are told \`gap\` once, since
   other processes may have published there before. **One whose settings change** is started beside the old one and takes
   over its queues; its client streams end with \`moved\` and resume. **One that is removed** gets no more messages, has
-  \`timeout_ms\` for what is queued, and then its client streams end with \`gap\`. What it could not send is told as lost.
+  \`timeout_ms\` for what is queued, and then its client streams end with \`gap\`. What it could not send is told as lost, or
+  waits in the outbox's file until the transport is back or it is too old.
 - **What cannot change while the process runs** is refused at its key: \`cluster_id\`, \`follow\`, the limits and the file of
-  \`[notification.local]\`, and once sessions are in use where they are kept (\`registry\`). The session registry keeps the
+  \`[notification.local]\`, the outbox's file, and once sessions are in use where they are kept (\`registry\`). The session registry keeps the
   connection that it was opened with. A fanout that is held (Lambda) reads its file at its start only.
+
+## What is queued
+
+Each target has an outbox: what it refuses is queued, in order, within \`max_envelopes\`, \`max_bytes\` and \`max_age\`, and the
+receipt says \`queued\`, not accepted. Without \`[notification.outbox] file\` it is in this process's memory and lost with it.
+With a file (SQLite, WAL, \`synchronous = NORMAL\`) it is written before the publisher hears \`queued\`: a process that crashes
+or is killed loses none of it, a machine that loses its power may lose the last moments. The next process offers it again in
+order, and looks up first what the target may have. A file is one process's: a second one is refused by name, so instances
+need paths of their own. A damaged file is told and left alone, and the process runs on memory
+(\`health().targets[…].outbox.file\` is \`"failed"\`).
 
 ## Conditions
 

@@ -82,7 +82,7 @@ export async function createAssembly(first: Assembled, deps: AssemblyDeps): Prom
 	/** What runs is whole, and is not exchanged for less: whatever the first start was told. */
 	const startAll = (some: readonly Transport[], { startTimeoutMs }: Assembled, signal: AbortSignal) =>
 		startTransports(some, { clock, startup: "fail", startTimeoutMs, stop: signal, isWanted, random, report });
-	let outgoing: Outgoing;
+	let outgoing: Outgoing | undefined;
 	try {
 		for (const name of NAMES) {
 			const transport = await make(name, first);
@@ -94,8 +94,10 @@ export async function createAssembly(first: Assembled, deps: AssemblyDeps): Prom
 		outgoing = await createOutgoing(transports, first, { clock, random, report });
 		const { startup, startTimeoutMs } = first;
 		await startTransports(transports, { clock, startup, startTimeoutMs, stop: stop.signal, isWanted, random, report });
+		outgoing.restore();
 	} catch (error) {
 		stop.abort();
+		outgoing?.close();
 		await Promise.all([...new Set([...transports, ...(first.transports ?? [])])].map(leave));
 		throw error;
 	}

@@ -12,6 +12,7 @@ import { emit } from "./observe/events.ts";
 import type { Gate, GateState } from "./publish/gate.ts";
 import type { LaneOutcome } from "./publish/item.ts";
 import { Outbox, type OutboxState } from "./publish/outbox.ts";
+import type { OutboxFile } from "./publish/outbox-file.ts";
 import { createPublisher, type Publisher, type PublisherLimits } from "./publish/publisher.ts";
 import {
 	type BreakerOptions,
@@ -41,6 +42,8 @@ export interface Outgoing {
 	flush(): Promise<void>;
 	/** Waits for what can still be sent of what is kept. */
 	drained(): Promise<void>;
+	/** Offers again what the outbox's file kept, before anything is published. */
+	restore(): void;
 	/**
 	 * Checks what comes next, and changes nothing yet: throws ConfigInvalid. What it resolves with puts it in force, in
 	 * one turn: lanes that stay keep their queues, and so their order; those that are not named get no more, and the
@@ -115,6 +118,7 @@ export async function createOutgoing(
 	// All breakers and outboxes read these two: what is changed in them is true of all from then on.
 	const breaker = { ...DEFAULT_BREAKER, ...options.breaker };
 	const kept = { ...DEFAULT_OUTBOX, ...options.outbox };
+	const file = await openFile(options.outbox?.file, { clock, report });
 
 	function gateOf(lane: string): Gate | undefined {
 		const gate = plan.breakers?.createBreaker({ clock, random, options: breaker });
@@ -129,7 +133,22 @@ export async function createOutgoing(
 
 	function outboxOf(lane: string): Outbox | undefined {
 		if (plan.breakers === undefined || kept.maxEnvelopes === 0) return undefined;
-		return new Outbox({ lane, clock, limits: kept, report });
+		return new Outbox({ lane, clock, limits: kept, report, file });
+	}
+
+	function restore({ name, publisher, outbox }: Lane): void {
+		if (file !== undefined && outbox !== undefined) publisher.restore(file.load(name));
+	}
+
+	/** What is too old is told by its lane, or here where no lane is left to tell it. */
+	function expire(): void {
+		for (const { lane, count } of file?.expire(clock.now() - kept.maxAgeMs) ?? []) {
+			const message = `${count} envelopes that were queued for ${lane} are lost: older than ${kept.maxAgeMs} ms`;
+			const error = new FanoutError("DeadlineExceeded", message, { data: { lane, dropped: count } });
+			const outbox = lanes.get(lane)?.outbox;
+			if (outbox === undefined) report(error);
+			else outbox.lost(count, error);
+		}
 	}
 
 	function laneOf(transport: Transport): Lane {
@@ -210,6 +229,10 @@ export async function createOutgoing(
 		async drained() {
 			await Promise.all(all().map(({ publisher }) => publisher.drained(limits.timeoutMs)));
 		},
+		restore() {
+			expire();
+			for (const lane of lanes.values()) restore(lane);
+		},
 		async prepare(next, to) {
 			const nextPlan = await planOf(next, to);
 			return async () => {
@@ -220,19 +243,34 @@ export async function createOutgoing(
 				Object.assign(kept, DEFAULT_OUTBOX, to.outbox);
 				const before = lanes;
 				lanes = new Map();
+				expire();
 				const idle: Promise<void>[] = [];
 				for (const transport of next) {
-					const lane = before.get(transport.name) ?? laneOf(transport);
-					if (before.delete(lane.name)) idle.push(change(lane, transport));
+					const known = before.get(transport.name);
+					const lane = known ?? laneOf(transport);
 					lanes.set(lane.name, lane);
+					before.delete(lane.name);
+					if (known !== undefined) idle.push(change(lane, transport));
+					else restore(lane);
 				}
 				await Promise.all([...idle, ...[...before.values()].map(retire)]);
 			};
 		},
 		close() {
 			for (const { publisher } of all()) publisher.close();
+			file?.close();
 		},
 	};
+}
+
+/** SQLite is loaded only where a file is asked for. */
+async function openFile(
+	file: string | undefined,
+	{ clock, report }: Pick<OutgoingDeps, "clock" | "report">,
+): Promise<OutboxFile | undefined> {
+	if (file === undefined) return undefined;
+	const { openOutboxFile } = await import("./publish/outbox-file.ts");
+	return openOutboxFile({ file, monotonic: () => clock.monotonic(), report });
 }
 
 /** Breakers stand on cockatiel: who has one transport and asks for none does not need it. */

@@ -9,7 +9,7 @@ import type { FanoutSettings } from "./options.ts";
 
 export interface FixedChange {
 	/** The file's words. */
-	readonly table: "local" | "registry" | undefined;
+	readonly table: "local" | "outbox" | "registry" | undefined;
 	readonly key: string;
 	readonly was: unknown;
 	readonly found: unknown;
@@ -57,6 +57,7 @@ export function fixedChanges(was: FanoutSettings, now: FanoutSettings, keepsSess
 	const changes: FixedChange[] = [
 		{ table: undefined, key: "cluster_id", was: was.namespace, found: now.namespace },
 		{ table: undefined, key: "follow", was: was.follow, found: now.follow },
+		{ table: "outbox", key: "file", was: was.outbox?.file, found: now.outbox?.file },
 		...(keepsSessions ? registryChanges(was, now) : []),
 		...(was.local !== undefined && now.local !== undefined ? localChanges(was.local, now.local) : []),
 	];

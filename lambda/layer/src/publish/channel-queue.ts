@@ -75,6 +75,15 @@ export class ChannelQueue {
 		});
 	}
 
+	/** Puts back what another process kept, in front of everything: before anything else is pushed. */
+	restore(item: Item): void {
+		this.#items.push(item);
+		this.#keptUntil = this.#host.clock.monotonic();
+		if (this.#running) return;
+		this.#running = true;
+		this.#run();
+	}
+
 	/** Nobody waits any longer: what can be kept is kept, all else fails. */
 	giveUp(error: FanoutError): void {
 		this.#keptUntil = this.#host.clock.monotonic();
@@ -195,7 +204,7 @@ export class ChannelQueue {
 	#keep(item: Item, why: FanoutError): boolean {
 		const { outbox } = this.#host;
 		const uncertain = item.uncertainSince !== undefined;
-		const isKept = outbox?.keep(item.bytes) ?? false;
+		const isKept = outbox?.keep(item) ?? false;
 		const error = isKept ? why : (outbox?.full(why) ?? why);
 		this.#tell(item, isKept ? { ok: false, queued: true, uncertain, error } : { ok: false, uncertain, error });
 		item.isGone = !isKept;
@@ -208,8 +217,8 @@ export class ChannelQueue {
 		if (item.isGone) return false;
 		item.isGone = true;
 		if (item.waiting !== undefined) this.#tell(item, outcome);
-		else if (outcome.ok) outbox?.release(item.bytes);
-		else outbox?.drop(item.bytes, outcome.error);
+		else if (outcome.ok) outbox?.release(item);
+		else outbox?.drop(item, outcome.error);
 		return true;
 	}
 

@@ -19,6 +19,8 @@ export interface Item {
 	uncertainSince: number | undefined;
 	/** Absent once the publisher was told. */
 	waiting: { readonly term: Term; resolve(outcome: LaneOutcome): void } | undefined;
+	/** Where the outbox's file has it. */
+	row?: number | undefined;
 	/** No longer in its queue. */
 	isGone?: boolean;
 }

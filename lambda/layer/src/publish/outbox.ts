@@ -1,10 +1,13 @@
 /**
  * The bounds of what is kept for one lane that refused, over all of its channels. The envelopes themselves stay where
  * their order is: in their channels' queues. What finds no room, gets too old or is refused for good is counted and
- * told; what was kept when the process ends is lost with it, and told too.
+ * told. With a file, what was kept when the process ends is offered again by the next one; without, it is lost, and told.
  */
 import type { Clock } from "../core/clock.ts";
+import { encodeEnvelope } from "../core/envelope.ts";
 import { FanoutError } from "../core/errors.ts";
+import type { Item } from "./item.ts";
+import type { OutboxFile } from "./outbox-file.ts";
 
 export interface OutboxLimits {
 	readonly maxEnvelopes: number;
@@ -18,12 +21,15 @@ export interface OutboxState {
 	/** Since the start: kept and then lost; and refused because there was no room. */
 	readonly dropped: number;
 	readonly overflowed: number;
+	/** With a file: whether it has all of it. */
+	readonly file?: "ok" | "failed";
 }
 
 export interface OutboxDeps {
 	readonly lane: string;
 	readonly clock: Clock;
 	readonly limits: OutboxLimits;
+	readonly file?: OutboxFile | undefined;
 	/** Told of what was kept and is lost: with a count, at most once a second. */
 	report(error: FanoutError): void;
 }
@@ -40,6 +46,7 @@ export class Outbox {
 	/** Why the last one was lost that was not told yet. */
 	#cause: FanoutError | undefined;
 	#isTelling = false;
+	#isClosed = false;
 	#toldAt = Number.NEGATIVE_INFINITY;
 
 	constructor(deps: OutboxDeps) {
@@ -52,6 +59,7 @@ export class Outbox {
 			bytes: this.#bytes,
 			dropped: this.#dropped,
 			overflowed: this.#overflowed,
+			...(this.#deps.file && { file: this.#deps.file.state }),
 		};
 	}
 
@@ -60,15 +68,33 @@ export class Outbox {
 	}
 
 	/** Takes room; false when there is none. */
-	keep(bytes: number): boolean {
-		const { maxEnvelopes, maxBytes } = this.#deps.limits;
-		if (this.#envelopes >= maxEnvelopes || this.#bytes + bytes > maxBytes) {
+	keep(item: Item): boolean {
+		const { lane, clock, file } = this.#deps;
+		if (!this.#hasRoom(item)) {
 			this.#overflowed += 1;
 			return false;
 		}
 		this.#envelopes += 1;
-		this.#bytes += bytes;
+		this.#bytes += item.bytes;
+		if (file !== undefined && item.row === undefined) {
+			item.row = file.put(lane, clock.now() - (clock.monotonic() - item.since), encodeEnvelope(item.envelope));
+		}
 		return true;
+	}
+
+	/** Takes room for one that another process kept; without room it is lost. */
+	keepAgain(item: Item): boolean {
+		this.#envelopes += 1;
+		this.#bytes += item.bytes;
+		const { maxEnvelopes, maxBytes } = this.#deps.limits;
+		if (this.#envelopes <= maxEnvelopes && this.#bytes <= maxBytes) return true;
+		this.drop(item, new FanoutError("QueueFull", `at most ${maxEnvelopes} of ${maxBytes} bytes are kept`));
+		return false;
+	}
+
+	#hasRoom({ bytes }: Item): boolean {
+		const { maxEnvelopes, maxBytes } = this.#deps.limits;
+		return this.#envelopes < maxEnvelopes && this.#bytes + bytes <= maxBytes;
 	}
 
 	/** What one that found no room is told, with why it would have been kept. */
@@ -79,18 +105,43 @@ export class Outbox {
 	}
 
 	/** The lane has it. */
-	release(bytes: number): void {
+	release(item: Item): void {
+		this.#leave(item);
+		if (item.row !== undefined) this.#deps.file?.remove(item.row);
+	}
+
+	#leave({ bytes }: Item): void {
 		this.#envelopes -= 1;
 		this.#bytes -= bytes;
 		if (this.#envelopes === 0 && this.#cause !== undefined) this.#tellSoon();
 	}
 
-	/** It is lost: its caller was told `queued`, and is not there any more. */
-	drop(bytes: number, cause: FanoutError): void {
+	/** It is lost: its caller was told `queued`, and is not there any more. After the close a file still has it. */
+	drop(item: Item, cause: FanoutError): void {
+		if (this.#isClosed && item.row !== undefined) {
+			this.#leave(item);
+			return;
+		}
+		this.lost(1, cause);
+		this.release(item);
+	}
+
+	/** One of the file's cannot be read. */
+	discard(row: number, cause: FanoutError): void {
+		this.#deps.file?.remove(row);
+		this.lost(1, cause);
+	}
+
+	/** So many of what was kept earlier are lost. */
+	lost(count: number, cause: FanoutError): void {
 		this.#cause = cause;
-		this.#dropped += 1;
-		this.release(bytes);
+		this.#dropped += count;
 		this.#tellSoon();
+	}
+
+	/** Nothing is offered any more. */
+	close(): void {
+		this.#isClosed = true;
 	}
 
 	/** Once for all that are lost in one turn. */

@@ -5,13 +5,14 @@
  */
 import type { Channel } from "../core/channel.ts";
 import { type Clock, pause } from "../core/clock.ts";
-import { type Envelope, envelopeBytes } from "../core/envelope.ts";
+import { decodeEnvelope, type Envelope, envelopeBytes } from "../core/envelope.ts";
 import { asFanoutError, FanoutError } from "../core/errors.ts";
 import type { Transport } from "../core/transport.ts";
 import { ChannelQueue } from "./channel-queue.ts";
 import type { Gate } from "./gate.ts";
-import type { LaneOutcome } from "./item.ts";
+import type { Item, LaneOutcome } from "./item.ts";
 import type { Outbox } from "./outbox.ts";
+import type { StoredEnvelope } from "./outbox-file.ts";
 import { Pending } from "./pending.ts";
 import type { QueueHost } from "./queue-host.ts";
 import { RetryBudget } from "./retry-budget.ts";
@@ -35,6 +36,8 @@ export interface Publisher {
 	accept(envelope: Envelope): LaneOutcome | undefined;
 	/** Never rejects: a refusal is an outcome too. */
 	publish(envelope: Envelope): Promise<LaneOutcome>;
+	/** Offers again what another process kept, in this order, before anything that is published from now on. */
+	restore(stored: readonly StoredEnvelope[]): void;
 	/** Resolves when everyone who published before was told; what is kept by then stays kept. */
 	flush(): Promise<void>;
 	/** Resolves when nothing is kept, or nothing of it can be sent now; `withinMs` at the latest. */
@@ -145,6 +148,15 @@ export function createPublisher(first: Transport, deps: PublisherDeps): Publishe
 		return undefined;
 	}
 
+	function queueOf(channel: Channel): ChannelQueue {
+		let queue = queues.get(channel.key);
+		if (queue === undefined) {
+			queue = new ChannelQueue(channel, host);
+			queues.set(channel.key, queue);
+		}
+		return queue;
+	}
+
 	return {
 		accept(envelope) {
 			// Behind a gate every offer counts, and with a queue order does.
@@ -164,13 +176,7 @@ export function createPublisher(first: Transport, deps: PublisherDeps): Publishe
 			const error = refusal(bytes);
 			if (error !== undefined) return Promise.resolve({ ok: false, uncertain: false, error });
 			queuedBytes += bytes;
-			const { channel } = envelope;
-			let queue = queues.get(channel.key);
-			if (queue === undefined) {
-				queue = new ChannelQueue(channel, host);
-				queues.set(channel.key, queue);
-			}
-			return queue.push(envelope, bytes, pending.begin());
+			return queueOf(envelope.channel).push(envelope, bytes, pending.begin());
 		},
 		flush: () => pending.flush(),
 		async drained(withinMs) {
@@ -179,6 +185,22 @@ export function createPublisher(first: Transport, deps: PublisherDeps): Publishe
 			const waiting = new AbortController();
 			await Promise.race([emptied.promise, pause(clock, withinMs, waiting.signal, true)]);
 			waiting.abort();
+		},
+		restore(stored) {
+			for (const { row, at, text } of stored) {
+				// Whether it was offered is not known: it may be in the lane since it was published.
+				const since = clock.monotonic() - Math.max(0, clock.now() - at);
+				let envelope: Envelope;
+				try {
+					envelope = decodeEnvelope(text);
+				} catch (error) {
+					outbox?.discard(row, asFanoutError(error, "InvalidEnvelope", "a stored envelope cannot be read"));
+					continue;
+				}
+				const bytes = envelopeBytes(envelope);
+				const item: Item = { envelope, bytes, since, deadline: since, uncertainSince: since, waiting: undefined, row };
+				if (outbox?.keepAgain(item)) queueOf(envelope.channel).restore(item);
+			}
 		},
 		async change(to) {
 			if (stop.signal.aborted) return;
@@ -197,6 +219,7 @@ export function createPublisher(first: Transport, deps: PublisherDeps): Publishe
 		close() {
 			if (stop.signal.aborted) return;
 			const error = new FanoutError("Closed", "the publisher is closed");
+			outbox?.close();
 			stop.abort(error);
 			offers.abort(error);
 			gate?.close();

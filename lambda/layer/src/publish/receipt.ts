@@ -31,7 +31,10 @@ export interface Receipt {
 	readonly id: string;
 	readonly channel: string;
 	readonly accepted: readonly LaneReceipt[];
-	/** Kept in this process's memory for lanes that refused for now, with why; offered again in order. Not accepted. */
+	/**
+	 * Kept by this process for lanes that refused for now, with why; offered again in order. Not accepted. In its memory,
+	 * and in the outbox's file where there is one.
+	 */
 	readonly queued: readonly LaneFailure[];
 	readonly failed: readonly LaneFailure[];
 	/**

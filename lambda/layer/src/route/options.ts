@@ -75,6 +75,8 @@ export interface OutboxOptions {
 	readonly maxBytes: number;
 	/** What is older is dropped, counted and told. */
 	readonly maxAgeMs: number;
+	/** A SQLite file that keeps it across a crash and a restart; of one process at a time. */
+	readonly file?: string | undefined;
 }
 
 export const DEFAULT_OUTBOX: OutboxOptions = {
@@ -95,7 +97,7 @@ const BREAKER_BOUNDS: Readonly<Record<keyof BreakerOptions, Bounds>> = {
 	maxOpenMs: [1, MOST_MS],
 	jitter: [0, 1],
 };
-const OUTBOX_BOUNDS: Readonly<Record<keyof OutboxOptions, Bounds>> = {
+const OUTBOX_BOUNDS: Readonly<Record<Exclude<keyof OutboxOptions, "file">, Bounds>> = {
 	maxEnvelopes: [0, 10_000_000],
 	maxBytes: [0, 2 ** 34],
 	maxAgeMs: [1, MOST_MS],
@@ -120,5 +122,8 @@ export function checkBreaker(given: Partial<BreakerOptions> | undefined): Partia
 
 /** Throws ConfigInvalid. */
 export function checkOutbox(given: Partial<OutboxOptions> | undefined): Partial<OutboxOptions> | undefined {
-	return check("outbox", given, OUTBOX_BOUNDS);
+	const { file, ...bounded } = given ?? {};
+	check("outbox", bounded, OUTBOX_BOUNDS);
+	if (file === undefined || (typeof file === "string" && file !== "" && !file.includes("\0"))) return given;
+	throw new FanoutError("ConfigInvalid", `outbox.file must be a path, not ${JSON.stringify(file)}`);
 }

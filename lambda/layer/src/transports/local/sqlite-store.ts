@@ -5,73 +5,25 @@
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { asFanoutError, FanoutError } from "../../core/errors.ts";
+import { openSqlite, type SqliteFile } from "../../core/sqlite-file.ts";
 import type { Snapshot, Store, StoredEvent, StoredLog } from "./store.ts";
 
-/** "mcpf": tells our files from other applications' databases. */
+/** "mcpf". */
 const APPLICATION_ID = 0x6d637066;
-const SCHEMA_VERSION = 1;
-const SQLITE_BUSY = 5;
 const SCHEMA = `
 	CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 	CREATE TABLE logs (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, base INTEGER NOT NULL, base_at INTEGER NOT NULL) STRICT;
 	CREATE TABLE events (log INTEGER NOT NULL, n INTEGER NOT NULL, id TEXT NOT NULL, at INTEGER NOT NULL, envelope TEXT NOT NULL,
 		PRIMARY KEY (log, n)) STRICT, WITHOUT ROWID;
-	PRAGMA application_id = ${APPLICATION_ID};
-	PRAGMA user_version = ${SCHEMA_VERSION};
 `;
-
-function openFile(file: string): DatabaseSync {
-	const sqlite = process.getBuiltinModule("node:sqlite");
-	if (sqlite === undefined) {
-		throw new FanoutError("DependencyMissing", "local.file needs node:sqlite, which Node has since 22.13");
-	}
-	return new sqlite.DatabaseSync(file, { timeout: 0 });
-}
-
-function number(db: DatabaseSync, sql: string): number {
-	return Number(Object.values(db.prepare(sql).get() ?? {})[0]);
-}
-
-function text(db: DatabaseSync, sql: string): string {
-	return String(Object.values(db.prepare(sql).get() ?? {})[0]);
-}
-
-function prepareFile(db: DatabaseSync, file: string): void {
-	db.exec("PRAGMA locking_mode = EXCLUSIVE");
-	const application = number(db, "PRAGMA application_id");
-	const version = number(db, "PRAGMA user_version");
-	const empty = number(db, "SELECT count(*) FROM sqlite_schema") === 0;
-	if (!empty && application !== APPLICATION_ID) {
-		throw new FanoutError(
-			"ConfigInvalid",
-			`local.file ${file} is another application's database; name a file of its own`,
-		);
-	}
-	if (!empty && version !== SCHEMA_VERSION) {
-		throw new FanoutError(
-			"ConfigInvalid",
-			`local.file ${file} has schema version ${version}; this release reads ${SCHEMA_VERSION}`,
-		);
-	}
-	db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
-	if (empty) db.exec(`BEGIN IMMEDIATE; ${SCHEMA} COMMIT;`);
-	const check = text(db, "PRAGMA quick_check(1)");
-	if (check !== "ok") throw new Error(`integrity check: ${check}`);
-}
-
-function openError(file: string, cause: unknown): FanoutError {
-	if ((cause as { errcode?: number }).errcode === SQLITE_BUSY) {
-		return new FanoutError("TransportUnavailable", `local.file ${file} is in use by another process`, {
-			cause,
-			retryable: true,
-		});
-	}
-	return asFanoutError(
-		cause,
-		"TransportUnavailable",
-		`local.file ${file} cannot be opened; if it is damaged, move it away`,
-	);
-}
+const specOf = (file: string): SqliteFile => ({
+	key: "local.file",
+	file,
+	applicationId: APPLICATION_ID,
+	schemaVersion: 1,
+	schema: SCHEMA,
+	synchronous: "FULL",
+});
 
 /** What is in the file; a log with a hole is trusted only after the hole. */
 function load(db: DatabaseSync, freshEpoch: string): Snapshot {
@@ -164,17 +116,12 @@ export function createSqliteStore(file: string): Store {
 	return {
 		durability: "disk",
 		open(freshEpoch) {
-			try {
-				db = openFile(file);
-				prepareFile(db, file);
-				const snapshot = load(db, freshEpoch);
-				statements = prepareStatements(db);
+			return openSqlite(specOf(file), (opened) => {
+				const snapshot = load(opened, freshEpoch);
+				statements = prepareStatements(opened);
+				db = opened;
 				return snapshot;
-			} catch (cause) {
-				db?.close();
-				db = undefined;
-				throw openError(file, cause);
-			}
+			});
 		},
 		append(key, base, baseAt, events) {
 			transaction((to) => {

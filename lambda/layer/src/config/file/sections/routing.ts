@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { MAX_CONDITION_DEPTH, MAX_CONDITIONS, MAX_PATTERN_LENGTH } from "../../../route/condition.ts";
 import { type BreakerOptions, DEFAULT_BREAKER, DEFAULT_OUTBOX, type OutboxOptions } from "../../../route/options.ts";
-import { duration, flag, integer, json, share } from "../field.ts";
+import { duration, flag, integer, json, share, text } from "../field.ts";
 import type { Values } from "../section.ts";
 
 const pattern = z.string().min(1).max(MAX_PATTERN_LENGTH);
@@ -101,10 +101,20 @@ export const outboxShape = {
 	),
 	max_bytes: integer("Encoded bytes kept for it.", DEFAULT_OUTBOX.maxBytes),
 	max_age: duration("What is older is dropped, counted and told.", DEFAULT_OUTBOX.maxAgeMs),
+	file: text(
+		"A SQLite file that keeps it across a crash and a restart; of one process at a time.",
+		"a path",
+		/^[^\0]+$/,
+	),
 };
 
 export function outboxOptions(values: Values<typeof outboxShape>): Partial<OutboxOptions> {
-	return given({ maxEnvelopes: values.max_envelopes, maxBytes: values.max_bytes, maxAgeMs: values.max_age });
+	return given({
+		maxEnvelopes: values.max_envelopes,
+		maxBytes: values.max_bytes,
+		maxAgeMs: values.max_age,
+		file: values.file,
+	});
 }
 
 /** Without what is absent: a default is spread under it. */
