@@ -32,6 +32,8 @@ test("[P1] a receipt names the eras that have no way to bring it to whom it is a
 		["2025", "2026-07-28"],
 	]);
 	expect(receipts.every(({ accepted }) => accepted.length === 1)).toBe(true);
+	// All receipts share it: nobody may change it for the others.
+	expect(Object.isFrozen(receipts[0]?.undeliverable)).toBe(true);
 	await fanout.close();
 });
 

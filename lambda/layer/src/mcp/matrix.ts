@@ -59,7 +59,7 @@ export const MATRIX: readonly Row[] = [
 
 const OTHER = MATRIX.at(-1) as Row;
 const BY_METHOD = new Map(MATRIX.flatMap((row) => row.methods.map((method) => [method, row] as const)));
-const NONE: readonly Era[] = [];
+const NONE: readonly Era[] = Object.freeze([]);
 const kept = new Map<string, readonly Era[]>();
 
 /** The eras whose clients the protocol has no way to bring this to; the same array for the same question. */
@@ -70,7 +70,7 @@ export function undeliverable(kind: ChannelKind, method: string | undefined): re
 	const key = `${kind} ${row.methods[0] ?? ""}`;
 	let eras = kept.get(key);
 	if (eras === undefined) {
-		eras = ERAS.filter((era) => !row.reaches[era].includes(kind));
+		eras = Object.freeze(ERAS.filter((era) => !row.reaches[era].includes(kind)));
 		kept.set(key, eras);
 	}
 	return eras;
