@@ -6,17 +6,18 @@
  * With `sessions`, every request of the 2025 era is a session's; without it they pass to the handler as they are.
  */
 import { type Clock, pause } from "../core/clock.ts";
-import { asFanoutError, FanoutError, isFanoutError } from "../core/errors.ts";
+import { FanoutError } from "../core/errors.ts";
 import { type BusSeam, type FanoutBus, seamOf } from "./bus.ts";
+import { enter } from "./entry.ts";
 import { FleetRequest, type RequestHost } from "./fleet-request.ts";
-import { type AuthInfoLike, anonymous, type Identity, type IdentityOptions, identify } from "./identity.ts";
+import type { AuthInfoLike, Identity, IdentityOptions } from "./identity.ts";
 import type { Listen } from "./listen.ts";
 import { readJson } from "./session/body.ts";
 import { eraOfBody, eraOfHeader } from "./session/era.ts";
 import type { SessionFactory } from "./session/factory.ts";
 import { createSessionServer } from "./session/handler.ts";
 import { resolveSessionOptions, type SessionOptions } from "./session/options.ts";
-import { refuse, refuseForNow } from "./session/refusal.ts";
+import { refuseForNow } from "./session/refusal.ts";
 
 export const DEFAULT_CATCH_UP_MS = 600_000;
 const LISTEN = "subscriptions/listen";
@@ -37,7 +38,12 @@ export interface FetchHandler {
 }
 
 export interface FleetHandlerOptions extends IdentityOptions {
-	readonly fanout: { bus(): FanoutBus; drain(how: { readonly graceMs: number }): Promise<void> };
+	readonly fanout: {
+		bus(): FanoutBus;
+		drain(how: { readonly graceMs: number }): Promise<void>;
+		/** Names this instance to proxies, on every answer. */
+		readonly affinity?: { mark(response: Response): Response };
+	};
 	/** For a handler that does not show its bus: the one that it was built with. */
 	readonly bus?: FanoutBus | undefined;
 	/** A new listen is told what changed within this time. Default 10 minutes; 0 tells nothing. */
@@ -61,14 +67,13 @@ export type FleetHandler<H extends FetchHandler = FetchHandler> = Pick<H, Extrac
 
 export function createFleetHandler<H extends FetchHandler>(handler: H, options: FleetHandlerOptions): FleetHandler<H> {
 	const { deps } = claimBus(handler, options);
-	const { clock, channels, scopes, namespace } = deps;
+	const { clock, channels, scopes } = deps;
 	const { catchUpMs = DEFAULT_CATCH_UP_MS } = options;
 	if (!Number.isFinite(catchUpMs) || catchUpMs < 0) {
 		throw new FanoutError("ConfigInvalid", `catchUpMs must be a number of milliseconds, not ${String(catchUpMs)}`);
 	}
 	const listens = new Set<Listen>();
 	const host: RequestHost = { clock, catchUpMs, listens };
-	const everyone: Identity = anonymous(namespace);
 	const { sessions: factory, sessionOptions = {} } = options;
 	const { maxBodyBytes } = resolveSessionOptions(sessionOptions);
 	const sessions = factory === undefined ? undefined : createSessionServer(deps.sessions, factory, sessionOptions);
@@ -116,23 +121,19 @@ export function createFleetHandler<H extends FetchHandler>(handler: H, options: 
 		return answer ?? { extra: passed };
 	}
 
+	async function answer(request: Request, extra?: FetchExtra): Promise<Response> {
+		const identity = await enter(options, deps, request, extra?.authInfo ?? undefined);
+		if (identity instanceof Response) return identity;
+		const served = await serveSession(request, extra, identity);
+		if (served instanceof Response) return served;
+		const isListen = request.headers.get("mcp-method") === LISTEN;
+		return isListen ? openListen(request, served.extra, identity) : serve(request, served.extra, identity);
+	}
+
 	const fleet = {
 		async fetch(request: Request, extra?: FetchExtra): Promise<Response> {
-			const authInfo = extra?.authInfo ?? undefined;
-			if (authInfo?.expiresAt !== undefined && authInfo.expiresAt * 1000 <= clock.now()) {
-				return refuse(401, "the authorisation has expired");
-			}
-			let identity: Identity;
-			try {
-				identity = authInfo === undefined ? everyone : await identify(options, namespace, request, authInfo);
-			} catch (error) {
-				deps.onerror(asFanoutError(error, "ScopeRequired", "principal or tenant could not be found"));
-				return isFanoutError(error) ? refuse(403, error.message) : refuse(500, "Internal error");
-			}
-			const served = await serveSession(request, extra, identity);
-			if (served instanceof Response) return served;
-			const isListen = request.headers.get("mcp-method") === LISTEN;
-			return isListen ? openListen(request, served.extra, identity) : serve(request, served.extra, identity);
+			const response = await answer(request, extra);
+			return options.fanout.affinity?.mark(response) ?? response;
 		},
 		get listens() {
 			return listens.size;

@@ -19,3 +19,4 @@ export type {
 } from "./session/factory.ts";
 export type { SessionOptions } from "./session/options.ts";
 export type { SessionTransport } from "./session/transport.ts";
+export { createSessionHandler, type SessionHandler, type SessionHandlerOptions } from "./session-handler.ts";

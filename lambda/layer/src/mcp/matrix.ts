@@ -57,21 +57,26 @@ export const MATRIX: readonly Row[] = [
 	{ methods: [], reaches: { "2025": STREAMS, "2026-07-28": [] } },
 ];
 
-const OTHER = MATRIX.at(-1) as Row;
-const BY_METHOD = new Map(MATRIX.flatMap((row) => row.methods.map((method) => [method, row] as const)));
+type Answers = Readonly<Record<AddressKind, readonly Era[]>>;
+
+/** Made once: a receipt asks for each message. */
+function answersOf({ reaches }: Row): Answers {
+	const missing = (address: AddressKind) => Object.freeze(ERAS.filter((era) => !reaches[era].includes(address)));
+	return { session: missing("session"), principal: missing("principal"), all: missing("all"), topic: missing("topic") };
+}
+
+const OTHER = answersOf(MATRIX.at(-1) as Row);
+const BY_METHOD: ReadonlyMap<string | undefined, Answers> = new Map(
+	MATRIX.flatMap((row) => {
+		const answers = answersOf(row);
+		return row.methods.map((method) => [method, answers] as const);
+	}),
+);
 const NONE: readonly Era[] = Object.freeze([]);
-const kept = new Map<string, readonly Era[]>();
 
 /** The eras whose clients the protocol has no way to bring this to; the same array for the same question. */
 export function undeliverable(kind: ChannelKind, method: string | undefined): readonly Era[] {
 	// What goes to one process, or along one call's stream, is the session machinery's own.
 	if (kind === "instance" || kind === "post") return NONE;
-	const row = (method === undefined ? undefined : BY_METHOD.get(method)) ?? OTHER;
-	const key = `${kind} ${row.methods[0] ?? ""}`;
-	let eras = kept.get(key);
-	if (eras === undefined) {
-		eras = Object.freeze(ERAS.filter((era) => !row.reaches[era].includes(kind)));
-		kept.set(key, eras);
-	}
-	return eras;
+	return (BY_METHOD.get(method) ?? OTHER)[kind];
 }

@@ -4,6 +4,7 @@
  * server here: what servers say comes by the session's channel. Without a cursor it starts at the record's floor.
  */
 import type { Channel } from "../../core/channel.ts";
+import { pause } from "../../core/clock.ts";
 import { decodeCursor } from "../../core/cursor.ts";
 import { asFanoutError } from "../../core/errors.ts";
 import { hasPriming, type SessionFacts } from "./facts.ts";
@@ -17,6 +18,7 @@ import type { SessionStore, StoredSession } from "./store.ts";
 export const DEFAULT_RETRY_MS = 1_000;
 /** Publishers' clocks may lag behind the one that dated the session: nothing of its first seconds may be held back. */
 const CLOCK_SLACK_MS = 10_000;
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** A number after that of every GET stream. */
 const EVERY_GET = Number.MAX_SAFE_INTEGER;
@@ -26,6 +28,17 @@ export interface GetDeps {
 	readonly store: SessionStore;
 	peers(): Peers;
 	readonly retryMs: number;
+}
+
+export interface GetRequest {
+	readonly request: Request;
+	/** The session's own first. */
+	readonly channels: readonly [Channel, ...Channel[]];
+	readonly principal: string | undefined;
+	/** What this process knows of the session while the registry cannot be reached. */
+	readonly known: StoredSession | undefined;
+	/** When the authorisation ends, and the stream with it. */
+	readonly expiresAtMs: number | undefined;
 }
 
 interface Slot {
@@ -56,13 +69,7 @@ export class Gets {
 		return this.#slots.has(channel.key);
 	}
 
-	/** `known` is what this process knows of the session while the registry cannot be reached. */
-	async open(
-		request: Request,
-		channels: readonly [Channel, ...Channel[]],
-		principal: string | undefined,
-		known: StoredSession | undefined,
-	): Promise<Response> {
+	async open({ request, channels, principal, known, expiresAtMs }: GetRequest): Promise<Response> {
 		const [channel] = channels;
 		const slot: Slot = { channel, n: 0, newest: 0, facts: undefined, stream: undefined, isEnded: false };
 		this.#add(slot);
@@ -85,7 +92,11 @@ export class Gets {
 			headers: { "mcp-session-id": channel.id },
 			onStream: (stream) => {
 				slot.stream = stream;
-				stream.closed.then(() => this.#remove(slot));
+				const expiry = expiresAtMs === undefined ? undefined : this.#endAt(slot, expiresAtMs);
+				stream.closed.then(() => {
+					expiry?.abort();
+					this.#remove(slot);
+				});
 				if (slot.isEnded || slot.newest > slot.n) stream.close();
 			},
 		});
@@ -160,6 +171,20 @@ export class Gets {
 
 	#untold(error: unknown): void {
 		this.#deps.host.report(asFanoutError(error, "TransportUnavailable", "an older GET stream may go on"));
+	}
+
+	/** An authorisation may last longer than a timer of Node's. */
+	#endAt(slot: Slot, atMs: number): AbortController {
+		const { clock } = this.#deps.host;
+		const stop = new AbortController();
+		const wait = async (): Promise<void> => {
+			for (let left = atMs - clock.now(); left > 0 && !stop.signal.aborted; left = atMs - clock.now()) {
+				await pause(clock, Math.min(left, MAX_TIMER_MS), stop.signal);
+			}
+			if (!stop.signal.aborted) this.#end(slot);
+		};
+		void wait();
+		return stop;
 	}
 
 	#end(slot: Slot): void {

@@ -156,7 +156,7 @@ export function createSessionServer(
 		return servePost(posting, session, posted, visit);
 	}
 
-	async function get({ request, identity }: SessionCall): Promise<Response> {
+	async function get({ request, authInfo, identity }: SessionCall): Promise<Response> {
 		const channel = channelOf(request, identity);
 		const refused = checkAccept(request, [SSE_TYPE]) ?? checkVersion(request);
 		if (refused !== undefined) return refused;
@@ -165,8 +165,10 @@ export function createSessionServer(
 		if (event !== undefined && logs !== undefined) return replay(request, channel, identity, event, logs);
 		const session = live.find(channel);
 		const known = session?.principal === identity.principal ? session?.stored : undefined;
-		const channels = [...identity.channels, everyTenantChannel(host.namespace)];
-		return gets.open(request, [channel, ...channels], identity.principal, known);
+		const channels = [channel, ...identity.channels, everyTenantChannel(host.namespace)] as const;
+		const { principal } = identity;
+		const expiresAtMs = authInfo?.expiresAt === undefined ? undefined : authInfo.expiresAt * 1000;
+		return gets.open({ request, channels, principal, known, expiresAtMs });
 	}
 
 	async function replay(

@@ -47,7 +47,8 @@ export async function openSession(deps: OpeningDeps, opening: Opening): Promise<
 		await session?.end();
 		const failure = asFanoutError(error, "Unsupported", "a session could not be opened");
 		host.report(failure);
-		if (failure.retryable) return refuseForNow(failure.message);
+		// A process that drains opens no more.
+		if (failure.retryable || failure.code === "Closed") return refuseForNow(failure.message);
 		return refuse(500, "Internal error", { code: INTERNAL_ERROR });
 	}
 }

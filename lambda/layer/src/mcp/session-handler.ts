@@ -1,0 +1,52 @@
+/**
+ * `createSessionHandler`: 2025-era sessions on any process of a fleet, alone: for who routes the eras by hand, or
+ * serves clients of that era only. `createFleetHandler` does the same where its `sessions` is given.
+ */
+import { FanoutError } from "../core/errors.ts";
+import { type FanoutBus, seamOf } from "./bus.ts";
+import { enter } from "./entry.ts";
+import type { FetchExtra } from "./fleet-handler.ts";
+import { FleetRequest } from "./fleet-request.ts";
+import type { IdentityOptions } from "./identity.ts";
+import type { SessionFactory } from "./session/factory.ts";
+import { createSessionServer } from "./session/handler.ts";
+import type { SessionOptions } from "./session/options.ts";
+
+export interface SessionHandlerOptions extends IdentityOptions, Omit<SessionOptions, "sessionless"> {
+	readonly fanout: { bus(): FanoutBus; drain(how: { readonly graceMs: number }): Promise<void> };
+}
+
+export interface SessionHandler {
+	fetch(request: Request, extra?: FetchExtra): Promise<Response>;
+	/** Sessions at work in this process. */
+	readonly sessions: number;
+	/** Ends GET streams at a jittered pace, lets what runs finish within `graceMs`, then gives all back. */
+	drain(how: { readonly graceMs: number }): Promise<void>;
+	close(): Promise<void>;
+}
+
+export function createSessionHandler(factory: SessionFactory, options: SessionHandlerOptions): SessionHandler {
+	const deps = seamOf(options.fanout.bus())?.deps;
+	if (deps === undefined) throw new FanoutError("ConfigInvalid", "sessions need a fanout of createFanout's");
+	const { sessions: host, scopes, clock } = deps;
+	const server = createSessionServer(host, factory, options);
+	const scope = { clock, catchUpMs: 0, listens: new Set<never>() };
+	return {
+		async fetch(request, extra) {
+			const authInfo = extra?.authInfo ?? undefined;
+			const identity = await enter(options, deps, request, authInfo);
+			if (identity instanceof Response) return identity;
+			const call = { request, authInfo, identity, parsedBody: extra?.parsedBody };
+			const answer = await scopes.run(new FleetRequest(identity, scope), () => server.serve(call));
+			if (answer === undefined) throw new FanoutError("ConfigInvalid", "sessionless is for a fleet handler");
+			return answer;
+		},
+		get sessions() {
+			return server.size;
+		},
+		async drain(how) {
+			await Promise.all([options.fanout.drain(how), server.drain(how.graceMs)]);
+		},
+		close: () => server.close(),
+	};
+}
