@@ -135,8 +135,11 @@ export function checkNames(id: unknown, trace: unknown): asserts id is string {
 	if (trace !== undefined && (typeof trace !== "string" || !TRACE.test(trace))) throw invalid("trace is a traceparent");
 }
 
-/** Reads an envelope from a wire; throws InvalidEnvelope or UnknownEnvelopeVersion. Unknown fields are ignored. */
-export function decodeEnvelope(text: string): Envelope {
+/**
+ * Reads an envelope from a wire; throws InvalidEnvelope or UnknownEnvelopeVersion. Unknown fields are ignored. Who knows
+ * whose it should be says so: it then has that very channel, unless it is another's.
+ */
+export function decodeEnvelope(text: string, expected?: Channel): Envelope {
 	let raw: unknown;
 	try {
 		raw = JSON.parse(text);
@@ -144,13 +147,13 @@ export function decodeEnvelope(text: string): Envelope {
 		// Not as a cause: a JSON parser quotes what it could not read, and content is for no log (P10).
 		throw invalid("an envelope is JSON");
 	}
-	return new SealedEnvelope(readEnvelope(raw), Buffer.byteLength(text));
+	return new SealedEnvelope(readEnvelope(raw, expected), Buffer.byteLength(text));
 }
 
 /** The same for an envelope that is parsed already. */
-export function readEnvelope(raw: unknown): Envelope {
+export function readEnvelope(raw: unknown, expected?: Channel): Envelope {
 	if (typeof raw !== "object" || raw === null) throw invalid("an envelope is a JSON object");
-	const { v, id, channel, message, publishedAt, origin, lanes, trace } = raw as Record<string, unknown>;
+	const { v, id, channel: key, message, publishedAt, origin, lanes, trace } = raw as Record<string, unknown>;
 	if (typeof v !== "number") throw invalid("an envelope has a version");
 	if (!READ_VERSIONS.includes(v)) {
 		throw new FanoutError(
@@ -167,6 +170,7 @@ export function readEnvelope(raw: unknown): Envelope {
 	if (!Array.isArray(lanes) || lanes.length > MAX_ENVELOPE_LANES || lanes.some((lane) => typeof lane !== "string")) {
 		throw invalid(`lanes are at most ${MAX_ENVELOPE_LANES} transport names`);
 	}
-	const fields = { v, id, channel: parseChannel(channel), message: parseMessage(message), publishedAt, origin, lanes };
+	const channel = expected !== undefined && key === expected.key ? expected : parseChannel(key);
+	const fields = { v, id, channel, message: parseMessage(message), publishedAt, origin, lanes };
 	return trace === undefined ? fields : { ...fields, trace: trace as string };
 }

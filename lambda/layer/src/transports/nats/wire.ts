@@ -7,11 +7,10 @@ import type { Entry } from "../../core/transport.ts";
 
 export function decode(channel: Channel, data: Uint8Array): Envelope | undefined {
 	try {
-		const envelope = decodeEnvelope(Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString());
+		const text = Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString();
+		const envelope = decodeEnvelope(text, channel);
 		// Whoever may publish here may write anything: another channel's envelope is none of this one's.
-		if (envelope.channel.key !== channel.key) return undefined;
-		// Not a copy: an envelope that came over a wire knows its size.
-		return Object.assign(envelope, { channel });
+		return envelope.channel === channel ? envelope : undefined;
 	} catch (error) {
 		if (isFanoutError(error)) return undefined;
 		throw error;
