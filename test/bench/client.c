@@ -1,6 +1,7 @@
 /*
  * A light SSE client for benchmarks: opens N streams and counts `~` markers, each followed by 16 digits of the
  * sender's monotonic nanoseconds. Reads "expect K" lines on stdin; after K markers prints "done K p50 p99 max" (ns).
+ * With "socket.io" as third argument it opens WebSockets of that protocol instead; what a server sends is not masked.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -19,11 +20,13 @@
 #define DIGITS 16
 #define MAX_FD 200000
 
-typedef struct { uint8_t opened, digits; uint64_t value; } conn;
+typedef struct { uint8_t opened, greeted, digits; uint64_t value; } conn;
 static conn conns[MAX_FD];
 static int32_t *latencies;
 static size_t seen, expected, capacity;
 static char buffer[1 << 18];
+static int is_socket_io;
+static const char CONNECT[] = "\x81\x82\0\0\0\0" "40";
 
 static int64_t now_ns(void) {
 	struct timespec t;
@@ -53,6 +56,11 @@ static void scan(conn *c, const char *at, const char *end, int64_t now) {
 			c->value = 0;
 			continue;
 		}
+		if (*at < '0' || *at > '9') {
+			/* Not a marker: the length of a WebSocket frame has this byte too. */
+			c->digits = 0;
+			continue;
+		}
 		c->value = c->value * 10 + (uint64_t)(*at++ - '0');
 		if (c->digits++ < DIGITS) continue;
 		c->digits = 0;
@@ -67,14 +75,18 @@ static int dial(int port, int number) {
 	/* Closing with a reset leaves no TIME_WAIT behind that the next run would meet. */
 	struct linger reset = {1, 0};
 	int on = 1;
-	char text[128];
+	char text[512];
 	if (fd < 0 || fd >= MAX_FD || connect(fd, (struct sockaddr *)&to, sizeof to)) {
 		fprintf(stderr, "cannot open stream %d: %s\n", number, strerror(errno));
 		exit(1);
 	}
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-	int length = snprintf(text, sizeof text, "GET /%d HTTP/1.1\r\nHost: bench\r\n\r\n", number);
+	const char *format = is_socket_io
+		? "GET /socket.io/?EIO=4&transport=websocket&n=%d HTTP/1.1\r\nHost: bench\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+		  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+		: "GET /%d HTTP/1.1\r\nHost: bench\r\n\r\n";
+	int length = snprintf(text, sizeof text, format, number);
 	if (write(fd, text, length) != length) exit(1);
 	fcntl(fd, F_SETFL, O_NONBLOCK);
 	return fd;
@@ -82,6 +94,7 @@ static int dial(int port, int number) {
 
 int main(int count, char **arguments) {
 	if (count < 3) return 2;
+	is_socket_io = count > 3 && !strcmp(arguments[3], "socket.io");
 	int port = atoi(arguments[1]), streams = atoi(arguments[2]), dialled = 0, opened = 0;
 	struct rlimit limit;
 	getrlimit(RLIMIT_NOFILE, &limit);
@@ -116,7 +129,10 @@ int main(int count, char **arguments) {
 				continue;
 			}
 			conn *c = &conns[fd];
-			if (!c->opened && strstr(buffer, "event: cursor")) {
+			if (is_socket_io && !c->greeted && strstr(buffer, "\"sid\"")) {
+				c->greeted = 1;
+				if (write(fd, CONNECT, sizeof CONNECT - 1) != sizeof CONNECT - 1) return 1;
+			} else if (!c->opened && strstr(buffer, is_socket_io ? "40{\"sid\"" : "event: cursor")) {
 				c->opened = 1;
 				if (++opened == streams) {
 					printf("open\n");

@@ -47,9 +47,19 @@ export async function startServer<O extends object, A>(
 	return {
 		port,
 		async order(order) {
-			const answer = once(child, "message");
+			const over = new AbortController();
+			const answer = once(child, "message", { signal: over.signal });
 			child.send(order);
-			return ((await answer) as [A])[0];
+			// One that is gone answers nothing: the bench ends instead of waiting.
+			const gone = once(child, "exit", { signal: over.signal }).then(([code]) => {
+				throw new Error(`${file} ended with ${code}`);
+			});
+			try {
+				return ((await Promise.race([answer, gone])) as [A])[0];
+			} finally {
+				over.abort();
+				for (const promise of [answer, gone]) promise.catch(() => {});
+			}
 		},
 		async stop() {
 			const gone = once(child, "exit");
@@ -79,10 +89,15 @@ export function compileClient(): string | undefined {
 	return out;
 }
 
-export async function startClient(port: number, streams: number): Promise<ClientPeer> {
+/** Opens SSE streams, or WebSockets that talk socket.io. */
+export async function startClient(
+	port: number,
+	streams: number,
+	talks: "sse" | "socket.io" = "sse",
+): Promise<ClientPeer> {
 	const native = compileClient();
 	const [command, args] = native === undefined ? [process.execPath, [here("client.ts")]] : [native, []];
-	const child = spawn(command, [...args, String(port), String(streams)], { stdio: ["pipe", "pipe", "inherit"] });
+	const child = spawn(command, [...args, String(port), String(streams), talks], { stdio: ["pipe", "pipe", "inherit"] });
 	const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
 	const next = async (word: string): Promise<string[]> => {
 		const { value, done } = await lines.next();

@@ -1,94 +1,79 @@
 /**
- * One end of a hop under measurement, driven by its parent: `publish` sends, `serve` holds the SSE streams. By hand that
- * is the client library alone: `bare` PUBLISH, SUBSCRIBE and res.write, without a log; `hand` the same with a log, XADD and
- * PUBLISH in one transaction. `fanout` does it with everything. All frame alike.
+ * One end of a hop through Redis. By hand that is ioredis alone: `bare` PUBLISH, SUBSCRIBE and res.write, no log; `hand`
+ * the same hops with a log, in one script, since what is published must carry the entry's id for a client to resume from
+ * it (an XADD and a PUBLISH in a transaction cannot). Neither knows an id that comes twice, a lost end or a lost log.
+ * `socket.io` is its server with the redis-streams adapter and recovery on. `fanout` does it with everything.
  */
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
-import { setTimeout as sleep } from "node:timers/promises";
+import { createAdapter } from "@socket.io/redis-streams-adapter";
 import { Redis } from "ioredis";
+import { Server } from "socket.io";
 import { createFanout } from "../../lambda/layer/src/fanout.ts";
 import { SSE_HEADERS } from "../../lambda/layer/src/stream/sse.ts";
+import { type HopEnds, METHOD, paramsOf, runHop } from "./hop.ts";
 
-export interface HopOrder {
-	readonly messages: number;
-	readonly perSecond: number;
-}
+const [role = "", kind = "", url = "", streams] = process.argv.slice(2);
+const STORE_AND_PUBLISH = `
+local id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', 1000, '*', 'v', ARGV[1])
+redis.call('PUBLISH', KEYS[2], id .. ' ' .. ARGV[1])
+return id`;
+const RECOVERY = { connectionStateRecovery: {}, transports: ["websocket" as const] };
 
-type Send = (stream: number, text: string) => unknown;
+/** The library's answers as version 5 gave them, for those who were written for it. */
+const connect = () => new Redis(url, { replyMapping: "legacy" });
 
-const TEXT = "x".repeat(100);
-const METHOD = "notifications/message";
-const [role, kind, url = "", streamCount] = process.argv.slice(2);
-const streams = Number(streamCount);
-
-/** The digits after `~` are what the client measures latency by. */
-function textNow(): string {
-	return `~${String(process.hrtime.bigint()).padStart(16, "0")}`;
-}
-
-async function handSender(): Promise<Send> {
-	const redis = new Redis(url);
-	return (stream, t) => {
-		const params = { level: "info", data: { t, text: TEXT } };
-		const json = JSON.stringify({ jsonrpc: "2.0", method: METHOD, params });
-		if (kind === "bare") return redis.publish(`hand:${stream}`, json);
-		return redis
-			.multi()
-			.xadd(`log:${stream}`, "MAXLEN", "~", 1_000, "*", "v", json)
-			.publish(`hand:${stream}`, json)
-			.exec();
-	};
-}
-
-async function fanoutSender(): Promise<Send> {
-	const fanout = await createFanout({ redis: { url }, follow: false });
-	return (stream, t) => {
-		const params = { level: "info", data: { t, text: TEXT } };
-		return fanout.to({ session: String(stream) }).send({ method: METHOD, params });
-	};
-}
-
-async function handServer() {
-	const redis = new Redis(url);
-	const open = new Map<string, (json: string) => void>();
-	redis.on("message", (channel: string, json: string) => open.get(channel)?.(json));
-	let sequence = 1_000_000;
-	return createServer(async (req, res) => {
-		const channel = `hand:${req.url?.slice(1)}`;
-		await redis.subscribe(channel);
-		open.set(channel, (json) => {
-			sequence += 1;
-			res.write(`id: 1ABCDEFGHIJKLMNOPQ${sequence}\ndata: ${json}\n\n`);
+const byHand: HopEnds = {
+	async sender() {
+		const redis = connect();
+		const sha = String(await redis.script("LOAD", STORE_AND_PUBLISH));
+		return (stream, t) => {
+			const json = JSON.stringify({ jsonrpc: "2.0", method: METHOD, params: paramsOf(t) });
+			if (kind === "bare") return redis.publish(`hand:${stream}`, `0-0 ${json}`);
+			return redis.evalsha(sha, 2, `log:${stream}`, `hand:${stream}`, json);
+		};
+	},
+	async server() {
+		const redis = connect();
+		const open = new Map<string, (id: string, json: string) => void>();
+		redis.on("message", (channel: string, text: string) => {
+			const end = text.indexOf(" ");
+			open.get(channel)?.(text.slice(0, end), text.slice(end + 1));
 		});
-		res.writeHead(200, SSE_HEADERS);
-		res.write("event: cursor\nid: 1ABCDEFGHIJKLMNOPQ1000000\ndata: \n\n");
-	});
-}
+		return createServer(async (req, res) => {
+			const channel = `hand:${req.url?.slice(1)}`;
+			await redis.subscribe(channel);
+			open.set(channel, (id, json) => res.write(`id: ${id}\ndata: ${json}\n\n`));
+			res.writeHead(200, SSE_HEADERS);
+			res.write("event: cursor\nid: 0-0\ndata: \n\n");
+		});
+	},
+};
 
-async function fanoutServer() {
-	const fanout = await createFanout({ redis: { url }, streams: { maxStreams: 100_000 } });
-	return createServer((req, res) => {
-		fanout.sse(req, res, { session: req.url?.slice(1) ?? "", all: false });
-	});
-}
+const socketIo: HopEnds = {
+	async sender() {
+		const io = new Server({ ...RECOVERY, adapter: createAdapter(connect()) });
+		return (stream, t) => io.to(String(stream)).emit("message", { method: METHOD, params: paramsOf(t) });
+	},
+	async server() {
+		const server = createServer();
+		const io = new Server(server, { ...RECOVERY, pingInterval: 600_000, adapter: createAdapter(connect()) });
+		io.on("connection", (socket) => socket.join(String(socket.handshake.query.n)));
+		return server;
+	},
+};
 
-if (role === "publish") {
-	const send = kind === "fanout" ? await fanoutSender() : await handSender();
-	process.on("message", async ({ messages, perSecond }: HopOrder) => {
-		const startedAt = performance.now();
-		const sending: unknown[] = [];
-		for (let sent = 0; sent < messages; ) {
-			const due = Math.min(messages, Math.floor(((performance.now() - startedAt) / 1000) * perSecond) + 1);
-			for (; sent < due; sent += 1) sending.push(send((sent * 7919) % streams, textNow()));
-			await sleep(1);
-		}
-		await Promise.all(sending);
-		process.send?.({});
-	});
-	process.send?.(0);
-} else {
-	const server = kind === "fanout" ? await fanoutServer() : await handServer();
-	server.listen(0, "127.0.0.1", 4096, () => process.send?.((server.address() as AddressInfo).port));
-}
-process.on("disconnect", () => process.exit(0));
+const withFanout: HopEnds = {
+	async sender() {
+		const fanout = await createFanout({ redis: { url }, follow: false });
+		return (stream, t) => fanout.to({ session: String(stream) }).send({ method: METHOD, params: paramsOf(t) });
+	},
+	async server() {
+		const fanout = await createFanout({ redis: { url }, streams: { maxStreams: 100_000 } });
+		return createServer((req, res) => {
+			fanout.sse(req, res, { session: req.url?.slice(1) ?? "", all: false });
+		});
+	},
+};
+
+const ends = kind === "fanout" ? withFanout : kind === "socket.io" ? socketIo : byHand;
+await runHop(role, Number(streams), ends);

@@ -15,6 +15,11 @@ export const ids = createIds(systemClock);
 const random = () => ids.random32() / 2 ** 32;
 const report = () => {};
 const AT_ONCE = 2_000;
+/** Goals where no session missed more than so many; what more costs is printed. */
+const MOST_MISSED = 10;
+const MOST_ONE_P99_MS = 5;
+const MOST_THOUSAND_MS = 2_000;
+const MOST_RECONNECT_MS = 3_000;
 
 export interface Figures {
 	readonly publishedPerSecond: number;
@@ -129,4 +134,22 @@ export async function measureResumes(plan: Plan): Promise<Figures> {
 	}
 	const at = (share: number) => took[Math.min(took.length - 1, Math.floor(took.length * share))] ?? Number.NaN;
 	return { publishedPerSecond, oneP50: at(0.5), oneP99: at(0.99), thousandMs, reconnectMs };
+}
+
+function judge(what: string, ms: number, most: number | undefined): boolean {
+	const goal = most === undefined ? "" : ` (at most ${most})${ms <= most ? "" : " missed"}`;
+	console.log(`${what}: ${ms.toFixed(1)} ms${goal}`);
+	return most === undefined || ms <= most;
+}
+
+/** Prints them; false when a goal is missed. */
+export function judgeResumes(figures: Figures, { sessions, missed }: Pick<Plan, "sessions" | "missed">): boolean {
+	const most = (ms: number) => (missed <= MOST_MISSED ? ms : undefined);
+	const events = `${missed} missed among ${sessions * missed}`;
+	console.log(`published over ${sessions} channels: ${Math.round(figures.publishedPerSecond)}/s acknowledged`);
+	judge(`one session resumes, ${events}, p50`, figures.oneP50, undefined);
+	const one = judge(`one session resumes, ${events}, p99`, figures.oneP99, most(MOST_ONE_P99_MS));
+	const all = judge(`1000 at once, ${events}, all whole`, figures.thousandMs, most(MOST_THOUSAND_MS));
+	const again = judge(`cut, ${sessions} channels, all whole`, figures.reconnectMs, MOST_RECONNECT_MS);
+	return one && all && again;
 }
