@@ -19,6 +19,10 @@ const REASONS = {
 	tracing: "X-Ray's PutTraceSegments and PutTelemetryRecords take no resource",
 	deadLetters: "The last station: what lies here is looked at by people, and an alarm rings for it",
 	mailbox: "Setting one message aside would break its channel's order; undecodable ones go to the error queue instead",
+	validation: "The one method is a GET without a body, and its authorizer reads the one header that it needs",
+	firewall: "A ticket is asked for before anything else, and the stage throttles; a firewall is the account's to place",
+	executionLogs: "Execution logs need an account-wide CloudWatch role, and would hold what streams say",
+	tickets: "End clients show a ticket of the cell's own, which names the channels that they may follow",
 	rotation: "Rotation would end every ticket at once; tickets live for minutes, and the secret is replaced by hand",
 } as const;
 
@@ -29,6 +33,7 @@ export function applyNag(app: App, cells: readonly CellStacks[]): void {
 		acknowledgeQueues([...mesh.deadLetters, ...deadEnds(delivery)], REASONS.deadLetters);
 		acknowledgeQueues([delivery.messaging.mailbox.queue], REASONS.mailbox);
 		acknowledgeSockets(delivery);
+		acknowledgeEvents(delivery);
 		acknowledgeGrants(delivery);
 		if (state.isPrimary) acknowledge(state.node.findChild("TicketSecret"), "SMG4", REASONS.rotation);
 	}
@@ -54,6 +59,16 @@ function acknowledgeSockets({ sockets, config }: DeliveryStack): void {
 		}
 		if (!config.accessLogs) acknowledge(stage, "APIG1", REASONS.accessLogs);
 	}
+}
+
+function acknowledgeEvents({ eventStream, config }: DeliveryStack): void {
+	if (eventStream === undefined) return;
+	const { api, methods } = eventStream;
+	acknowledge(api, "APIG2", REASONS.validation);
+	acknowledge(api.deploymentStage, "APIG3", REASONS.firewall);
+	acknowledge(api.deploymentStage, "APIG6", REASONS.executionLogs);
+	if (!config.accessLogs) acknowledge(api.deploymentStage, "APIG1", REASONS.accessLogs);
+	for (const method of methods) acknowledge(method, "COG4", REASONS.tickets);
 }
 
 function acknowledgeGrants({ handlers, sockets, config }: DeliveryStack): void {

@@ -1,4 +1,4 @@
-/** Lambda authorizer of the client API's $connect: allows a valid ticket, denies everything else, never throws. */
+/** Lambda authorizer of the client API's $connect and of the events API: allows a valid ticket, denies everything else, never throws. */
 import type { APIGatewayRequestAuthorizerEvent } from "aws-lambda";
 import { authorize, createCell } from "mcp-fanout/transports/aws/cell";
 import { count, handle, report } from "./powertools.ts";

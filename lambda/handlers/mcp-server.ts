@@ -1,28 +1,21 @@
 /**
  * An example MCP server on Lambda. `mcp-fanout` comes from the layer and the MCP SDK from this bundle; a tool call
- * publishes, and every client stream that should see it does, wherever its process is.
+ * publishes, and every client stream that should see it does, wherever its process is. Listens are held where answers
+ * are streamed.
  */
 import { createMcpHandler } from "@modelcontextprotocol/server";
-import type { Context } from "aws-lambda";
 import { createFanout } from "mcp-fanout";
-import { type LambdaHandler, streamify } from "mcp-fanout/lambda";
+import { streamify } from "mcp-fanout/lambda";
+import { createFleetHandler } from "mcp-fanout/mcp";
 import { buildServer } from "./mcp-tools.ts";
-import { handle } from "./powertools.ts";
+import { report } from "./powertools.ts";
 
-async function start(): Promise<LambdaHandler> {
-	const fanout = await createFanout();
-	return streamify(
-		createMcpHandler(() => buildServer(fanout), { bus: fanout.bus() }),
-		{ fanout },
-	);
+const onerror = ({ code, message }: { code: string; message: string }) => report("mcp-server", { code, message });
+
+async function start() {
+	const fanout = await createFanout({ onerror });
+	const mcp = createMcpHandler(() => buildServer(fanout), { bus: fanout.bus() });
+	return { app: createFleetHandler(mcp, { fanout }), fanout };
 }
 
-let started: Promise<LambdaHandler> | undefined;
-
-export const handler = handle(async (event: unknown, context: Context) => {
-	started ??= start();
-	started.catch(() => {
-		started = undefined; // the next invocation tries again; this one fails by the same error
-	});
-	return (await started)(event, context);
-});
+export const handler = streamify(start, { onerror });

@@ -20,6 +20,8 @@ export interface EnvironmentConfig {
 	 * reservation that leaves fewer than 100 unreserved.
 	 */
 	readonly deliverReservedConcurrency?: number;
+	/** The most streams of server-sent events at once, and concurrency kept for them: each takes one while it is held. */
+	readonly streamReservedConcurrency?: number;
 	/** At most so many relays at once; shared channels do not need more than the mailbox takes. */
 	readonly relayMaxConcurrency: number;
 	/** Per WebSocket API; the account's 10,000 requests/s are shared with everything else in the region. */

@@ -28,6 +28,7 @@ export const ENVIRONMENTS = {
 		logRetentionDays: 90,
 		protectState: true,
 		deliverReservedConcurrency: 100,
+		streamReservedConcurrency: 100,
 		relayMaxConcurrency: 50,
 		throttle: { rateLimit: 5000, burstLimit: 2500 },
 		accessLogs: true,

@@ -1,5 +1,5 @@
 import { Duration, Fn } from "aws-cdk-lib";
-import { FunctionUrlAuthType } from "aws-cdk-lib/aws-lambda";
+import { FunctionUrlAuthType, InvokeMode } from "aws-cdk-lib/aws-lambda";
 import type { RetentionDays } from "aws-cdk-lib/aws-logs";
 import { Construct } from "constructs";
 import type { FanoutLayer } from "mcp-fanout-cdk";
@@ -25,16 +25,21 @@ export class ExampleServer extends Construct {
 		super(scope, id);
 		this.fn = new HandlerFunction(this, "Function", {
 			name: "mcp-server",
-			description: "Example MCP server: imports the layer, publishes from a tool call",
-			timeout: Duration.seconds(30),
+			description: "Example MCP server: imports the layer, publishes from a tool call, holds listens",
+			// How long a listen is held at most; its client comes back by itself.
+			timeout: Duration.minutes(5),
 			logRetention: props.logRetention,
 			tracing: props.config.tracing,
 			layerModules: ["mcp-fanout"],
 		});
-		props.layer.attach(this.fn);
-		// The emulator enforces IAM here and nowhere else, and answers a function URL only under a path of its own address.
-		const authType = props.emulator === undefined ? FunctionUrlAuthType.AWS_IAM : FunctionUrlAuthType.NONE;
-		const { url } = this.fn.addFunctionUrl({ authType });
+		props.layer.attach(this.fn, { listen: true });
+		// The emulator enforces IAM here and nowhere else, streams no answers, and has function URLs only under a path of its
+		// own address.
+		const { url } = this.fn.addFunctionUrl(
+			props.emulator === undefined
+				? { authType: FunctionUrlAuthType.AWS_IAM, invokeMode: InvokeMode.RESPONSE_STREAM }
+				: { authType: FunctionUrlAuthType.NONE },
+		);
 		const template = props.emulator?.functionUrlTemplate;
 		this.url = template === undefined ? url : template.replaceAll("{urlId}", urlIdOf(url));
 	}

@@ -1,6 +1,6 @@
 import { TableGrants } from "aws-cdk-lib/aws-dynamodb";
 import { QueueGrants } from "aws-cdk-lib/aws-sqs";
-import { type FanoutCell, grantPublish, grantTickets } from "mcp-fanout-cdk";
+import { type FanoutCell, grantListen, grantPublish, grantTickets } from "mcp-fanout-cdk";
 import type { StateStack } from "../stacks/state.ts";
 import type { Handlers } from "./handlers.ts";
 import type { Messaging } from "./messaging.ts";
@@ -50,6 +50,8 @@ export function grantHandlers({ handlers, state, messaging, sockets, cell }: Han
 	errors.sendMessages(handlers.relay);
 
 	grantPublish(cell, handlers.ingest);
+
+	grantListen(cell, handlers.stream);
 
 	connections.actions(handlers.sync, QUERY, BATCH);
 	sessions.actions(handlers.sync, QUERY);

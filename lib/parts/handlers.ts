@@ -2,6 +2,7 @@ import { Duration } from "aws-cdk-lib";
 import type { RetentionDays } from "aws-cdk-lib/aws-logs";
 import { Construct } from "constructs";
 import type { EnvironmentConfig } from "../config/environment.ts";
+import { STREAM_TIMEOUT } from "./event-stream.ts";
 import { HandlerFunction, type HandlerFunctionProps } from "./handler-function.ts";
 
 /** A queue's visibility is six times its function's timeout: short ones keep a failed group's pause short. */
@@ -25,6 +26,7 @@ export class Handlers extends Construct {
 	readonly relay: HandlerFunction;
 	readonly ingest: HandlerFunction;
 	readonly sync: HandlerFunction;
+	readonly stream: HandlerFunction;
 
 	constructor(scope: Construct, id: string, props: HandlersProps) {
 		super(scope, id);
@@ -77,6 +79,14 @@ export class Handlers extends Construct {
 			description: "Evicts sessions that another region claimed",
 			timeout: Duration.seconds(30),
 		});
+		this.stream = make("Stream", {
+			name: "stream",
+			description: "Holds an end client's server-sent events",
+			timeout: STREAM_TIMEOUT,
+			...(config.streamReservedConcurrency === undefined
+				? {}
+				: { reservedConcurrency: config.streamReservedConcurrency }),
+		});
 	}
 
 	get all(): readonly HandlerFunction[] {
@@ -89,6 +99,7 @@ export class Handlers extends Construct {
 			this.relay,
 			this.ingest,
 			this.sync,
+			this.stream,
 		];
 	}
 }

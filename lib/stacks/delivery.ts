@@ -3,6 +3,7 @@ import { QueueGrants } from "aws-cdk-lib/aws-sqs";
 import type { Construct } from "constructs";
 import { type FanoutCell, FanoutLayer } from "mcp-fanout-cdk";
 import { cellOf } from "../parts/cell-of.ts";
+import { EventStream } from "../parts/event-stream.ts";
 import { Events } from "../parts/events.ts";
 import { ExampleServer } from "../parts/example-server.ts";
 import { grantHandlers } from "../parts/handler-grants.ts";
@@ -28,6 +29,8 @@ export class DeliveryStack extends FanoutStack {
 	readonly events: Events;
 	readonly cell: FanoutCell;
 	readonly layer: FanoutLayer;
+	/** Not on an emulator, whose REST API streams no answers; the function is there. */
+	readonly eventStream: EventStream | undefined;
 	readonly syncDeadLetters: ReturnType<typeof standardQueue>;
 
 	constructor(scope: Construct, props: DeliveryStackProps) {
@@ -59,6 +62,12 @@ export class DeliveryStack extends FanoutStack {
 		grantHandlers({ ...this, state });
 		this.connectSources(state);
 
+		const { authorize, stream } = this.handlers;
+		this.eventStream =
+			emulator === undefined
+				? new EventStream(this, "EventStream", { config, logRetention, authorize, stream })
+				: undefined;
+
 		this.layer = new FanoutLayer(this, "Layer", {
 			cell: this.cell,
 			...(props.layerPackage === undefined ? {} : { packageDirectory: props.layerPackage }),
@@ -81,6 +90,7 @@ export class DeliveryStack extends FanoutStack {
 				"ingest-arn": this.handlers.ingest.functionArn,
 				"ingest-dead-letters-arn": this.events.deadLetters.queueArn,
 				"sync-arn": this.handlers.sync.functionArn,
+				...(this.eventStream === undefined ? {} : { "events-url": this.eventStream.url }),
 				...(example === undefined ? {} : { "mcp-server-url": example.url }),
 			},
 		});

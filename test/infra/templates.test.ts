@@ -8,5 +8,6 @@ describe("state", async () => void (await import("./templates/state.ts")));
 describe("AWS's rules", async () => void (await import("./templates/aws-rules.ts")));
 describe("grants", async () => void (await import("./templates/grants.ts")));
 describe("sockets", async () => void (await import("./templates/sockets.ts")));
+describe("events", async () => void (await import("./templates/events.ts")));
 describe("observability", async () => void (await import("./templates/observability.ts")));
 describe("goldens", async () => void (await import("./templates/golden.ts")));

@@ -115,6 +115,8 @@ const RIGHTS: Readonly<Record<string, readonly string[]>> = {
 		"sqs:GetQueueUrl",
 		"sqs:SendMessage",
 	],
+	// It reads the log and connects as a back end: nothing that it holds can write.
+	Stream: ["dynamodb:Query", "execute-api:Invoke"],
 	Sync: [
 		"dynamodb:BatchWriteItem",
 		"dynamodb:DescribeStream",

@@ -63,15 +63,15 @@ test("every API may call its functions, each route by its own permission", () =>
 	const permissions = prod
 		.resources("AWS::Lambda::Permission")
 		.filter(({ properties }) => properties.Principal === "apigateway.amazonaws.com");
-	// 2 regions x 2 APIs x 8 routes, and the authorizer of each region's client API.
-	expect(permissions).toHaveLength(2 * 2 * 8 + 2);
+	// 2 regions x 2 APIs x 8 routes, the authorizer of each region's client API, and both of its events API.
+	expect(permissions).toHaveLength(2 * 2 * 8 + 2 + 2 * 2);
 });
 
 test("on an emulator, the addresses are filled into its templates, in every function and in the parameters", () => {
 	const functions = emulated
 		.resources("AWS::Lambda::Function")
 		.filter(({ properties }) => at(properties.Environment, "Variables", "FANOUT_BACKEND_API") !== undefined);
-	expect(functions).toHaveLength(18);
+	expect(functions).toHaveLength(20);
 	for (const { properties } of functions) {
 		const callback = at(properties.Environment, "Variables", "FANOUT_CLIENT_CALLBACK", "Fn::Join", 1);
 		expect(list(callback)[0]).toBe("http://localhost:1/x/");
@@ -102,6 +102,9 @@ test("a function URL asks for IAM, except on an emulator, and production has no 
 			.resources("AWS::Lambda::Url")
 			.map(({ properties }) => properties.AuthType),
 	).toEqual(["AWS_IAM", "AWS_IAM"]);
+	for (const { properties } of synthesise("dev").resources("AWS::Lambda::Url")) {
+		expect(properties.InvokeMode).toBe("RESPONSE_STREAM");
+	}
 	expect(emulated.resources("AWS::Lambda::Url").map(({ properties }) => properties.AuthType)).toEqual(["NONE", "NONE"]);
 	expect(prod.resources("AWS::Lambda::Url")).toEqual([]);
 });

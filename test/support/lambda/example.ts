@@ -1,13 +1,13 @@
 /** examples/lambda, deployed to the emulator beside the cells, and run as it was deployed in the stand-in for Lambda. */
-import { globSync, readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { GetFunctionConfigurationCommand } from "@aws-sdk/client-lambda";
-import { type Cell, createCellClients } from "../cell.ts";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Cell } from "../cell.ts";
 import type { Cells } from "../cells.ts";
 import { PREFIX } from "../deploy.ts";
 import { run } from "../proc.ts";
 import { BIN, ROOT } from "../root.ts";
-import { type LambdaFunction, startFunction } from "./function.ts";
+import { startDeployed } from "./deployed.ts";
+import type { LambdaFunction } from "./function.ts";
 
 const STACK = "fanout-example-lambda";
 const EXAMPLE = join(ROOT, "examples", "lambda");
@@ -41,55 +41,6 @@ export async function deployExample({ emulator }: Pick<Cells, "emulator">, cell:
 	return {
 		url: `${emulator.endpoint}/_aws/lambda-url/${id}/mcp`,
 		start: (name, timeoutMs) =>
-			startDeployed({ emulator, cell, functionName: FunctionName, code: out, name, timeoutMs }),
+			startDeployed({ emulator, cell, functionName: FunctionName, assembly: out, name, timeoutMs }),
 	};
-}
-
-export interface Deployed {
-	readonly emulator: Cells["emulator"];
-	readonly cell: Cell;
-	readonly functionName: string;
-	/** The cloud assembly that it was deployed from. */
-	readonly code: string;
-	readonly name: string;
-	readonly timeoutMs: number;
-}
-
-async function startDeployed({
-	emulator,
-	cell,
-	functionName,
-	code,
-	name,
-	timeoutMs,
-}: Deployed): Promise<LambdaFunction> {
-	const clients = createCellClients(cell.region, emulator.env);
-	const { Environment, Handler } = await clients.lambda.send(
-		new GetFunctionConfigurationCommand({ FunctionName: functionName }),
-	);
-	clients.destroy();
-	const only = (pattern: string, cwd: string): string => {
-		const [path] = globSync(pattern, { cwd });
-		if (path === undefined) throw new Error(`no ${pattern} in ${cwd}`);
-		return join(cwd, path);
-	};
-	return startFunction({
-		name,
-		taskRoot: dirname(only("asset.*/index.js", code)),
-		handler: Handler as string,
-		nodePath: [
-			only("asset.*/nodejs/node_modules", join(emulator.dir, "cdk.out")),
-			// Stands for the runtime's own copy of AWS's client library.
-			join(ROOT, "node_modules"),
-		],
-		env: {
-			...Environment?.Variables,
-			AWS_REGION: cell.region,
-			AWS_ENDPOINT_URL: emulator.endpoint,
-			AWS_ACCESS_KEY_ID: emulator.env.AWS_ACCESS_KEY_ID as string,
-			AWS_SECRET_ACCESS_KEY: emulator.env.AWS_SECRET_ACCESS_KEY as string,
-		},
-		timeoutMs,
-		logFile: join(emulator.dir, `${name}.log`),
-	});
 }

@@ -22,7 +22,13 @@ interface Head {
 	readonly cookies?: readonly string[];
 }
 
-export async function startFunction(options: FunctionOptions): Promise<LambdaFunction> {
+/** What the front makes of a request; `undefined` refuses it with 403, as an authorizer does. */
+export type EventOf = (req: IncomingMessage, body: Buffer) => Promise<unknown>;
+
+export async function startFunction(
+	options: FunctionOptions & { readonly eventOf?: EventOf },
+): Promise<LambdaFunction> {
+	const { eventOf = urlEvent } = options;
 	const environments: Environment[] = [];
 	const open = new Set<Promise<unknown>>();
 
@@ -40,7 +46,7 @@ export async function startFunction(options: FunctionOptions): Promise<LambdaFun
 
 	const server = createServer((req, res) => {
 		// What went wrong is in the function's log.
-		answer(req, res, invoke).catch(() => {
+		answer(req, res, invoke, eventOf).catch(() => {
 			if (res.headersSent) res.destroy();
 			else res.writeHead(502, { "content-type": "application/json" }).end('{"message":"Internal Server Error"}');
 		});
@@ -65,8 +71,14 @@ async function answer(
 	req: IncomingMessage,
 	res: ServerResponse,
 	invoke: (event: unknown) => Promise<Invocation>,
+	eventOf: EventOf,
 ): Promise<void> {
-	const { contentType, payload, done } = await invoke(await eventOf(req));
+	const event = await eventOf(req, Buffer.concat(await req.toArray()));
+	if (event === undefined) {
+		res.writeHead(403).end();
+		return;
+	}
+	const { contentType, payload, done } = await invoke(event);
 	// A client that leaves is not told to the function: it goes on, and what it writes goes nowhere.
 	res.on("error", () => {});
 	if (contentType !== STREAMED) {
@@ -100,8 +112,7 @@ function writeHead(res: ServerResponse, { statusCode, headers = {}, cookies = []
 }
 
 /** Payload format 2.0, as function URLs send it. */
-async function eventOf(req: IncomingMessage): Promise<unknown> {
-	const chunks = await req.toArray();
+async function urlEvent(req: IncomingMessage, body: Buffer): Promise<unknown> {
 	const { pathname, search } = new URL(req.url ?? "/", "http://localhost");
 	const { cookie, ...headers } = req.headers;
 	return {
@@ -111,7 +122,7 @@ async function eventOf(req: IncomingMessage): Promise<unknown> {
 		headers,
 		...(cookie !== undefined && { cookies: cookie.split("; ") }),
 		requestContext: { domainName: req.headers.host, http: { method: req.method, path: pathname } },
-		...(chunks.length > 0 && { body: Buffer.concat(chunks).toString("base64") }),
-		isBase64Encoded: chunks.length > 0,
+		...(body.length > 0 && { body: body.toString("base64") }),
+		isBase64Encoded: body.length > 0,
 	};
 }

@@ -31,6 +31,11 @@ describe("authorize", () => {
 		},
 	);
 
+	it("allows a ticket as a bearer token, for requests that can set headers", async () => {
+		const policy = await authorize(ports, { Authorization: `Bearer ${await issue()}` }, arn);
+		expect(parseClaims(policy.context?.claims)).toMatchObject({ principal: "u", tenant: "t" });
+	});
+
 	it("denies no headers, no ticket, a bad one, and another namespace's", async () => {
 		const ticket = await issue();
 		for (const headers of [
@@ -38,6 +43,8 @@ describe("authorize", () => {
 			{},
 			{ "sec-websocket-protocol": "mcp-fanout, ticket.x.y.z" },
 			{ authorization: ticket },
+			{ authorization: "Bearer x.y.z" },
+			{ authorization: `Basic ${ticket}` },
 		]) {
 			expect(await effectOf(headers)).toMatchObject({ Effect: "Deny", Resource: arn });
 		}

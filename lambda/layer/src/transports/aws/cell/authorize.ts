@@ -1,6 +1,6 @@
 /**
- * Authorize: the client API's decision about a handshake. It always decides and never throws: a throw would be a
- * server error to the client, and retried. Allowed handshakes carry the ticket's claims on.
+ * Authorize: the client API's decision about a handshake, and the events API's about a request. It always decides and
+ * never throws: a throw would be a server error to the client, and retried. What is allowed carries the ticket's claims.
  */
 import type { Clock } from "../../../core/clock.ts";
 import { type Claims, type TicketKey, ticketOf, verifyTicket } from "../ticket.ts";
@@ -31,6 +31,10 @@ export function headerOf(
 	return found?.[1];
 }
 
+function bearerOf(header: string | undefined): string | undefined {
+	return /^Bearer ([\w-]+(?:\.[\w-]+)+)$/i.exec(header ?? "")?.[1];
+}
+
 function policy(effect: "Allow" | "Deny", resource: string, claims?: Claims): Policy {
 	const Statement = [{ Action: "execute-api:Invoke", Effect: effect, Resource: resource }];
 	const principalId = claims?.principal ?? "anonymous";
@@ -44,7 +48,8 @@ export async function authorize(
 	resource: string,
 ): Promise<Policy> {
 	try {
-		const ticket = ticketOf(headerOf(headers, "sec-websocket-protocol"));
+		const ticket =
+			ticketOf(headerOf(headers, "sec-websocket-protocol")) ?? bearerOf(headerOf(headers, "authorization"));
 		if (ticket === undefined) return policy("Deny", resource);
 		return policy("Allow", resource, await verifyTicket(await ports.key(), ticket, ports));
 	} catch (error) {

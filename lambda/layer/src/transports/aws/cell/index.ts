@@ -14,4 +14,5 @@ export { createPoster, endConnection, type Poster, type PostPorts, postFrames, t
 export { createQueues, type Queues } from "./queues.ts";
 export { type RelayPorts, type RelayRecord, relay } from "./relay.ts";
 export { createPostRound, type PostRound } from "./round.ts";
+export { type ClaimedStream, streamOf } from "./stream-of.ts";
 export { type SyncPorts, type SyncRecord, sync } from "./sync.ts";
