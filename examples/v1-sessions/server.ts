@@ -5,14 +5,12 @@
 import { createServer } from "node:http";
 import { toNodeHandler } from "@modelcontextprotocol/node";
 import { createFanout } from "mcp-fanout";
-import { createFleetHandler } from "mcp-fanout/mcp";
+import { createSessionHandler } from "mcp-fanout/mcp";
 import { buildServer } from "./build-server.ts";
 
 const { NATS_URL, PORT = "3000" } = process.env;
 const fanout = await createFanout(NATS_URL === undefined ? {} : { nats: { servers: NATS_URL } });
-// A server of v1 has nothing for clients that speak 2026-07-28 only: they are told so, and fall back.
-const modern = { fetch: () => new Response(null, { status: 400 }), bus: fanout.bus() };
-const handler = createFleetHandler(modern, { fanout, sessions: buildServer });
+const handler = createSessionHandler(buildServer, { fanout });
 const serveMcp = toNodeHandler(handler);
 
 const server = createServer(async (req, res) => {
