@@ -16,8 +16,9 @@ export class CursorPart {
 	}
 
 	at(position: Position): string {
-		if (this.#position === position) return this.#text;
 		const { epoch } = position;
+		// An empty lane says until when it was empty: what was said once grows older than the log's retention.
+		if (this.#position === position && epoch !== NO_EPOCH) return this.#text;
 		if (this.#position?.epoch !== epoch) this.#head = laneHead(this.tag, this.#lane.place, epoch);
 		const { offset } = epoch === NO_EPOCH ? emptySince(this.#lane.clock.now()) : position;
 		this.#position = position;
