@@ -55,7 +55,9 @@ targets = ["local"]
   notification, which rules are never reached and which targets are skipped; \`--dial\` starts every transport. Exit
   codes: 0 fine, 1 problems in the file, 2 a wrong call, 3 a target that did not start.
 - **AWS.** The cell's other names come from the environment that \`FanoutLayer.attach\` sets, else from the SSM parameter
-  \`/<parameter_prefix>/environment\` that the stacks write. \`cluster_id\` must then be the cell's namespace.
+  \`/<parameter_prefix>/environment\` that the stacks write. \`cluster_id\` must then be the cell's namespace. Another
+  region's mailbox is named by \`/<parameter_prefix>/mailbox-name\` there, read with the first message to that region; the
+  process needs \`ssm:GetParameter\` in both.
 
 ## Reload
 

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
@@ -95,4 +95,11 @@ url = "redis://127.0.0.1:9"
 	expect(out.filter((line) => /: started in \d+ ms$/.test(line)).map((line) => line.split(":")[0])).toEqual(["local"]);
 	expect(err).toMatch(/^nats: /);
 	expect(err).not.toMatch(/redis/);
+});
+
+test("--dial leaves the files of the process that runs alone", async () => {
+	const [outbox, log] = [join(directory, "outbox.db"), join(directory, "log.db")];
+	const text = `[notification.local]\nfile = '${log}'\n[notification.outbox]\nfile = '${outbox}'\n`;
+	expect((await run(["check", file("files.toml", text), "--dial"])).code).toBe(0);
+	expect([outbox, log].filter((path) => existsSync(path))).toEqual([]);
 });

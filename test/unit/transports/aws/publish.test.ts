@@ -94,6 +94,38 @@ describe("a session's envelopes", () => {
 		expect(aws.named("Query")).toHaveLength(2);
 	});
 
+	it("find another region's mailbox by the parameter that its stacks wrote, once; without one they say so, and send nothing", async () => {
+		await transport.close();
+		const options = { environment: cell(`${OWN},${FAR}`), follow: false, clients, parameterPrefix: "dev-fanout" };
+		const url = `${aws.endpoint}/000000000000/own.fifo`;
+		transport = createAwsTransport({ ...options, mailbox: { url } }, { clock: systemClock, ids });
+		await publish(session, envelope(session));
+		expect(aws.named("SendMessage").map(({ body }) => body.QueueUrl)).toEqual([url]);
+		expect(aws.named("GetQueueUrl")).toEqual([]);
+
+		const far = createChannel("session", "s-2");
+		aws.homes.push({ session: far.key, region: FAR, counter: 1, expiresAt: Math.floor(Date.now() / 1000) + HOUR });
+		aws.answer = ({ action }) => (action === "GetParameter" ? { status: 400, code: "ParameterNotFound" } : undefined);
+		const sent = envelope(far);
+		expect(await publish(far, sent)).toMatchObject([
+			{
+				ok: false,
+				uncertain: false,
+				error: { message: expect.stringContaining(`/dev-fanout/mailbox-name in ${FAR}`) },
+			},
+		]);
+		aws.answer = undefined;
+		aws.facts.set("GetParameter", { Parameter: { Value: "theirs.fifo" } });
+		expect(await publish(far, sent, envelope(far))).toMatchObject([{ ok: true }, { ok: true }]);
+		expect(aws.named("GetParameter").map(({ region, body }) => [region, body.Name])).toEqual([
+			[FAR, "/dev-fanout/mailbox-name"],
+			[FAR, "/dev-fanout/mailbox-name"],
+		]);
+		expect(aws.named("GetQueueUrl").map(({ region, body }) => [region, body.QueueName])).toEqual([
+			[FAR, "theirs.fifo"],
+		]);
+	});
+
 	it("take the POST streams of the session with them", async () => {
 		home(FAR);
 		const post = createChannel("post", "s-1/4");

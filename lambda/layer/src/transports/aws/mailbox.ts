@@ -1,9 +1,11 @@
 /**
- * A region's mailbox: the FIFO queue that gives that region's lanes their order. Reached by name in any region; a
+ * A region's mailbox: the FIFO queue that gives that region's lanes their order. The own region's is named by the cell,
+ * or by its address; another region's has the same name, or the one that its stacks wrote into a parameter there. A
  * channel is one message group, an envelope's id the deduplication id.
  */
 import { FanoutError } from "../../core/errors.ts";
 import { mailboxMessage } from "./cell/mailbox.ts";
+import { failureOf } from "./failure.ts";
 import { type AwsClients, aws, isAwsError } from "./sdk.ts";
 
 export interface MailboxMessage {
@@ -17,15 +19,41 @@ export interface Mailbox {
 	send(region: string, message: MailboxMessage, signal: AbortSignal): Promise<void>;
 }
 
-export function createMailbox(clients: AwsClients, queueName: string): Mailbox {
+export interface MailboxNames {
+	/** The own region, its mailbox's name, and its address where that is known. */
+	readonly region: string;
+	readonly name: string;
+	readonly url?: string | undefined;
+	/** Other regions' names stand in `/<prefix>/mailbox-name` there; without it they are as the own one. */
+	readonly parameterPrefix?: string | undefined;
+}
+
+export function createMailbox(clients: AwsClients, own: MailboxNames): Mailbox {
 	const urls = new Map<string, string>();
 
+	async function nameIn(region: string, abortSignal: AbortSignal): Promise<string> {
+		const { name, parameterPrefix } = own;
+		if (region === own.region || parameterPrefix === undefined) return name;
+		const parameter = `/${parameterPrefix}/mailbox-name`;
+		const what = `reading the SSM parameter ${parameter} in ${region}`;
+		try {
+			const command = new aws.ssm.GetParameterCommand({ Name: parameter });
+			const { Parameter } = await clients.ssm(region).send(command, { abortSignal });
+			if (Parameter?.Value) return Parameter.Value;
+		} catch (error) {
+			// Nothing was sent: the look-up's failure says nothing uncertain of the envelope.
+			throw failureOf(error, what).error;
+		}
+		throw new FanoutError("TransportRefused", `${what} told no name`);
+	}
+
 	async function urlIn(region: string, abortSignal: AbortSignal): Promise<string> {
-		const known = urls.get(region);
+		const known = urls.get(region) ?? (region === own.region ? own.url : undefined);
 		if (known !== undefined) return known;
-		const command = new aws.sqs.GetQueueUrlCommand({ QueueName: queueName });
+		const QueueName = await nameIn(region, abortSignal);
+		const command = new aws.sqs.GetQueueUrlCommand({ QueueName });
 		const { QueueUrl } = await clients.sqs(region).send(command, { abortSignal });
-		if (QueueUrl === undefined) throw new FanoutError("TransportRefused", `SQS told no address of queue ${queueName}`);
+		if (QueueUrl === undefined) throw new FanoutError("TransportRefused", `SQS told no address of queue ${QueueName}`);
 		urls.set(region, QueueUrl);
 		return QueueUrl;
 	}

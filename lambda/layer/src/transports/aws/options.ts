@@ -32,6 +32,11 @@ export interface AwsOptions {
 	readonly WebSocket?: WebSocketClass | undefined;
 	/** What the own region's mailbox must be: asked of the queue at the start, which fails when it is not. */
 	readonly mailbox?: MailboxExpectation | undefined;
+	/**
+	 * Prefix of the SSM parameters that the stacks write. With it another region's mailbox has the name that stands in
+	 * `/<prefix>/mailbox-name` there, without it the own one's.
+	 */
+	readonly parameterPrefix?: string | undefined;
 	readonly connectTimeoutMs?: number | undefined;
 	readonly requestTimeoutMs?: number | undefined;
 	readonly readyTimeoutMs?: number | undefined;
@@ -50,6 +55,7 @@ export interface AwsSettings {
 	readonly logTable: string;
 	readonly sessionsTable: string;
 	readonly mailboxName: string;
+	readonly parameterPrefix: string | undefined;
 	readonly topicArn: string;
 	/** Empty when `follow` is false. */
 	readonly backendApi: string;
@@ -108,6 +114,7 @@ export function resolveAwsOptions(options: AwsOptions): AwsSettings {
 		logTable: need(ENV.logTable),
 		sessionsTable: need(ENV.sessionsTable),
 		mailboxName: need(ENV.mailboxName),
+		parameterPrefix: options.parameterPrefix,
 		topicArn,
 		backendApi,
 		retentionSeconds: positive(ENV.retentionSeconds, Number(need(ENV.retentionSeconds))),

@@ -43,7 +43,8 @@ export function createAwsTransport(options: AwsOptions, { clock, ids }: AwsParts
 		random32: ids.random32,
 	});
 	const home = createHome({ table: settings.sessionsTable, dynamo: clients.dynamo(), region, clock });
-	const mailbox = createMailbox(clients, settings.mailboxName);
+	const { mailboxName, parameterPrefix } = settings;
+	const mailbox = createMailbox(clients, { region, name: mailboxName, url: options.mailbox?.url, parameterPrefix });
 	const publish = createPublish({ settings, clients, home, mailbox });
 	let host: TransportHost | undefined;
 	let closed = false;

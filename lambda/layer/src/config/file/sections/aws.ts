@@ -27,7 +27,7 @@ export const awsShape = {
 		/^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:(?![\w-]*\.fifo$)[\w-]{1,256}$/,
 	),
 	sqs_queue_url: text(
-		"The own region's mailbox queue; the same name is used in the cell's other regions. Default: the cell's.",
+		"The own region's mailbox queue. Other regions' are named by the SSM parameters `/<parameter_prefix>/mailbox-name` there, or as this one where the environment tells the cell. Default: the cell's.",
 		"the address of an SQS queue, ending with its account and name",
 		/^https?:\/\/[a-z0-9][a-z0-9.-]*(?::\d{1,5})?\/(?:[\w-]+\/)*\d{12}\/[\w-]{1,75}(?:\.fifo)?$/,
 	),
@@ -126,6 +126,7 @@ export function awsPlan(
 			connectTimeoutMs: values.connect_timeout_ms,
 			requestTimeoutMs: values.request_timeout_ms,
 			maxPayloadBytes: values.max_payload_bytes,
+			...((!isTold || values.parameter_prefix !== undefined) && { parameterPrefix: prefix }),
 			...(isChecked && { mailbox: { url: queue, visibilityTimeoutSeconds } }),
 		},
 		stated,
