@@ -108,8 +108,9 @@ export function createSessionServer(
 			// Those that were here when it was said have heard it.
 			if (from !== host.instanceId) gets.endBefore(channel, word.n);
 		} else if (word.kind === "ended") await endHere(channel);
-		else if (word.kind === "notice") session?.transport.notify(word.message, {});
-		else if (word.kind === "changed" && (session !== undefined || gets.has(channel))) {
+		else if (word.kind === "notice") {
+			if (from !== host.instanceId) session?.hear(word.message, {});
+		} else if (word.kind === "changed" && (session !== undefined || gets.has(channel))) {
 			const stored = await store.read(channel);
 			if (stored === undefined) return endHere(channel);
 			gets.refresh(stored);
@@ -234,7 +235,7 @@ export function createSessionServer(
 			isClosed = true;
 			timer.cancel();
 			for (const channel of gets.channels()) gets.end(channel);
-			await Promise.all(live.all().map((session) => session.end()));
+			await Promise.all(live.all().map((session) => session.end("this process is going away: call again")));
 			peers.close();
 		},
 	};

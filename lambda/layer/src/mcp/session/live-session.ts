@@ -19,6 +19,8 @@ import { type Asker, SessionTransport } from "./transport.ts";
 /** A factory, a connect or an initialize that takes longer has failed. */
 export const BUILD_TIMEOUT_MS = 10_000;
 
+const INITIALIZED = "notifications/initialized";
+
 export interface LiveDeps {
 	readonly host: SessionHost;
 	readonly store: SessionStore;
@@ -42,6 +44,8 @@ export class LiveSession {
 	verifiedAt: number;
 	usedAt: number;
 	isEnded = false;
+	/** Its server is initialised, and its record written. */
+	isReady = false;
 	/** It was opened elsewhere, or here before it rested. */
 	readonly isAdopted: boolean;
 	readonly #deps: LiveDeps;
@@ -84,8 +88,12 @@ export class LiveSession {
 			const session = { id: this.channel.id, principal: this.principal, adopted, state: this.#appState() };
 			const { request, authInfo } = visit;
 			const auth = authInfo === undefined ? {} : { authInfo: authInfo as SessionAuth };
-			this.#server = await factory({ era: "legacy", ...auth, requestInfo: request, session });
-			await this.#server.connect(this.transport);
+			const server = await factory({ era: "legacy", ...auth, requestInfo: request, session });
+			// It was given up meanwhile: nobody would close this one.
+			if (this.isEnded) await server.close();
+			if (this.isEnded) throw new FanoutError("Closed", "the session ended while its server was built");
+			this.#server = server;
+			await server.connect(this.transport);
 			return this.feed({ jsonrpc: "2.0", method: "initialize", params }, visit);
 		});
 	}
@@ -98,7 +106,7 @@ export class LiveSession {
 		const can = Object.keys(typeof capabilities === "object" && capabilities !== null ? capabilities : {});
 		if (Object.keys(facts.capabilities).some((name) => !can.includes(name))) return false;
 		const extra = extraOf(visit);
-		this.transport.notify({ jsonrpc: "2.0", method: "notifications/initialized" }, extra);
+		this.transport.notify({ jsonrpc: "2.0", method: INITIALIZED }, extra);
 		const { logLevel: level, uris } = facts;
 		if (level !== undefined) await this.feed({ jsonrpc: "2.0", method: "logging/setLevel", params: { level } }, visit);
 		for (const uri of uris) await this.feed({ jsonrpc: "2.0", method: "resources/subscribe", params: { uri } }, visit);
@@ -121,10 +129,17 @@ export class LiveSession {
 		this.transport.request(message, asker, extra);
 	}
 
-	/** Here only; the record is another matter. */
-	async end(): Promise<void> {
+	/** A notification of the client. */
+	hear(message: Message, extra: object): void {
+		// A server that took over was told so then.
+		const isKnown = this.isAdopted && "method" in message && message.method === INITIALIZED;
+		if (!isKnown) this.transport.notify(message, extra);
+	}
+
+	/** Here only; the record is another matter. `why` is told to who waits for an answer. */
+	async end(why?: string): Promise<void> {
 		try {
-			await this.transport.close();
+			await this.transport.close(why);
 			await this.#server?.close();
 		} catch (error) {
 			this.#deps.host.report(asFanoutError(error, "Unsupported", "a session's server did not close"));

@@ -54,14 +54,16 @@ export class LiveSessions {
 	async visit(channel: Channel, principal: string | undefined, visit: Visit): Promise<LiveSession | Response> {
 		const { key } = channel;
 		const known = this.#live.get(key);
-		if (known?.stored !== undefined && !this.#adopting.has(key)) {
+		if (known?.isReady === true) {
 			await this.#verify(known);
 			return this.#enter(known, principal);
 		}
-		let adopting = this.#adopting.get(key);
+		// By principal as well: who is refused is refused alone.
+		const name = `${key} ${principal ?? ""}`;
+		let adopting = this.#adopting.get(name);
 		if (adopting === undefined) {
-			adopting = this.#adopt(channel, principal, visit).finally(() => this.#adopting.delete(key));
-			this.#adopting.set(key, adopting);
+			adopting = this.#adopt(channel, principal, visit).finally(() => this.#adopting.delete(name));
+			this.#adopting.set(name, adopting);
 		}
 		const adopted = await adopting;
 		return adopted instanceof Response ? adopted.clone() : this.#enter(adopted, principal);
@@ -106,7 +108,8 @@ export class LiveSessions {
 			this.#makeRoom();
 			session = new LiveSession(this.#deps, channel, principal, stored);
 			this.#live.set(channel.key, session);
-			if (await session.adopt(stored, visit)) return session.isEnded ? sessionNotFound() : session;
+			session.isReady = await session.adopt(stored, visit);
+			if (session.isReady) return session;
 			await session.end();
 			return sessionNotFound();
 		} catch (error) {
@@ -129,7 +132,7 @@ export class LiveSessions {
 		try {
 			const stored = await store.read(session.channel);
 			if (stored !== undefined) session.refresh(stored);
-			else if (session.stored !== undefined) await session.end();
+			else if (session.isReady) await session.end();
 		} catch (error) {
 			host.report(asFanoutError(error, "TransportUnavailable", "a session could not be looked up"));
 		}
@@ -138,7 +141,7 @@ export class LiveSessions {
 	#makeRoom(): void {
 		if (this.#live.size < this.#max) return;
 		for (const session of this.#live.values()) {
-			if (session.stored === undefined || session.transport.isBusy) continue;
+			if (!session.isReady || session.transport.isBusy) continue;
 			// It can be taken over again.
 			void session.end();
 			return;

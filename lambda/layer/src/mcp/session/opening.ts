@@ -42,6 +42,7 @@ export async function openSession(deps: OpeningDeps, opening: Opening): Promise<
 		}
 		const facts = factsOf(hello, answer, floor);
 		session.refresh(await deps.store.create(channel, identity.principal, facts, session.state));
+		session.isReady = true;
 		return respond(deps, opening, final);
 	} catch (error) {
 		await session?.end();
@@ -49,6 +50,7 @@ export async function openSession(deps: OpeningDeps, opening: Opening): Promise<
 		host.report(failure);
 		// A process that drains opens no more.
 		if (failure.retryable || failure.code === "Closed") return refuseForNow(failure.message);
+		if (failure.code === "PayloadTooLarge") return refuse(413, failure.message);
 		return refuse(500, "Internal error", { code: INTERNAL_ERROR });
 	}
 }

@@ -13,6 +13,8 @@ import { PostStream, type ResponseMode } from "./post-stream.ts";
 import { INVALID_REQUEST, refuse, refuseForNow } from "./refusal.ts";
 
 export const MAX_BATCH = 100;
+/** What a client says once, and not of one request. */
+const FOR_ALL = ["notifications/initialized", "notifications/roots/list_changed"];
 
 export interface Posted {
 	readonly messages: readonly [Message, ...Message[]];
@@ -101,16 +103,16 @@ async function pass(
 	const { channel, transport } = session;
 	const method = "method" in message ? message.method : undefined;
 	if (method === "notifications/cancelled" && "method" in message) {
-		if (transport.isAsked(message.params?.requestId as string)) transport.notify(message, extra);
+		if (transport.isAsked(message.params?.requestId as string)) session.hear(message, extra);
 		else peers.tellAll({ kind: "notice", session: channel, message });
 		return undefined;
 	}
-	// The server here was told when the session was taken over.
-	if (method === "notifications/initialized" && session.isAdopted) return undefined;
 	const named = "method" in message ? message.params?.progressToken : message.id;
 	const isReply = method === undefined || method === "notifications/progress";
 	const asker = isReply ? askerOf(named) : undefined;
-	if (!isReply) transport.notify(message, extra);
+	if (!isReply) session.hear(message, extra);
+	// The session's other servers have to know as well.
+	if (method !== undefined && FOR_ALL.includes(method)) peers.tellAll({ kind: "notice", session: channel, message });
 	// An answer that nobody asked for is taken and dropped, as one whose asker is gone.
 	if (asker === host.instanceId) transport.reply(message, extra);
 	if (asker === undefined || asker === host.instanceId) return undefined;

@@ -57,7 +57,8 @@ export class SessionStore {
 		const record = await this.#find(registry, channel);
 		if (record === undefined) return undefined;
 		const unusedMs = this.#host.clock.now() - record.touchedAt;
-		if (unusedMs > this.#expiry.idleMs * TOUCH_PART) await this.#touch(registry, record);
+		if (unusedMs > Math.min(this.#expiry.idleMs, registry.retentionMs) * TOUCH_PART)
+			await this.#touch(registry, record);
 		return readRecord(record);
 	}
 

@@ -112,11 +112,11 @@ export class SessionTransport {
 		asker.answer(final);
 	}
 
-	async close(): Promise<void> {
+	async close(why: string = "the session has ended"): Promise<void> {
 		if (this.#isClosed) return;
 		this.#isClosed = true;
 		for (const [id, asker] of this.#askers) {
-			asker.answer({ jsonrpc: "2.0", id, error: { code: -32_000, message: "the session has ended" } });
+			asker.answer({ jsonrpc: "2.0", id, error: { code: -32_000, message: why } });
 		}
 		this.#askers.clear();
 		this.#host.closed();

@@ -1,0 +1,99 @@
+import { CreateMessageResultSchema } from "@modelcontextprotocol/sdk/types.js";
+import { afterEach, expect, test } from "vitest";
+import { buildV1, buildV2, type FleetOptions, hello, post, type SessionFleet, startSessions, tool } from "./fleet.ts";
+import { callTool, follow, open, settle } from "./raw.ts";
+
+let fleet: SessionFleet;
+afterEach(() => fleet?.stop());
+const start = async (size: number, options?: FleetOptions) => {
+	fleet = await startSessions(size, options);
+	return fleet;
+};
+const status = async (place: number, init: RequestInit) => (await fleet.call(place, init)).status;
+
+test("progress with a request of the server reaches the process that asked", async () => {
+	const progress: number[] = [];
+	await start(3, {
+		build(place) {
+			const server = buildV1(place, fleet.tools);
+			server.registerTool("sample", { description: "asks a model" }, async ({ requestId }) => {
+				const message = { role: "user" as const, content: { type: "text" as const, text: "?" } };
+				const params = { messages: [message], maxTokens: 10 };
+				const result = await server.server.request(
+					{ method: "sampling/createMessage", params },
+					CreateMessageResultSchema,
+					{
+						relatedRequestId: requestId,
+						onprogress: (said) => void progress.push(said.progress),
+					},
+				);
+				return { content: [{ type: "text", text: result.model }] };
+			});
+			return server;
+		},
+	});
+	const session = await open(fleet, 0);
+	const stream = follow(await fleet.call(0, post(tool("sample"), session)));
+	await expect.poll(() => stream.messages.length).toBe(1);
+	const [ask] = stream.messages;
+	const { progressToken: token } = (ask?.params?._meta ?? {}) as { progressToken?: string };
+	expect(token).toBe(ask?.id);
+	for (const [place, done] of [1, 2, 0].entries()) {
+		const params = { progressToken: token, progress: done };
+		expect(await status(place, post({ jsonrpc: "2.0", method: "notifications/progress", params }, session))).toBe(202);
+		await expect.poll(() => progress.length).toBe(place + 1);
+	}
+	expect(progress).toEqual([1, 2, 0]);
+	const result = { role: "assistant", content: { type: "text", text: "!" }, model: "m" };
+	expect(await status(2, post({ jsonrpc: "2.0", id: ask?.id, result }, session))).toBe(202);
+	await stream.ended;
+	expect(JSON.stringify(stream.messages.at(-1))).toContain('"m"');
+});
+
+test("a client says once that it is initialised, or that its roots changed: every server of its session hears it", async () => {
+	const heard: string[] = [];
+	await start(3, {
+		build(place, { session }) {
+			const server = buildV2(place, fleet.tools, session);
+			server.server.oninitialized = () => void heard.push(`${place} initialized`);
+			server.server.setNotificationHandler("notifications/roots/list_changed", () => void heard.push(`${place} roots`));
+			return server;
+		},
+	});
+	const opened = await fleet.call(0, hello());
+	const session = opened.headers.get("mcp-session-id") ?? "";
+	expect(await status(1, post({ jsonrpc: "2.0", method: "notifications/initialized" }, session))).toBe(202);
+	await expect.poll(() => heard.toSorted()).toEqual(["0 initialized", "1 initialized"]);
+	await status(1, post({ jsonrpc: "2.0", method: "notifications/roots/list_changed" }, session));
+	await expect.poll(() => heard.toSorted()).toEqual(["0 initialized", "0 roots", "1 initialized", "1 roots"]);
+	await settle();
+	expect(heard).toHaveLength(4);
+});
+
+test("who is refused a session is refused alone, however many ask for it while it is taken over", async () => {
+	const as = (sub: string) => ({ authInfo: { extra: { sub } } });
+	await start(2, {
+		principal: ({ authInfo }) => authInfo.extra?.sub as string,
+		async build(place, { session }) {
+			await settle();
+			return buildV2(place, fleet.tools, session);
+		},
+	});
+	const session = await open(fleet, 0, undefined, as("ann"));
+	const names = ["bob", "ann", "bob", "ann"];
+	const calls = await Promise.all(names.map((sub, n) => fleet.call(1, post(tool("where", n), session), as(sub))));
+	expect(calls.map((one) => one.status)).toEqual([404, 200, 404, 200]);
+	expect((await callTool(fleet, 1, session, "where", as("ann"))).status).toBe(200);
+});
+
+test("an initialize that is larger than a session's record is refused as such", async () => {
+	await start(1);
+	const params = {
+		protocolVersion: "2025-11-25",
+		capabilities: {},
+		clientInfo: { name: "x".repeat(40_000), version: "1" },
+	};
+	const refused = await fleet.call(0, post({ jsonrpc: "2.0", id: 1, method: "initialize", params }));
+	expect(refused.status).toBe(413);
+	expect(fleet.handlers[0]?.sessions).toBe(0);
+});
