@@ -1,7 +1,7 @@
 /** One acknowledgement: what JetStream said of one message or one atomic batch, or why it said nothing. */
 import { FanoutError } from "../../core/errors.ts";
 import type { Msg } from "./client.ts";
-import { type ApiError, closed, disconnected, ERR, NOBODY, refused } from "./failure.ts";
+import { type ApiError, closed, disconnected, ERR, NOBODY, refused, type Silence } from "./failure.ts";
 
 export type Ack =
 	| { readonly ok: true; readonly seq: number; readonly duplicate: boolean }
@@ -40,7 +40,7 @@ export function isNobody(ack: Ack): boolean {
 	return !ack.ok && ack.error.data.status === NOBODY;
 }
 
-export function noAck(reason: "timeout" | "disconnected" | "closed", what: string, timeoutMs: number): Ack {
+export function noAck(reason: Silence, what: string, timeoutMs: number): Ack {
 	if (reason === "closed") return { ok: false, uncertain: true, error: closed() };
 	if (reason === "disconnected") return { ok: false, uncertain: true, error: disconnected() };
 	const error = new FanoutError("DeadlineExceeded", `${what} was not acknowledged within ${timeoutMs} ms`, {

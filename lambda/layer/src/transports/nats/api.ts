@@ -3,7 +3,7 @@
  * nobody there, no answer in time and a refusal are FanoutErrors.
  */
 import { FanoutError } from "../../core/errors.ts";
-import type { Msg, NatsConnection } from "./client.ts";
+import type { Msg } from "./client.ts";
 import { type ApiError, ERR, isRefusal, NOBODY, refused, type Silence, unanswered } from "./failure.ts";
 import { rawHeaders } from "./headers.ts";
 import type { Inbox } from "./inbox.ts";
@@ -49,7 +49,7 @@ export interface Deadlines {
 	readonly createTimeoutMs: number;
 }
 
-export function createApi(nc: NatsConnection, inbox: Inbox, domain: string | undefined, deadlines: Deadlines): Api {
+export function createApi(inbox: Inbox, domain: string | undefined, deadlines: Deadlines): Api {
 	const prefix = domain === undefined ? "$JS.API" : `$JS.${domain}.API`;
 
 	/** Not by the client's own request: it makes an error for each, before anything has failed. */
@@ -69,10 +69,15 @@ export function createApi(nc: NatsConnection, inbox: Inbox, domain: string | und
 				}
 				return true;
 			};
-			const failed = (reason: Silence) => reject(unanswered(what, reason, timeoutMs));
-			const reply = inbox.expect({ message, failed }, timeoutMs);
+			const failed = (reason: Silence, cause?: unknown) => reject(unanswered(what, reason, timeoutMs, cause));
 			const payload = typeof body === "string" ? body : JSON.stringify(body);
-			nc.publish(subject, payload, headers === undefined ? { reply } : { reply, headers: rawHeaders(headers) });
+			inbox.ask(
+				{ message, failed },
+				timeoutMs,
+				subject,
+				payload,
+				headers === undefined ? headers : rawHeaders(headers),
+			);
 		});
 	}
 

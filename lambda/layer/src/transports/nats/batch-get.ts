@@ -3,7 +3,7 @@
  * what it does not have proves nothing: `upTo`, where it is given, is how far this replica is.
  */
 import { FanoutError } from "../../core/errors.ts";
-import type { Msg, NatsConnection } from "./client.ts";
+import type { Msg } from "./client.ts";
 import { NOBODY, type Silence, unanswered } from "./failure.ts";
 import type { Inbox } from "./inbox.ts";
 
@@ -28,7 +28,7 @@ function refusedBatch(what: string, code: number, description: string): FanoutEr
 	return new FanoutError("TransportRefused", `${what}: ${code} ${description}`, { data: { code } });
 }
 
-export function createBatchGet(nc: NatsConnection, inbox: Inbox, apiPrefix: string, timeoutMs: number): BatchGet {
+export function createBatchGet(inbox: Inbox, apiPrefix: string, timeoutMs: number): BatchGet {
 	return (stream, request) =>
 		new Promise((resolve, reject) => {
 			const messages: Fetched[] = [];
@@ -54,8 +54,7 @@ export function createBatchGet(nc: NatsConnection, inbox: Inbox, apiPrefix: stri
 				else reject(refusedBatch(what, code, headers?.description ?? ""));
 				return true;
 			};
-			const failed = (reason: Silence) => reject(unanswered(what, reason, timeoutMs));
-			const reply = inbox.expect({ message, failed }, timeoutMs);
-			nc.publish(`${apiPrefix}.DIRECT.GET.${stream}`, JSON.stringify(request), { reply });
+			const failed = (reason: Silence, cause?: unknown) => reject(unanswered(what, reason, timeoutMs, cause));
+			inbox.ask({ message, failed }, timeoutMs, `${apiPrefix}.DIRECT.GET.${stream}`, JSON.stringify(request));
 		});
 }

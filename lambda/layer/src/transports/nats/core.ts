@@ -67,7 +67,7 @@ export function createCore({ nc, settings, random32, report }: JetStreamDeps): C
 		try {
 			await flushed;
 		} catch (cause) {
-			const error = new FanoutError("TransportUnavailable", disconnected().message, { cause, retryable: true });
+			const error = disconnected(cause);
 			return batch.map(() => ({ ok: false, uncertain: true, error }));
 		}
 		return batch.map(() => ({ ok: true, duplicate: false, durability: "memory", reach: "fleet" }));

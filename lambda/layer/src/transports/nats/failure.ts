@@ -36,9 +36,9 @@ export const NOBODY = 503;
 /** Why a question got no answer. */
 export type Silence = "timeout" | "disconnected" | "closed" | "nobody";
 
-export function unanswered(what: string, reason: Silence, timeoutMs: number): FanoutError {
-	if (reason === "closed") return closed();
-	if (reason === "disconnected") return disconnected();
+export function unanswered(what: string, reason: Silence, timeoutMs: number, cause?: unknown): FanoutError {
+	if (reason === "closed") return closed(cause);
+	if (reason === "disconnected") return disconnected(cause);
 	if (reason === "nobody") {
 		return new FanoutError("TransportUnavailable", `nobody answers for ${what} now`, { retryable: true });
 	}
@@ -48,10 +48,10 @@ export function unanswered(what: string, reason: Silence, timeoutMs: number): Fa
 	});
 }
 
-export function disconnected(): FanoutError {
-	return new FanoutError("TransportUnavailable", "not connected to NATS at the moment", { retryable: true });
+export function disconnected(cause?: unknown): FanoutError {
+	return new FanoutError("TransportUnavailable", "not connected to NATS at the moment", { cause, retryable: true });
 }
 
-export function closed(): FanoutError {
-	return new FanoutError("Closed", "the nats transport is closed");
+export function closed(cause?: unknown): FanoutError {
+	return new FanoutError("Closed", "the nats transport is closed", { cause });
 }

@@ -3,17 +3,20 @@
  * reply subject; one timer looks after the deadlines of all of them. A lost connection fails all that wait.
  */
 import type { Clock, Timer } from "../../core/clock.ts";
-import type { Msg, NatsConnection } from "./client.ts";
+import type { Msg, MsgHdrs, NatsConnection } from "./client.ts";
+import type { Silence } from "./failure.ts";
 
 export interface Waiter {
 	/** Returns true when this was the last message that it waits for. */
 	message(msg: Msg): boolean;
-	failed(reason: "timeout" | "disconnected" | "closed"): void;
+	failed(reason: Silence, cause?: unknown): void;
 }
 
 export interface Inbox {
 	/** The reply subject that leads to this waiter. */
 	expect(waiter: Waiter, timeoutMs: number): string;
+	/** Asks with a reply subject of its own; what cannot even be sent fails the waiter too. */
+	ask(waiter: Waiter, timeoutMs: number, subject: string, payload: string, headers?: MsgHdrs): void;
 	readonly waiting: number;
 	failAll(reason: "disconnected" | "closed"): void;
 	close(): void;
@@ -61,12 +64,23 @@ export function createInbox(nc: NatsConnection, base: string, clock: Clock): Inb
 		for (const { waiter } of all) waiter.failed(reason);
 	}
 
+	function expect(waiter: Waiter, timeoutMs: number): string {
+		const token = (count++).toString(36);
+		held.set(token, { waiter, deadline: clock.monotonic() + timeoutMs });
+		arm();
+		return `${base}.${token}`;
+	}
+
 	return {
-		expect(waiter, timeoutMs) {
-			const token = (count++).toString(36);
-			held.set(token, { waiter, deadline: clock.monotonic() + timeoutMs });
-			arm();
-			return `${base}.${token}`;
+		expect,
+		ask(waiter, timeoutMs, subject, payload, headers) {
+			const reply = expect(waiter, timeoutMs);
+			try {
+				nc.publish(subject, payload, headers === undefined ? { reply } : { reply, headers });
+			} catch (cause) {
+				held.delete(reply.slice(base.length + 1));
+				waiter.failed(nc.isClosed() ? "closed" : "disconnected", cause);
+			}
 		},
 		get waiting() {
 			return held.size;

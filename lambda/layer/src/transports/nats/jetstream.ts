@@ -52,8 +52,8 @@ export function createJetStream({ nc, settings, clock, random32, report }: JetSt
 	const { requestTimeoutMs: timeoutMs, partitions: count, maxMessages, maxMessagesPerChannel } = settings;
 	const subjects = createSubjects(settings.prefix, count, settings.streamName);
 	const inbox = createInbox(nc, loadNatsClient().createInbox(settings.inboxPrefix), clock);
-	const api = createApi(nc, inbox, settings.domain, { timeoutMs, createTimeoutMs: settings.connectTimeoutMs });
-	const batchGet = createBatchGet(nc, inbox, api.prefix, timeoutMs);
+	const api = createApi(inbox, settings.domain, { timeoutMs, createTimeoutMs: settings.connectTimeoutMs });
+	const batchGet = createBatchGet(inbox, api.prefix, timeoutMs);
 	const stop = new AbortController();
 	/** Partitions under repair; true when another round is asked for. */
 	const wanted = new Map<Shard, boolean>();
@@ -71,7 +71,7 @@ export function createJetStream({ nc, settings, clock, random32, report }: JetSt
 				heal(shard);
 			},
 		});
-		const ledger = new Ledger({ partition, api, batchGet, clock, epochSubject, followed });
+		const ledger = new Ledger({ partition, api, batchGet, clock, epochSubject, followed, stop: stop.signal });
 		const capture = subjects.capture(index);
 		const missed = { partition, batchGet, capture, maxMessagesPerChannel, followed };
 		return { partition, ledger, followed, gate: new Gate(), catchUp: () => catchUp(missed) };

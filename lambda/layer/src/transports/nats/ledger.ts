@@ -56,6 +56,7 @@ export interface LedgerDeps {
 	readonly epochSubject: string;
 	/** Followed channels of this partition, by key. */
 	readonly followed: ReadonlyMap<string, Known>;
+	readonly stop?: AbortSignal;
 }
 
 export class Ledger {
@@ -64,7 +65,7 @@ export class Ledger {
 
 	constructor(deps: LedgerDeps) {
 		this.#deps = deps;
-		this.#turns = new Turns((questions) => this.#round(questions), { clock: deps.clock, ms: REST_MS });
+		this.#turns = new Turns((questions) => this.#round(questions), { ...deps, ms: REST_MS });
 	}
 
 	/**

@@ -12,6 +12,7 @@ import { formatPosition } from "../../core/position.ts";
 import type { Durability, Outcome } from "../../core/transport.ts";
 import { type Ack, isNobody, noAck, readAck } from "./ack.ts";
 import type { NatsConnection } from "./client.ts";
+import type { Silence } from "./failure.ts";
 import { methodLine, NUDGE, rawHeaders } from "./headers.ts";
 import type { Inbox } from "./inbox.ts";
 import { MAX_BATCH } from "./options.ts";
@@ -68,7 +69,7 @@ export function createPublish(deps: PublishDeps): Publish {
 					resolve(readAck(msg, what));
 					return true;
 				},
-				failed: (reason: "timeout" | "disconnected" | "closed") => resolve(noAck(reason, what, ackTimeoutMs)),
+				failed: (reason: Silence) => resolve(noAck(reason, what, ackTimeoutMs)),
 			};
 			start(inbox.expect(waiter, ackTimeoutMs));
 		});

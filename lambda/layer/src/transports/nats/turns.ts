@@ -8,6 +8,7 @@ import { type Clock, pause } from "../../core/clock.ts";
 export interface Rest {
 	readonly clock: Clock;
 	readonly ms: number;
+	readonly stop?: AbortSignal;
 }
 
 interface Waiting<Item, Answer> {
@@ -43,7 +44,7 @@ export class Turns<Item, Answer> {
 		while (this.#waiting !== undefined) {
 			const { items, answer, askers } = this.#waiting;
 			this.#waiting = undefined;
-			const rested = this.#rest && askers > 1 ? pause(this.#rest.clock, this.#rest.ms) : undefined;
+			const rested = this.#rest && askers > 1 ? pause(this.#rest.clock, this.#rest.ms, this.#rest.stop) : undefined;
 			try {
 				answer.resolve(await this.#round(items));
 			} catch (error) {
