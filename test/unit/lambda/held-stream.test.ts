@@ -79,8 +79,8 @@ describe("a held stream", () => {
 				return { release: async () => void calls.push("release") };
 			},
 		};
-		const { handler } = setup(endless, { fanout, marginMs: 20 });
-		const { done } = invoke(handler, LISTEN, 40);
+		const { handler } = setup(endless, { fanout, marginMs: 2_960 });
+		const { done } = invoke(handler, LISTEN, 3_000);
 		await expect(done).rejects.toMatchObject({ code: "DeadlineExceeded" });
 		expect(calls).toEqual(["release"]);
 	});

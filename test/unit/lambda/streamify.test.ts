@@ -95,6 +95,14 @@ describe("streamify", () => {
 		}
 	});
 
+	it("gives the flush no more than what is left of the function's time", async () => {
+		const { handler, errors } = setup(() => new Response("ok"), {
+			fanout: { flush: () => new Promise<void>(() => {}) },
+		});
+		expect((await handler(event, lasting(150))).body).toBe("ok");
+		expect(errors).toMatchObject([{ code: "DeadlineExceeded", data: { timeoutMs: 50 } }]);
+	});
+
 	it("refuses a response that Lambda could not carry", async () => {
 		const { handler, calls } = setup(() => new Response(new Uint8Array(MAX_RESPONSE_BYTES + 1)));
 		await expect(handler(event, lasting(30_000))).rejects.toMatchObject({ code: "PayloadTooLarge" });

@@ -18,6 +18,8 @@ import { type InvocationContext, streamingRuntime } from "./runtime.ts";
 export const DEFAULT_MARGIN_MS = 2_000;
 export const DEFAULT_FLUSH_TIMEOUT_MS = 5_000;
 export const DEFAULT_MAX_STREAMS = 1_000;
+/** Kept free for the answer's end. */
+const LAST_MS = 100;
 
 /** What a request does not say: who API Gateway's authorizer found it to be, for one. */
 export interface LambdaInfo {
@@ -104,7 +106,11 @@ export function streamify(app: FetchApp | Start, options: Partial<StreamifyOptio
 		}
 	}
 
-	const soon = (what: string, task: () => Promise<unknown>) => () => withDeadline(clock, flushTimeoutMs, what, task);
+	/** Within what is left of the function's time: one that is killed answers nothing. */
+	const soon = (context: InvocationContext, what: string, task: () => Promise<unknown>) => () => {
+		const left = context.getRemainingTimeInMillis() - LAST_MS;
+		return withDeadline(clock, Math.max(Math.min(flushTimeoutMs, left), 1), what, task);
+	};
 
 	/** The app's response, or a refusal. */
 	async function respond(
@@ -150,9 +156,9 @@ export function streamify(app: FetchApp | Start, options: Partial<StreamifyOptio
 			if (invocation.wasCut) report(invocation.late("a response was cut"));
 		} finally {
 			invocation.stop();
-			const flushing = soon("flushing before the invocation ends", () => fanout.flush());
+			const flushing = soon(context, "flushing before the invocation ends", () => fanout.flush());
 			await attempt("what was published may be lost", flushing);
-			const closing = soon("closing what a stream held", () => invocation.close());
+			const closing = soon(context, "closing what a stream held", () => invocation.close());
 			await attempt("a stream did not close cleanly", closing);
 			running -= 1;
 			if (running === 0 && options.keepConnections !== true) fanout.rest?.();

@@ -2,9 +2,12 @@
 import { execFileSync } from "node:child_process";
 import { createHash, createHmac } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
+import { createServer, type ServerResponse } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { GetQueueUrlCommand, ListQueuesCommand } from "@aws-sdk/client-sqs";
 import { buildSync } from "esbuild";
 import { describe, expect, it } from "vitest";
 import { createAwsClients } from "../../../../lambda/layer/src/transports/aws/sdk.ts";
@@ -30,6 +33,44 @@ describe("the AWS library", () => {
 			console.log(before, loaded() > 0);
 			clients.close();`;
 		expect(run(script)).toBe("0 true");
+	});
+
+	it("rests: idle sockets are closed, one in use is not, and the next call opens another", async () => {
+		const open = new Set<Socket>();
+		const waiting = Promise.withResolvers<ServerResponse>();
+		const server = createServer((req, res) => {
+			const isSlow = String(req.headers["x-amz-target"]).endsWith("ListQueues");
+			if (isSlow) waiting.resolve(res);
+			else res.end('{"QueueUrl":"http://localhost/q"}');
+		});
+		server.on("connection", (socket) => {
+			open.add(socket);
+			socket.on("close", () => open.delete(socket));
+		});
+		await new Promise<void>((resolve) => server.listen(0, "localhost", resolve));
+		const endpoint = `http://localhost:${(server.address() as AddressInfo).port}`;
+		const credentials = { accessKeyId: "a", secretAccessKey: "b" };
+		const clients = createAwsClients({ region: "us-east-1", endpoint, credentials });
+		const ask = () => clients.sqs().send(new GetQueueUrlCommand({ QueueName: "q" }));
+		try {
+			await ask();
+			expect(open.size).toBe(1);
+			const slow = clients.sqs().send(new ListQueuesCommand({}));
+			const answer = await waiting.promise;
+			await ask();
+			expect(open.size).toBe(2);
+			clients.rest();
+			await expect.poll(() => open.size).toBe(1);
+			answer.end('{"QueueUrls":[]}');
+			await slow;
+			await ask();
+			clients.rest();
+			await expect.poll(() => open.size).toBe(0);
+			await ask();
+		} finally {
+			clients.close();
+			server.close();
+		}
 	});
 
 	it("is asked for by name where it is missing, and found by NODE_PATH, from a bundle of either form", () => {
