@@ -1,5 +1,6 @@
 /** What `createFanout` gives. Types only; what each call promises stands here. */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Affinity } from "./affinity.ts";
 import type { Channel } from "./core/channel.ts";
 import type { NotificationInput } from "./core/message.ts";
 import type { Hold } from "./following.ts";
@@ -49,6 +50,8 @@ export interface Fanout {
 	/** Resolves when a lane has accepted; rejects with AllBroadcastersFailed or the caller's own mistake. */
 	publish(channel: Channel, notification: NotificationInput, options?: PublishOptions): Promise<Receipt>;
 	bus(): FanoutBus;
+	/** When asked for: what names this instance to proxies. `sse` and `response` carry it, and so does a fleet handler. */
+	readonly affinity?: Affinity;
 	/** Client streams. Refusals are answered on the connection; `opened` rejects then. */
 	sse(req: IncomingMessage, res: ServerResponse, request?: StreamRequest): ClientStream;
 	response(request: Request, options?: StreamRequest & Pick<ResponseOptions, "headers" | "onStream">): Response;

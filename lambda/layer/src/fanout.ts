@@ -4,6 +4,7 @@
  *   publish (one queue per channel) → route (lanes, fixed once) → transport (the lane's log)
  *           → deliver (one engine per transport: order, holes, hand-over) → stream (hub, client streams)
  */
+import { createAffinity } from "./affinity.ts";
 import { type Assembled, createAssembly } from "./assembly.ts";
 import { type Configured, configured } from "./config/configured.ts";
 import { type FanoutOptions, resolveOptions } from "./config/options.ts";
@@ -44,6 +45,7 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 	const ids = options.ids ?? createIds(clock);
 	const random = () => ids.random32() / 2 ** 32;
 	const instanceId = ids.next();
+	const affinity = options.affinity && createAffinity(options.affinity, instanceId, () => isReady());
 	const report = (error: FanoutError) => {
 		emit("error", { stage: "fanout", error });
 		try {
@@ -195,9 +197,12 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 		await assembly.close();
 	}
 
+	const isReady = () => hub.isReady && draining === undefined && closing === undefined;
+
 	return {
 		instanceId,
 		namespace,
+		...(affinity && { affinity }),
 		notify: everyone.notify,
 		to,
 		sessions,
@@ -208,13 +213,15 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 		},
 		sse(req, res, request = {}) {
 			following.insist();
+			affinity?.write(res);
 			return openSse(hub, req, res, streamOptions(request, namespace, req.headers["last-event-id"]));
 		},
 		response(request, { headers, onStream, ...rest } = {}) {
 			following.insist();
 			const lastEventId = request.headers.get("last-event-id") ?? undefined;
 			const stream = streamOptions(rest, namespace, lastEventId);
-			return openResponse(hub, request, { ...stream, ...(headers && { headers }), ...(onStream && { onStream }) });
+			const own = { ...affinity?.headers(), ...headers };
+			return openResponse(hub, request, { ...stream, headers: own, ...(onStream && { onStream }) });
 		},
 		websocket(ws, request = {}) {
 			following.insist();
@@ -228,7 +235,7 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 			return issueCellTicket(settings.aws, clock, { namespace, channels, principal: request.principal, ttlSeconds });
 		},
 		health: () => ({
-			ready: hub.isReady && draining === undefined && closing === undefined,
+			ready: isReady(),
 			transports: transports.map(({ place }) => place),
 			streams: hub.size,
 			sessions: hub.sessions,

@@ -1,3 +1,4 @@
+export type { Affinity, AffinityOptions } from "./affinity.ts";
 export type { FanoutOptions, ReloadOptions } from "./config/options.ts";
 export { type Channel, type ChannelKind, createChannel, type Scope } from "./core/channel.ts";
 export type { Reason } from "./core/client-feed.ts";

@@ -3,6 +3,7 @@
  * decides: a cell's variables mean `aws`, nothing means `local`.
  */
 
+import type { AffinityOptions } from "../affinity.ts";
 import { DEFAULT_NAMESPACE } from "../core/channel.ts";
 import type { Clock } from "../core/clock.ts";
 import { FanoutError } from "../core/errors.ts";
@@ -59,6 +60,8 @@ export interface FanoutOptions {
 	readonly outbox?: Partial<OutboxOptions> | undefined;
 	/** When the file that configures this process is read again without being asked to. */
 	readonly reload?: ReloadOptions | undefined;
+	/** Names this instance to proxies, in a header and a cookie. Default: it does not. */
+	readonly affinity?: AffinityOptions | undefined;
 	/** Where `fanout.sessions` keeps who owns which session. */
 	readonly registry?: SessionRegistryOptions | undefined;
 	/** `fail` (default): every transport must start. `degrade`: one is enough, the others are tried again. */
