@@ -3,16 +3,22 @@ import type { Channel } from "./core/channel.ts";
 import type { Feed, FeedRequest, Sink } from "./core/client-feed.ts";
 import type { Clock } from "./core/clock.ts";
 import { emptySince, encodeLane, laneTag, NO_LANES } from "./core/cursor.ts";
+import { withDeadline } from "./core/deadline.ts";
 import { asFanoutError, FanoutError } from "./core/errors.ts";
 import type { Message } from "./core/message.ts";
+import { formatPosition, type Position } from "./core/position.ts";
+import type { Page, Transport } from "./core/transport.ts";
 import type { Engine } from "./deliver/engine.ts";
 import { openFeed } from "./deliver/feed.ts";
 import type { ExchangedFeed } from "./deliver/joined-later.ts";
-import type { SessionHost } from "./mcp/session/host.ts";
+import type { Published, SessionHost } from "./mcp/session/host.ts";
 import { controlTransport } from "./outgoing.ts";
 import type { Sessions } from "./sessions/sessions.ts";
 import type { Hub } from "./stream/hub.ts";
 import { openResponse } from "./stream/response.ts";
+
+const READ_TIMEOUT_MS = 5_000;
+const PAGE_ENTRIES = 100;
 
 export interface SessionHostParts {
 	readonly namespace: string;
@@ -25,7 +31,7 @@ export interface SessionHostParts {
 	readonly feeds: Set<ExchangedFeed>;
 	readonly hub: Hub;
 	report(error: FanoutError): void;
-	publish(channel: Channel, message: Message): Promise<unknown>;
+	publish(channel: Channel, message: Message): Promise<Published>;
 }
 
 export function createSessionHost(parts: SessionHostParts): SessionHost {
@@ -90,6 +96,18 @@ export function createSessionHost(parts: SessionHostParts): SessionHost {
 		registry: () => sessions.registry(),
 		claim: (session, opening) => sessions.claim(session, opening),
 		publish,
+		async *readAfter(lane, channel, from) {
+			const transport = engines.map((engine) => engine.transport).find(({ name }) => name === lane);
+			if (transport === undefined) throw new FanoutError("InvalidCursor", "a log that this process does not follow");
+			for (let after = from, more = true; more; ) {
+				const page = await readPage(transport, channel, after, clock);
+				more = page.more && page.entries.length > 0;
+				for (const { position, envelope } of page.entries) {
+					after = position;
+					if (envelope !== undefined) yield { at: formatPosition(position), message: envelope.message };
+				}
+			}
+		},
 		openFeed(request, sink) {
 			const isControl = request.channels.every(({ kind }) => kind === "instance");
 			return isControl ? openControl(request, sink) : openFeed(feedDeps, request, sink);
@@ -110,4 +128,15 @@ export function createSessionHost(parts: SessionHostParts): SessionHost {
 			}
 		},
 	};
+}
+
+async function readPage(transport: Transport, channel: Channel, from: Position, clock: Clock): Promise<Page> {
+	const what = `reading a session's log at ${transport.place}`;
+	return withDeadline(clock, READ_TIMEOUT_MS, what, async (signal) => {
+		for await (const page of transport.read([{ channel, from, limit: PAGE_ENTRIES }], signal)) {
+			if (page.verdict === "whole") return page;
+			throw new FanoutError("InvalidCursor", `what was said after this is not kept whole (${page.verdict})`);
+		}
+		throw new FanoutError("TransportRefused", `${transport.place} gave no page`);
+	});
 }

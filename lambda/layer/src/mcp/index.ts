@@ -1,5 +1,6 @@
 export type { FanoutBus } from "./bus.ts";
 export type { ServerEvent } from "./change.ts";
+export { createEventStore, type SessionEventStore } from "./event-store.ts";
 export {
 	createFleetHandler,
 	DEFAULT_CATCH_UP_MS,

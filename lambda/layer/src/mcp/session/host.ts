@@ -7,8 +7,18 @@ import type { Feed, FeedRequest, Reason, Sink } from "../../core/client-feed.ts"
 import type { Clock } from "../../core/clock.ts";
 import type { FanoutError } from "../../core/errors.ts";
 import type { Message } from "../../core/message.ts";
+import type { Position } from "../../core/position.ts";
+import type { Reach } from "../../core/transport.ts";
 import type { Claimed, ClaimOptions } from "../../sessions/owner.ts";
 import type { Registry } from "../../sessions/port.ts";
+
+export interface Published {
+	readonly accepted: readonly {
+		readonly lane: string;
+		readonly reach: Reach;
+		readonly position?: string | undefined;
+	}[];
+}
 
 /** How a client stream spells what it shows. */
 export interface Spelling {
@@ -44,8 +54,10 @@ export interface SessionHost {
 	/** Opened by the first call; when that fails the next tries again. */
 	registry(): Promise<Registry>;
 	claim(session: Channel, opening: ClaimOptions): Promise<Claimed>;
-	/** Resolves when the channel's log has it. */
-	publish(channel: Channel, message: Message): Promise<unknown>;
+	/** Resolves when the channel's log has it, with where. */
+	publish(channel: Channel, message: Message): Promise<Published>;
+	/** What a lane's log has after a position, to its end; throws when some of it is gone. */
+	readAfter(lane: string, channel: Channel, from: Position): AsyncIterable<{ at: string; message: Message }>;
 	openFeed(request: FeedRequest, sink: Sink): Feed;
 	/** Answers the request with a client stream, or with why there is none. */
 	openStream(request: Request, opening: StreamOpening): Response;
