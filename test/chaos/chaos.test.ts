@@ -15,7 +15,7 @@ describe("chaos", () => {
 		const result = await runChaos({
 			world: "nats-r3",
 			kinds: ["kill-broker", "kill-instance", "mangle", "cut-clients", "redials", "next-version"],
-			...{ seed, forMs: 8_000, say: quiet },
+			...{ seed, forMs: 6_500, say: quiet },
 		});
 		expect(result.findings.slice(0, 10)).toEqual([]);
 		expect(result.counts.accepted).toBeGreaterThan(200);
@@ -34,6 +34,20 @@ describe("chaos", () => {
 		expect(result.tells).toBeGreaterThan(0);
 	}, 120_000);
 
+	it("shows early copies while a lane is dead, and takes sessions from owners that went silent [P4] [P7] [P8]", async () => {
+		const result = await runChaos({
+			world: "two-lanes",
+			kinds: ["lane-dead", "stale-owner", "cut-clients"],
+			...{ seed, forMs: 6_000, say: quiet },
+		});
+		expect(result.findings.slice(0, 10)).toEqual([]);
+		expect(result.stale).toEqual([]);
+		expect(new Set(result.faults.map(({ kind }) => kind))).toEqual(
+			new Set(["lane-dead", "stale-owner", "cut-clients"]),
+		);
+		expect(result.early).toBeGreaterThan(0);
+		expect(result.owning.takeovers).toBeGreaterThan(0);
+	}, 120_000);
 	it("finds a planted bug: clients that forget their cursors lose messages, and nothing else is wrong", async () => {
 		const result = await runChaos({
 			world: "valkey-aof",

@@ -32,6 +32,8 @@ export interface Client {
 	/** A connection stands, and its cursor came. */
 	isWhole(): boolean;
 	readonly resumes: number;
+	/** Copies that came before their lane had them. */
+	readonly early: number;
 	readonly reasons: readonly string[];
 	/** The network breaks under it; it comes back. */
 	cut(): void;
@@ -51,9 +53,10 @@ export function createClient(plan: ClientPlan, options: ClientOptions): Client {
 	let isWhole = false;
 	let isClosed = false;
 	let resumes = 0;
+	let early = 0;
 	let timer: NodeJS.Timeout | undefined;
 
-	function show(type: string, data: string, id: string): void {
+	function show(type: string, data: string, id: string, isBare: boolean): void {
 		cursor = id;
 		if (!isWhole) {
 			clearTimeout(timer);
@@ -66,7 +69,8 @@ export function createClient(plan: ClientPlan, options: ClientOptions): Client {
 		}
 		if (type === "message") {
 			const message = (JSON.parse(data) as { params: { data: string } }).params.data;
-			history.received(plan.id, message);
+			if (isBare) early += 1;
+			history.received(plan.id, message, isBare);
 			options.shown?.(plan.id, message);
 		} else if (type === "mark") history.told(plan.id, data);
 		else if (type === "end") reasons.push((JSON.parse(data) as { reason: string }).reason);
@@ -101,6 +105,7 @@ export function createClient(plan: ClientPlan, options: ClientOptions): Client {
 		isWhole = false;
 		if (options.forgetful === true) cursor = "";
 		resumes += 1;
+		if (isOpened) history.resumed(plan.id);
 		retry();
 	}
 
@@ -111,6 +116,9 @@ export function createClient(plan: ClientPlan, options: ClientOptions): Client {
 		isWhole: () => isWhole,
 		get resumes() {
 			return resumes;
+		},
+		get early() {
+			return early;
 		},
 		reasons,
 		cut: drop,

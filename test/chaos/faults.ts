@@ -6,8 +6,10 @@ import type { Random } from "../support/random.ts";
 import type { Client } from "./clients.ts";
 import type { Instance } from "./instances.ts";
 import type { Link } from "./link.ts";
+import type { Owners } from "./owners.ts";
 import type { Fault } from "./schedule.ts";
-import type { World } from "./worlds.ts";
+import { staleOwner } from "./stale-owner.ts";
+import type { World } from "./world.ts";
 
 export interface Stage {
 	readonly world: World;
@@ -19,6 +21,9 @@ export interface Stage {
 	readonly namespaces: readonly string[];
 	readonly topic: string;
 	readonly random: Random;
+	readonly owners: Owners;
+	/** One trouble of the brokers after another: what replaces one that failed must not fail before it stands. */
+	inTurn(trouble: () => Promise<void>): Promise<void>;
 }
 
 const MANGLING = { lose: 0.1, repeat: 0.1, delay: 0.1, maxDelayMs: 400 } as const;
@@ -29,14 +34,11 @@ export async function perform(fault: Fault, stage: Stage): Promise<void> {
 		for (const client of stage.clients) client.cut();
 		return;
 	}
-	if (fault.kind === "kill-broker") return killBroker(fault.forMs, stage);
-	if (fault.kind === "freeze-broker") {
-		const broker = await stage.world.leader(stage.random);
-		broker.freeze();
-		await sleep(fault.forMs);
-		broker.thaw();
-		return;
+	if (fault.kind === "lane-dead") stage.history.mayTell();
+	if (fault.kind === "kill-broker" || fault.kind === "lane-dead") {
+		return stage.inTurn(() => killBroker(fault.forMs, stage));
 	}
+	if (fault.kind === "freeze-broker") return stage.inTurn(() => freezeBroker(fault.forMs, stage));
 	const instance = stage.instances[fault.instance] as Instance;
 	const links = stage.links[fault.instance] as readonly Link[];
 	const during = async (begin: (link: Link) => void, end: (link: Link) => void) => {
@@ -90,6 +92,8 @@ export async function perform(fault: Fault, stage: Stage): Promise<void> {
 		case "redials":
 			for (const link of links) link.cut(fault.refusals);
 			return;
+		case "stale-owner":
+			return staleOwner(instance, fault.forMs, stage);
 		case "next-version":
 			return publishNextVersion(instance, stage);
 	}
@@ -97,10 +101,24 @@ export async function perform(fault: Fault, stage: Stage): Promise<void> {
 
 async function killBroker(forMs: number, { world, random, history }: Stage): Promise<void> {
 	const broker = await world.leader(random);
+	const over = world.mayLose ? history.mayLose() : undefined;
 	await broker.kill();
 	if (world.forgets) history.lost();
 	await sleep(forMs);
 	await broker.start();
+	await world.settled?.();
+	over?.();
+}
+
+async function freezeBroker(forMs: number, { world, random, history }: Stage): Promise<void> {
+	const broker = await world.leader(random);
+	// Who was replaced meanwhile still takes writes for a moment, and forgets them.
+	const over = world.mayLose ? history.mayLose() : undefined;
+	broker.freeze();
+	await sleep(forMs);
+	broker.thaw();
+	await world.settled?.();
+	over?.();
 }
 
 async function publishNextVersion(instance: Instance, { history, namespaces, topic, random }: Stage): Promise<void> {

@@ -9,7 +9,7 @@ import { waitFor } from "../support/proc.ts";
 import { STATE_DIR } from "../support/root.ts";
 import type { Client } from "./clients.ts";
 import { createInstance, type Instance, type Verdict } from "./instances.ts";
-import { WORLD_NAMES, type World, type WorldName } from "./worlds.ts";
+import { WORLD_NAMES, type World, type WorldName } from "./world.ts";
 
 export const NAMESPACE = "figures";
 export const INSTANCES = 3;

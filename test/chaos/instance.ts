@@ -7,14 +7,22 @@ import { createServer } from "node:http";
 import { createServer as createControl, type Socket } from "node:net";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
-import { createFanout, type Fanout, type FanoutError, type FanoutOptions, isFanoutError } from "mcp-fanout";
+import {
+	createChannel,
+	createFanout,
+	type Fanout,
+	type FanoutError,
+	type FanoutOptions,
+	isFanoutError,
+} from "mcp-fanout";
+import type { Hold } from "mcp-fanout/sessions";
 import { systemClock } from "../../lambda/layer/src/core/clock.ts";
 import { createIds } from "../../lambda/layer/src/core/ids.ts";
 import { createNatsTransport } from "../../lambda/layer/src/transports/nats/index.ts";
 import { createRedisTransport } from "../../lambda/layer/src/transports/redis/index.ts";
 import { nextVersion } from "./next-version.ts";
 
-export type FleetOptions = Pick<FanoutOptions, "nats" | "redis" | "timeoutMs">;
+export type FleetOptions = Pick<FanoutOptions, "nats" | "redis" | "timeoutMs" | "breaker">;
 
 export interface InstancePlan {
 	readonly name: string;
@@ -33,6 +41,8 @@ export type Command =
 	| { readonly n: number; readonly do: "publish"; readonly namespace: string; readonly to: Target; readonly id: string }
 	| { readonly n: number; readonly do: "next-version"; readonly namespace: string; readonly topic: string }
 	| { readonly n: number; readonly do: "drain"; readonly graceMs: number }
+	/** Writes as the owner of a session, claiming it first; `stale` by the hold that it had, whatever came since. */
+	| { readonly n: number; readonly do: "own" | "stale"; readonly namespace: string; readonly session: string }
 	| { readonly n: number; readonly do: "pid" };
 
 export interface Answer {
@@ -42,8 +52,12 @@ export interface Answer {
 	readonly error?: string;
 	readonly certain?: boolean;
 	readonly pid?: number;
+	/** Under which claim it was written. */
+	readonly epoch?: number;
 }
 
+/** Sessions of an instance that is silent for so long may be taken. */
+export const LEASE_MS = 1_500;
 const RETRY_MS = 250;
 const ids = createIds(systemClock);
 const say = (text: string) => console.log(`${new Date().toISOString()} ${text}`);
@@ -59,7 +73,8 @@ async function openFanout(namespace: string, options: FleetOptions): Promise<Fan
 	for (;;) {
 		try {
 			const onerror = ({ code, message }: FanoutError) => say(`${namespace}: ${code}: ${message}`);
-			return await createFanout({ ...options, namespace, onerror, streams: { maxStreams: 20_000 } });
+			const registry = { leaseMs: LEASE_MS };
+			return await createFanout({ ...options, namespace, onerror, registry, streams: { maxStreams: 20_000 } });
 		} catch (error) {
 			say(`no start: ${(error as Error).message}`);
 			await sleep(RETRY_MS);
@@ -71,6 +86,19 @@ function failure(n: number, error: unknown): Answer {
 	if (!isFanoutError(error)) return { n, ok: false, error: String(error), certain: false };
 	const certain = error.code === "AllBroadcastersFailed" ? error.data?.uncertain === false : true;
 	return { n, ok: false, error: error.code, certain };
+}
+
+/** The last hold of each session, kept when it is over. */
+const holds = new Map<string, Hold>();
+
+async function own(command: Command & { readonly do: "own" | "stale" }, { sessions }: Fanout): Promise<number> {
+	const { namespace, session: id, n } = command;
+	const session = createChannel("session", id, { namespace });
+	const hold = command.do === "own" ? sessions.held(session) : holds.get(session.key);
+	if (hold !== undefined) return (await hold.update({ state: { n } })).epoch;
+	const claimed = await sessions.claim(session);
+	holds.set(session.key, claimed.hold);
+	return claimed.hold.epoch;
 }
 
 async function obey(command: Command, fanouts: ReadonlyMap<string, Fanout>, plan: InstancePlan): Promise<Answer> {
@@ -87,6 +115,8 @@ async function obey(command: Command, fanouts: ReadonlyMap<string, Fanout>, plan
 			if (plan.options.redis !== undefined) {
 				await nextVersion(createRedisTransport(plan.options.redis, parts), command.namespace, command.topic);
 			}
+		} else if (command.do === "own" || command.do === "stale") {
+			return { n, ok: true, epoch: await own(command, fanouts.get(command.namespace) as Fanout) };
 		} else if (command.do === "drain") {
 			await Promise.all([...fanouts.values()].map((fanout) => fanout.drain({ graceMs: command.graceMs })));
 		} else return { n, ok: true, pid: process.pid };

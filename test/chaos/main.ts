@@ -5,7 +5,7 @@
 import { parseArgs } from "node:util";
 import { runChaos } from "./run.ts";
 import { FAULT_KINDS, type FaultKind } from "./schedule.ts";
-import { WORLD_NAMES, type WorldName } from "./worlds.ts";
+import { WORLD_NAMES, type WorldName } from "./world.ts";
 
 const MAX_MINUTES = 60;
 const SHOWN_FINDINGS = 20;
@@ -43,11 +43,12 @@ async function main(): Promise<void> {
 		const say = (text: string) => console.log(`  ${new Date().toISOString().slice(11, 23)} ${text}`);
 		console.log(`${world}:`);
 		const result = await runChaos({ world, seed, forMs, kinds, say });
-		const { findings, storedTwice, counts, resumes, mangled, tells, wholeAfterMs } = result;
+		const { findings, storedTwice, stale, counts, resumes, mangled, tells, early, owning, wholeAfterMs } = result;
 		console.log(
 			`  ${counts.accepted} accepted, ${counts.uncertain} uncertain, ${counts.certain} refused; ${resumes} resumes; ` +
-				`${mangled} deliveries mangled, ${tells} times told; ` +
-				`whole ${(wholeAfterMs / 1_000).toFixed(1)} s after the last fault; ${findings.length} findings`,
+				`${mangled} deliveries mangled, ${tells} times told, ${early} early copies; ` +
+				`${owning.writes} writes of owners, ${owning.takeovers} takeovers; ` +
+				`whole ${(wholeAfterMs / 1_000).toFixed(1)} s after the last fault; ${findings.length + stale.length} findings`,
 		);
 		for (const { kind, stream, detail } of findings.slice(0, SHOWN_FINDINGS)) {
 			console.log(`  FOUND ${kind} on ${stream}: ${detail}`);
@@ -55,7 +56,8 @@ async function main(): Promise<void> {
 		for (const { id, places } of storedTwice.slice(0, SHOWN_FINDINGS)) {
 			console.log(`  stored more than once: ${id}: ${places.join("; ")}`);
 		}
-		if (findings.length > 0) process.exitCode = 1;
+		for (const detail of stale.slice(0, SHOWN_FINDINGS)) console.log(`  FOUND stale owner: ${detail}`);
+		if (findings.length + stale.length > 0) process.exitCode = 1;
 	}
 	console.log(process.exitCode === 1 ? `broken promises with seed ${seed}` : "nothing found");
 }

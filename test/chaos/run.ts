@@ -14,9 +14,12 @@ import { perform, type Stage } from "./faults.ts";
 import { createInstance, type Instance, type Verdict } from "./instances.ts";
 import type { Link } from "./link.ts";
 import { startLoad } from "./load.ts";
-import { describeFault, drawSchedule, type FaultKind, type Planned } from "./schedule.ts";
+import { createOwners } from "./owners.ts";
+import { describeFault, drawSchedule, FAULT_KINDS, type FaultKind, type Planned } from "./schedule.ts";
+import { startOwning } from "./stale-owner.ts";
 import type { StoredTwice } from "./stored.ts";
-import { openLinks, openWorld, type World, type WorldName } from "./worlds.ts";
+import { UNFIT_FAULTS, type World, type WorldName } from "./world.ts";
+import { openLinks, openWorld } from "./worlds.ts";
 
 export interface ChaosOptions {
 	readonly world: WorldName;
@@ -45,6 +48,12 @@ export interface ChaosResult {
 	readonly mangled: number;
 	/** How often streams were told that something is missing. */
 	readonly tells: number;
+	/** Copies shown before their lane had them. */
+	readonly early: number;
+	/** Writes as owners of sessions, and claims after the first ones. */
+	readonly owning: { readonly writes: number; readonly takeovers: number };
+	/** What a stale owner did. */
+	readonly stale: readonly string[];
 	/** From the end of the last fault until nothing was missing; Infinity when something stayed missing. */
 	readonly wholeAfterMs: number;
 }
@@ -70,9 +79,15 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
 	}
 }
 
+/** What is asked for, without what says nothing in this world. */
+function kindsOf({ world, kinds = FAULT_KINDS }: ChaosOptions): readonly FaultKind[] {
+	return kinds.filter((kind) => !UNFIT_FAULTS[world].includes(kind));
+}
+
 async function play(options: ChaosOptions, cleanups: Cleanup[]): Promise<ChaosResult> {
-	const { seed, forMs, say, instances: count = 3, kinds } = options;
-	const faults = drawSchedule({ seed, forMs, instances: count, ...(kinds && { kinds }) });
+	const { seed, forMs, say, instances: count = 3 } = options;
+	const kinds = kindsOf(options);
+	const faults = drawSchedule({ seed, forMs, instances: count, kinds });
 	// Apart from the schedule's: how much the load draws depends on how fast the machine is.
 	const random = createRandom(seed + 1);
 	const logDir = join(STATE_DIR, "chaos-logs", options.world);
@@ -94,9 +109,14 @@ async function play(options: ChaosOptions, cleanups: Cleanup[]): Promise<ChaosRe
 	});
 	const roaming = setInterval(() => random.pick(clients).cut(), ROAM_MS);
 	cleanups.push(() => clearInterval(roaming));
-	const stage = { world, instances, links, clients, history, namespaces: NAMESPACES, topic: TOPIC, random };
+	const owners = createOwners();
+	const fleet = { instances, links, clients, namespaces: NAMESPACES, topic: TOPIC };
+	const stage = { ...fleet, world, history, owners, random, inTurn: createTurns() };
+	const stopOwning = kinds.includes("stale-owner") ? startOwning(stage) : () => {};
+	cleanups.push(stopOwning);
 	await playFaults(faults, forMs, stage, say);
 	clearInterval(roaming);
+	stopOwning();
 	await load.stop();
 	const wholeAfterMs = await untilWhole(history, clients, options.wholeWithinMs ?? WHOLE_DEADLINE_MS);
 	await sleep(SETTLE_MS);
@@ -105,7 +125,10 @@ async function play(options: ChaosOptions, cleanups: Cleanup[]): Promise<ChaosRe
 	const { counts } = load;
 	const findings = history.check();
 	const storedTwice = findings.length === 0 ? [] : await world.storedTwice();
-	return { findings, storedTwice, counts, faults, resumes, mangled, tells: history.tells(), wholeAfterMs };
+	const early = clients.reduce((sum, client) => sum + client.early, 0);
+	const owning = { writes: owners.writes, takeovers: owners.takeovers };
+	const seen = { resumes, mangled, tells: history.tells(), early, owning, wholeAfterMs };
+	return { findings, storedTwice, stale: owners.check(), counts, faults, ...seen };
 }
 
 async function openFleet(
@@ -146,6 +169,16 @@ function openClients(
 			return createClient(plan, { history, random, ports, maxBackoffMs: 300, forgetful });
 		}),
 	);
+}
+
+function createTurns(): Stage["inTurn"] {
+	let last: Promise<unknown> = Promise.resolve();
+	return (trouble) => {
+		const mine = last.then(trouble);
+		// A failure is told where this one is awaited; the next only waits.
+		last = mine.catch(() => {});
+		return mine;
+	};
 }
 
 async function playFaults(faults: readonly Planned[], forMs: number, stage: Stage, say: ChaosOptions["say"]) {

@@ -12,7 +12,11 @@ export type Fault =
 	| { readonly kind: "kill-broker"; readonly forMs: number }
 	| { readonly kind: "freeze-broker"; readonly forMs: number }
 	| { readonly kind: "cut-clients"; readonly forMs: number }
-	| { readonly kind: "next-version"; readonly instance: number; readonly forMs: number };
+	| { readonly kind: "next-version"; readonly instance: number; readonly forMs: number }
+	/** Held still past its lease, and replaced meanwhile. */
+	| { readonly kind: "stale-owner"; readonly instance: number; readonly forMs: number }
+	/** One of several lanes is gone for long enough that breakers open; others carry, and early copies are shown. */
+	| { readonly kind: "lane-dead"; readonly forMs: number };
 
 export type FaultKind = Fault["kind"];
 export type Planned = Fault & { readonly atMs: number };
@@ -29,6 +33,8 @@ export const FAULT_KINDS: readonly FaultKind[] = [
 	"freeze-broker",
 	"cut-clients",
 	"next-version",
+	"stale-owner",
+	"lane-dead",
 ];
 
 /** Milliseconds, least and most. A publish has a deadline of 5 s: some faults last longer. */
@@ -44,10 +50,14 @@ const DURATION: Record<FaultKind, readonly [number, number]> = {
 	"freeze-broker": [200, 4_000],
 	"cut-clients": [0, 0],
 	"next-version": [500, 500],
+	"stale-owner": [2_000, 3_000],
+	"lane-dead": [2_000, 4_000],
 };
 const GAP_MS = [300, 2_000] as const;
 /** After a fault of a broker: elections, and a log that is loaded again. */
 const BROKER_REST_MS = 3_000;
+
+const BROKER_KINDS: readonly FaultKind[] = ["kill-broker", "freeze-broker", "lane-dead"];
 
 const between = (random: Random, [least, most]: readonly [number, number]) => least + random.below(most - least + 1);
 
@@ -72,7 +82,7 @@ export function drawSchedule({ seed, forMs, instances, kinds = FAULT_KINDS }: Sc
 		const instance = random.below(instances);
 		const delayMs = 20 + random.below(300);
 		const refusals = 1 + random.below(4);
-		const isBroker = kind === "kill-broker" || kind === "freeze-broker";
+		const isBroker = BROKER_KINDS.includes(kind);
 		const victim = isBroker ? "brokers" : instance;
 		if (kind !== "cut-clients") {
 			if ((busy.get(victim) ?? 0) > atMs) continue;
@@ -92,7 +102,9 @@ interface Drawn {
 }
 
 function faultOf(kind: FaultKind, { instance, forMs, delayMs, refusals }: Drawn): Fault {
-	if (kind === "kill-broker" || kind === "freeze-broker" || kind === "cut-clients") return { kind, forMs };
+	if (kind === "kill-broker" || kind === "freeze-broker" || kind === "lane-dead" || kind === "cut-clients") {
+		return { kind, forMs };
+	}
 	if (kind === "slow") return { kind, instance, forMs, delayMs };
 	if (kind === "redials") return { kind, instance, forMs, refusals };
 	return { kind, instance, forMs };

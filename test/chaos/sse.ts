@@ -5,7 +5,8 @@
 import { connect, type Socket } from "node:net";
 
 export interface SseHandlers {
-	event(type: string, data: string, id: string): void;
+	/** `isBare`: it had no id line, so that the id is an earlier one's. */
+	event(type: string, data: string, id: string, isBare: boolean): void;
 	/** Once: the server ended it, refused it, or it broke. Not after `cut()`. */
 	lost(status: number): void;
 }
@@ -43,6 +44,7 @@ export function openSseConnection(
 	function dispatch(block: string): void {
 		let type = "message";
 		const data: string[] = [];
+		let isBare = true;
 		for (const line of block.split("\n")) {
 			const colon = line.indexOf(":");
 			if (colon <= 0) continue;
@@ -50,9 +52,12 @@ export function openSseConnection(
 			const name = line.slice(0, colon);
 			if (name === "data") data.push(value);
 			else if (name === "event") type = value;
-			else if (name === "id") id = value;
+			else if (name === "id") {
+				id = value;
+				isBare = false;
+			}
 		}
-		if (data.length > 0 && !isOver) handlers.event(type, data.join("\n"), id);
+		if (data.length > 0 && !isOver) handlers.event(type, data.join("\n"), id, isBare);
 	}
 
 	function takeText(part: string): void {

@@ -41,13 +41,15 @@ export async function storedTwiceInNats(servers: readonly string[]): Promise<Sto
 	return twice(found);
 }
 
-export async function storedTwiceInValkey({ admin }: ValkeyServer): Promise<StoredTwice[]> {
+export async function storedTwiceInValkey(servers: readonly ValkeyServer[]): Promise<StoredTwice[]> {
 	const found: [string, string][] = [];
-	for (const key of await admin.keys("*")) {
-		if ((await admin.type(key)) !== "stream") continue;
-		for (const [entry, fields] of await admin.xrange(key, "-", "+")) {
-			const id = DATA.exec(fields.join(" "))?.[1];
-			if (id !== undefined) found.push([id, `${key} ${entry}`]);
+	for (const { admin } of servers) {
+		for (const key of await admin.keys("*")) {
+			if ((await admin.type(key)) !== "stream") continue;
+			for (const [entry, fields] of await admin.xrange(key, "-", "+")) {
+				const id = DATA.exec(fields.join(" "))?.[1];
+				if (id !== undefined) found.push([id, `${key} ${entry}`]);
+			}
 		}
 	}
 	return twice(found);

@@ -1,6 +1,7 @@
 /**
  * A history checker: takes down what was sent, which client streams stood, and what each received over all its
  * reconnects; says afterwards which promises the history breaks. It knows nothing of transports.
+ * Early copies are in nobody's order; one may come twice to a client that resumed before the other copy.
  * - order (P2): one publisher's messages to one channel in call order; streams of one lane agree with one another.
  * - loss (P3): an accepted message sent after the stream stood never arrived. duplicate (P4): it arrived twice.
  * - leak (P5): a message of a channel that the stream does not follow, or of another namespace.
@@ -9,6 +10,18 @@
  *   its log was lost. Who was told may miss what was sent before the loss, and nobody else may miss anything. A log that forgot its past
  *   forgot its ids too: what was offered again may come once more after the stream was told.
  */
+import {
+	about,
+	checkArrivals,
+	checkLaneOrder,
+	checkPublisherOrder,
+	type EraOf,
+	finding,
+	lineOf,
+	type Message,
+	type Stream,
+} from "./history-checks.ts";
+
 export interface Sent {
 	/** Unique in the whole history; travels in the message. */
 	readonly id: string;
@@ -41,10 +54,17 @@ export interface History {
 	sent(message: Sent): void;
 	/** The publisher was told that it is not accepted: it may arrive, and need not; it must not when that was certain. */
 	refused(id: string, how?: "uncertain" | "certain"): void;
-	received(stream: string, id: string): void;
+	/** `isEarly`: without a cursor, while its lane refused. */
+	received(stream: string, id: string, isEarly?: boolean): void;
+	/** The stream goes on over another connection. */
+	resumed(stream: string): void;
 	told(stream: string, reason: string): void;
 	/** The logs lost their past just now: streams must be told, and may miss what was sent before. */
 	lost(): void;
+	/** A lane cannot be reached for a while: streams that open meanwhile may be told, and miss nothing. */
+	mayTell(): void;
+	/** They may be losing it, until what is returned is called: who is told may miss what was sent before that. */
+	mayLose(): () => void;
 	/**
 	 * Something that no reader understands is put into this channel: its streams must be told, and miss nothing. Call
 	 * what is returned when it was not accepted: then they may be told, and need not.
@@ -59,39 +79,18 @@ export interface History {
 	check(): Finding[];
 }
 
-interface Message extends Sent {
-	readonly at: number;
-	/** Among its publisher's messages to its channel. */
-	readonly nth: number;
-	refused: "uncertain" | "certain" | undefined;
-}
-
-interface Arrival {
-	readonly id: string;
-	readonly at: number;
-}
-
-interface Stream {
-	readonly spec: HistoryStream;
-	readonly openedAt: number;
-	readonly got: Arrival[];
-	/** When each message was received first. */
-	readonly seen: Map<string, number>;
-	readonly told: { readonly at: number; readonly reason: string }[];
-}
-
 interface Loss {
 	readonly at: number;
+	/** What was sent up to here may be lost. */
+	until: number;
 	/** The channel's line; absent when all logs were lost. */
 	readonly channel?: string;
 	/** It may not have happened. */
 	isDoubtful: boolean;
 }
 
+const NOTHING = -1;
 const keyOf = (namespace: string, channel: string) => JSON.stringify([namespace, channel]);
-const lineOf = ({ namespace, channel, publisher }: Sent) => JSON.stringify([namespace, channel, publisher]);
-
-type EraOf = (stream: Stream, at: number) => number;
 
 export function createHistory(): History {
 	let at = 0;
@@ -114,7 +113,7 @@ export function createHistory(): History {
 	/** Only what was under the loss: neither what came after it, nor what the stream had passed before it. */
 	const isExcused = (stream: Stream, message: Message, passed: ReadonlyMap<string, Message[]>) =>
 		losses.some((loss) => {
-			if (loss.channel !== undefined || message.at > loss.at) return false;
+			if (loss.channel !== undefined || message.at > loss.until) return false;
 			if (!stream.told.some((told) => told.at > loss.at)) return false;
 			const later = (passed.get(lineOf(message)) ?? []).filter(({ nth }) => nth > message.nth);
 			return !later.some(({ id }) => (stream.seen.get(id) as number) < loss.at);
@@ -136,19 +135,24 @@ export function createHistory(): History {
 		losses.filter(
 			(loss) => !loss.isDoubtful && concerns(loss, stream) && !stream.told.some((told) => told.at > loss.at),
 		);
-	/** How many times the logs were lost, as far as this stream knew at that time. */
-	const eraOf: EraOf = (stream, when) =>
-		losses.filter(
-			({ channel, at: lostAt }) =>
-				channel === undefined && stream.told.some((told) => told.at > lostAt && told.at < when),
-		).length;
+	/**
+	 * How many times the logs were lost, as far as this stream knew at that time. Servers that replace one another may
+	 * take each lane's past at another moment, and tell of each.
+	 */
+	const eraOf: EraOf = (stream, when) => {
+		const told = stream.told.filter(({ at: toldAt }) => toldAt < when);
+		const whole = losses.filter(({ channel, until }) => channel === undefined && until !== NOTHING);
+		const known = whole.filter(({ isDoubtful, at: lostAt }) => !isDoubtful && told.some((one) => one.at > lostAt));
+		const doubtful = told.filter((one) => whole.some(({ isDoubtful, at: lostAt }) => isDoubtful && one.at > lostAt));
+		return known.length + doubtful.length;
+	};
 	const unjustified = (stream: Stream) =>
 		stream.told.filter((told) => !losses.some((loss) => concerns(loss, stream) && loss.at < told.at));
 
 	return {
 		opened(spec) {
 			if (streams.has(spec.id)) throw new Error(`stream ${spec.id} was opened before`);
-			streams.set(spec.id, { spec, openedAt: at++, got: [], seen: new Map(), told: [] });
+			streams.set(spec.id, { spec, openedAt: at++, got: [], resumes: [], seen: new Map(), told: [] });
 		},
 		sent(sent) {
 			if (messages.has(sent.id)) throw new Error(`message ${sent.id} was sent before`);
@@ -166,16 +170,25 @@ export function createHistory(): History {
 			if (message === undefined) throw new Error(`message ${id} was never sent`);
 			message.refused = how;
 		},
-		received(id, messageId) {
+		received(id, messageId, isEarly = false) {
 			const stream = streamOf(id);
-			stream.got.push({ id: messageId, at });
+			stream.got.push({ id: messageId, at, isEarly });
 			if (!stream.seen.has(messageId)) stream.seen.set(messageId, at);
 			at += 1;
 		},
 		told: (id, reason) => void streamOf(id).told.push({ at: at++, reason }),
-		lost: () => void losses.push({ at: at++, isDoubtful: false }),
+		resumed: (id) => void streamOf(id).resumes.push(at++),
+		lost: () => void losses.push({ at, until: at++, isDoubtful: false }),
+		mayTell: () => void losses.push({ at: at++, until: NOTHING, isDoubtful: true }),
+		mayLose() {
+			const loss: Loss = { at: at++, until: Number.POSITIVE_INFINITY, isDoubtful: true };
+			losses.push(loss);
+			return () => {
+				loss.until = at++;
+			};
+		},
 		unreadable(namespace, channel) {
-			const loss: Loss = { at: at++, channel: keyOf(namespace, channel), isDoubtful: false };
+			const loss: Loss = { at, until: at++, channel: keyOf(namespace, channel), isDoubtful: false };
 			losses.push(loss);
 			return () => {
 				loss.isDoubtful = true;
@@ -189,7 +202,7 @@ export function createHistory(): History {
 				...unjustified(stream).map(({ reason }) => about("told", stream, reason)),
 				...untoldOf(stream).map(({ channel }) => about("silent", stream, channel ?? "all logs were lost")),
 				...checkArrivals(stream, messages, follows, eraOf),
-				...checkPublisherOrder(stream, messages),
+				...checkPublisherOrder(stream, messages, eraOf),
 				...missingOf(stream).map((message) =>
 					finding("loss", stream, message.id, `${message.id} of ${message.channel}`),
 				),
@@ -197,85 +210,4 @@ export function createHistory(): History {
 			...checkLaneOrder([...streams.values()], messages, eraOf),
 		],
 	};
-}
-
-function about(kind: FindingKind, stream: Stream, detail: string): Finding {
-	return { kind, stream: stream.spec.id, detail };
-}
-
-function finding(kind: FindingKind, stream: Stream, message: string, detail = message): Finding {
-	return { kind, stream: stream.spec.id, message, detail };
-}
-
-function checkArrivals(
-	stream: Stream,
-	messages: ReadonlyMap<string, Message>,
-	follows: (stream: Stream, message: Message) => boolean,
-	eraOf: EraOf,
-): Finding[] {
-	const found: Finding[] = [];
-	const seen = new Map<string, number>();
-	for (const { id, at } of stream.got) {
-		const message = messages.get(id);
-		if (message === undefined) found.push(finding("invented", stream, id));
-		else if (!follows(stream, message)) {
-			const place = message.namespace === stream.spec.namespace ? "" : ` of namespace ${message.namespace}`;
-			found.push(finding("leak", stream, id, `${id} of ${message.channel}${place}`));
-		}
-		if (message?.refused === "certain") found.push(finding("denied", stream, id));
-		const before = seen.get(id);
-		if (before !== undefined && eraOf(stream, before) === eraOf(stream, at)) {
-			found.push(finding("duplicate", stream, id));
-		}
-		seen.set(id, at);
-	}
-	return found;
-}
-
-/** First arrivals only: a duplicate is its own finding. */
-function firstArrivals(stream: Stream): string[] {
-	return [...stream.seen.keys()];
-}
-
-function checkPublisherOrder(stream: Stream, messages: ReadonlyMap<string, Message>): Finding[] {
-	const found: Finding[] = [];
-	const last = new Map<string, Message>();
-	for (const id of firstArrivals(stream)) {
-		const message = messages.get(id);
-		if (message === undefined) continue;
-		const line = lineOf(message);
-		const before = last.get(line);
-		if (before !== undefined && before.nth > message.nth) {
-			found.push(finding("order", stream, id, `${id} after ${before.id}, both by ${message.publisher}`));
-		}
-		last.set(line, message);
-	}
-	return found;
-}
-
-/** Within an era: what a lost log and the next one both held has a place in each. */
-function checkLaneOrder(streams: readonly Stream[], messages: ReadonlyMap<string, Message>, eraOf: EraOf): Finding[] {
-	const found: Finding[] = [];
-	const reference = new Map<string, { readonly by: Stream; readonly order: ReadonlyMap<string, number> }>();
-	for (const stream of streams) {
-		const lanes = Map.groupBy(firstArrivals(stream), (id) => {
-			const message = messages.get(id);
-			const era = eraOf(stream, stream.seen.get(id) as number);
-			return JSON.stringify([message?.namespace, message?.channel, stream.spec.place, era]);
-		});
-		for (const [lane, ids] of lanes) {
-			const other = reference.get(lane);
-			if (other === undefined) {
-				reference.set(lane, { by: stream, order: new Map(ids.map((id, index) => [id, index])) });
-				continue;
-			}
-			const common = ids.filter((id) => other.order.has(id));
-			for (const [index, id] of common.entries()) {
-				const before = common[index - 1];
-				if (before === undefined || (other.order.get(before) as number) < (other.order.get(id) as number)) continue;
-				found.push(finding("order", stream, id, `${id} after ${before}, the other way round on ${other.by.spec.id}`));
-			}
-		}
-	}
-	return found;
 }

@@ -3,6 +3,66 @@ import { createHistory, type FindingKind, type HistoryStream, type Sent } from "
 import { createRandom, seedFromEnv } from "../../support/random.ts";
 
 const seed = seedFromEnv();
+const NEWS = { namespace: "one", channel: "topic:news", publisher: "p" };
+
+/** One stream, opened, and its messages sent in order. */
+function oneStream(...ids: readonly string[]) {
+	const history = createHistory();
+	history.opened({ id: "s", namespace: "one", channels: [NEWS.channel], place: "here" });
+	for (const id of ids) history.sent({ ...NEWS, id });
+	return { history, kinds: () => history.check().map(({ kind }) => kind) };
+}
+
+describe("early copies", () => {
+	it("are in nobody's order, and arrive once", () => {
+		const { history, kinds } = oneStream("m1", "m2", "m3");
+		history.received("s", "m3", true);
+		history.received("s", "m1");
+		history.received("s", "m2");
+		expect(kinds()).toEqual([]);
+		history.received("s", "m3");
+		expect(kinds()).toEqual(["duplicate"]);
+	});
+	it("may come twice to a client that came back between the two copies, and to no other", () => {
+		for (const isResumed of [true, false]) {
+			const { history, kinds } = oneStream("m1");
+			history.received("s", "m1", true);
+			if (isResumed) history.resumed("s");
+			history.received("s", "m1");
+			expect(kinds()).toEqual(isResumed ? [] : ["duplicate"]);
+		}
+		const { history, kinds } = oneStream("m1");
+		history.received("s", "m1");
+		history.resumed("s");
+		history.received("s", "m1");
+		expect(kinds()).toEqual(["duplicate"]);
+	});
+});
+
+describe("servers that replace one another", () => {
+	it("may take what was sent until it is over from streams that are told, and from no other", () => {
+		for (const isTold of [true, false]) {
+			const { history, kinds } = oneStream("m1");
+			const over = history.mayLose();
+			history.sent({ ...NEWS, id: "m2" });
+			if (isTold) history.told("s", "epoch");
+			over();
+			expect(kinds()).toEqual(isTold ? [] : ["loss", "loss"]);
+			history.sent({ ...NEWS, id: "m3" });
+			expect(kinds()).toEqual(isTold ? ["loss"] : ["loss", "loss", "loss"]);
+		}
+	});
+	it("a lane that cannot be reached excuses being told, and no loss", () => {
+		const { history, kinds } = oneStream("m1");
+		history.mayTell();
+		history.told("s", "gap");
+		expect(kinds()).toEqual(["loss"]);
+		history.received("s", "m1");
+		expect(kinds()).toEqual([]);
+		history.received("s", "m1");
+		expect(kinds()).toEqual(["duplicate"]);
+	});
+});
 
 interface World {
 	readonly streams: readonly HistoryStream[];
