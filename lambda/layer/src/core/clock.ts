@@ -2,6 +2,8 @@
  * The clock port: everything that waits or compares times takes one, so that tests own time.
  * `now` is wall time in milliseconds since 1970; `monotonic` never jumps and is for intervals.
  */
+import { onAbort } from "./on-abort.ts";
+
 export interface Timer {
 	cancel(): void;
 }
@@ -29,10 +31,10 @@ export function pause(clock: Clock, ms: number, signal?: AbortSignal, keepsAlive
 		if (signal?.aborted) return resolve();
 		const done = () => {
 			timer.cancel();
-			signal?.removeEventListener("abort", done);
+			forget?.();
 			resolve();
 		};
 		const timer = clock.after(ms, done, keepsAlive);
-		signal?.addEventListener("abort", done, { once: true });
+		const forget = signal && onAbort(signal, done);
 	});
 }

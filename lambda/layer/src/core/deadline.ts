@@ -1,6 +1,7 @@
 /** Deadlines: every wait on something outside has one, and its error names what was waited for and how long. */
 import type { Clock } from "./clock.ts";
 import { FanoutError } from "./errors.ts";
+import { onAbort } from "./on-abort.ts";
 
 /**
  * Runs `task` under a deadline. The task's signal aborts at the deadline or when the caller's signal does; the
@@ -33,7 +34,7 @@ export async function withDeadline<T>(
 	});
 	const onOuter = () => fail(new FanoutError("Aborted", `${what} was aborted`, { cause: outer?.reason }));
 	if (outer?.aborted) onOuter();
-	outer?.addEventListener("abort", onOuter, { once: true });
+	const forget = outer && onAbort(outer, onOuter);
 	const onDeadline = () => {
 		const message = `${what} took longer than ${timeoutMs} ms`;
 		fail(new FanoutError("DeadlineExceeded", message, { retryable: true, data: { timeoutMs } }));
@@ -44,6 +45,6 @@ export async function withDeadline<T>(
 		return await Promise.race([work, failed]);
 	} finally {
 		timer.cancel();
-		outer?.removeEventListener("abort", onOuter);
+		forget?.();
 	}
 }

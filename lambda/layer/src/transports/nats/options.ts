@@ -21,8 +21,8 @@ export const DEFAULT_MAX_PAYLOAD_BYTES = 120 * 1024;
 export const DEFAULT_PING_MS = 5_000;
 /** A lost end is found within this. */
 export const END_CHECK_MS = 1_000;
-/** Channels in one check of ends: it goes by partition. */
-export const ENDS_BATCH = 50_000;
+/** Channels in one check of ends: it goes by partition; more would hold this process up while they are compared. */
+export const ENDS_BATCH = 5_000;
 /** Envelopes in one atomic batch; the server's own bound is 1,000. */
 export const MAX_BATCH = { count: 100, bytes: 512 * 1024 } as const;
 const MAX_PARTITIONS = 256;
