@@ -198,7 +198,7 @@ export function createStore(deps: StoreDeps): Store {
 /** The envelope of a text from the store; none when it cannot be read or is another channel's: streams are told `gap`. */
 export function envelopeOf(channel: Channel, text: string, report: (error: FanoutError) => void): Envelope | undefined {
 	try {
-		const envelope = decodeEnvelope(text);
+		const envelope = decodeEnvelope(text, channel);
 		if (envelope.channel.key === channel.key) return envelope;
 		report(new FanoutError("InvalidEnvelope", "an envelope of another channel in the log"));
 	} catch (cause) {
