@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { systemClock } from "../../../../lambda/layer/src/core/clock.ts";
 import { createDialler } from "../../../../lambda/layer/src/transports/redis/client.ts";
 import {
 	endpointOf,
@@ -56,7 +57,7 @@ describe("options", () => {
 
 /** What the client is made with; nothing is dialled before `connect`. */
 function madeWith(options: RedisOptions) {
-	const client = createDialler(options, 1_234, Math.random).commands();
+	const client = createDialler(options, 1_234, { clock: systemClock, random: Math.random }).commands();
 	client.disconnect();
 	return client.options as Record<string, unknown>;
 }

@@ -5,6 +5,7 @@
 import { createRequire } from "node:module";
 import type * as Ioredis from "ioredis";
 import type { Cluster, ClusterOptions, Redis, RedisOptions as RedisClientOptions } from "ioredis";
+import type { Clock, Timer } from "../../core/clock.ts";
 import { FanoutError } from "../../core/errors.ts";
 import { parseUrl, type RedisOptions, type RedisTls } from "./options.ts";
 
@@ -43,7 +44,42 @@ export interface Dialler {
 	listener(node: { readonly host: string; readonly port: number } | undefined): Redis;
 }
 
-export function createDialler(options: RedisOptions, connectTimeoutMs: number, random: () => number): Dialler {
+/**
+ * With Sentinels, ioredis 6 ends a client for good when a failover is told while it asks for the primary: its detector
+ * closes the connector in the middle of a connect, as after a process was held still. One that nobody closed dials again.
+ */
+function redialling(client: Redis, clock: Clock, retry: (times: number) => number): Redis {
+	const disconnect = client.disconnect.bind(client);
+	let isClosed = false;
+	let times = 0;
+	let timer: Timer | undefined;
+	client.disconnect = (reconnect = false) => {
+		isClosed ||= !reconnect;
+		timer?.cancel();
+		disconnect(reconnect);
+	};
+	client.on("ready", () => {
+		times = 0;
+	});
+	client.on("end", () => {
+		if (isClosed) return;
+		times += 1;
+		// Failures are told by its own error event, and end it again.
+		timer = clock.after(retry(times), () => void client.connect().catch(() => {}));
+	});
+	return client;
+}
+
+export interface DiallerParts {
+	readonly clock: Clock;
+	readonly random: () => number;
+}
+
+export function createDialler(
+	options: RedisOptions,
+	connectTimeoutMs: number,
+	{ clock, random }: DiallerParts,
+): Dialler {
 	const retry = (times: number) => random() * Math.min(RETRY_CAP_MS, RETRY_BASE_MS * 2 ** Math.min(times, 10));
 	const common: NodeOptions = {
 		replyMapping: "legacy",
@@ -82,7 +118,8 @@ export function createDialler(options: RedisOptions, connectTimeoutMs: number, r
 			}
 			// After a failover the old primary answers READONLY: dial again, and ask where the new one is.
 			const reconnectOnError = (error: Error) => error.message.startsWith("READONLY");
-			return new (Redis as typeof Ioredis.Redis)({ ...commanding, ...place, reconnectOnError });
+			const client = new (Redis as typeof Ioredis.Redis)({ ...commanding, ...place, reconnectOnError });
+			return options.sentinel === undefined ? client : redialling(client, clock, retry);
 		},
 		listener(node) {
 			const { client } = options;

@@ -1,20 +1,19 @@
 /** A connected client of the same place for whoever else keeps something there: the session registry. */
-import type { Clock } from "../../core/clock.ts";
-import { type Client, createDialler } from "./client.ts";
+import { type Client, createDialler, type DiallerParts } from "./client.ts";
 import { endpointOf, type RedisOptions, resolveSettings } from "./options.ts";
 import { waitReady } from "./server.ts";
 
 export async function dialRedis(
 	options: RedisOptions,
-	{ clock, random }: { readonly clock: Clock; readonly random: () => number },
+	parts: DiallerParts,
 	onerror: (error: unknown) => void,
 	signal: AbortSignal,
 ): Promise<Client> {
 	const { connectTimeoutMs } = resolveSettings(options);
-	const client = createDialler(options, connectTimeoutMs, random).commands();
+	const client = createDialler(options, connectTimeoutMs, parts).commands();
 	client.on("error", onerror);
 	try {
-		await waitReady(client, endpointOf(options), connectTimeoutMs, clock, signal);
+		await waitReady(client, endpointOf(options), connectTimeoutMs, parts.clock, signal);
 	} catch (error) {
 		client.disconnect();
 		throw error;

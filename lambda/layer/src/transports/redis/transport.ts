@@ -68,7 +68,7 @@ export function createRedisTransport(options: RedisOptions, { clock, ids, instan
 	function run(client: Client, host: TransportHost): Running {
 		const sharded = isCluster(client);
 		const report = (error: FanoutError) => host.report({ kind: "error", error });
-		const dialler = createDialler({ ...options, client: options.client }, settings.connectTimeoutMs, random);
+		const dialler = createDialler({ ...options, client: options.client }, settings.connectTimeoutMs, { clock, random });
 		const store = createStore({
 			client,
 			keys,
@@ -173,7 +173,7 @@ export function createRedisTransport(options: RedisOptions, { clock, ids, instan
 		},
 		async start(host, signal) {
 			if (closed || running !== undefined) throw new FanoutError("Closed", "a redis transport starts once");
-			const client = createDialler(options, settings.connectTimeoutMs, random).commands();
+			const client = createDialler(options, settings.connectTimeoutMs, { clock, random }).commands();
 			// Connection errors are told by what fails because of them; without a listener they would be thrown.
 			client.on("error", ignore);
 			let started: Running | undefined;
