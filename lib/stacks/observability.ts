@@ -73,6 +73,8 @@ export class ObservabilityStack extends FanoutStack {
 		);
 		alarms.errors("SubscribeErrors", handlers.subscribe, "Clients cannot subscribe");
 		alarms.errors("AuthorizeErrors", handlers.authorize, "End clients cannot connect");
+		alarms.errors("StreamErrors", handlers.stream, "End clients' server-sent events break");
+		alarms.throttles("StreamsFull", handlers.stream, "All concurrency for streams is held: more clients are refused");
 		alarms.iteratorAge("SyncBehind", handlers.sync, 60_000, "Sessions' moves between regions are seen late");
 		if (this.place === this.config.primaryRegion) {
 			for (const region of this.config.regions.filter((other) => other !== this.place)) {
