@@ -2,7 +2,9 @@ import { afterEach, expect, test } from "vitest";
 import { createChannel } from "../../../../lambda/layer/src/core/channel.ts";
 import { seamOf } from "../../../../lambda/layer/src/mcp/bus.ts";
 import type { SessionHost } from "../../../../lambda/layer/src/mcp/session/host.ts";
-import { type FleetOptions, hello, post, type SessionFleet, startSessions, tool } from "./fleet.ts";
+import { MAX_REQUESTS } from "../../../../lambda/layer/src/mcp/session/post.ts";
+import { MAX_UNREAD_BYTES } from "../../../../lambda/layer/src/mcp/session/sse-body.ts";
+import { buildV2, type FleetOptions, hello, post, type SessionFleet, startSessions, tool } from "./fleet.ts";
 import { follow, get, open, settle } from "./raw.ts";
 
 let fleet: SessionFleet;
@@ -94,6 +96,37 @@ test("[P5] a POST stream is resumed within its own session only", async () => {
 	const foreign = follow(await fleet.call(1, get(mine, stream.frames[0]?.id)));
 	await foreign.ended;
 	expect(foreign.messages).toEqual([]);
+});
+
+test("[P6] a client that does not read its stream is let go at the bound, and one that asks for too much at once waits", async () => {
+	const said = Promise.withResolvers<number>();
+	await start(1, {
+		build(place, { session }) {
+			const server = buildV2(place, fleet.tools, session);
+			server.registerTool("flood", { description: "says a lot" }, async ({ mcpReq }) => {
+				const params = { level: "info" as const, data: "x".repeat(64 * 1024) };
+				for (let n = 0; n < 200; n += 1) await mcpReq.notify({ method: "notifications/message", params });
+				said.resolve(200);
+				return { content: [] };
+			});
+			return server;
+		},
+	});
+	const session = await open(fleet, 0);
+	const response = await fleet.call(0, post(tool("flood"), session));
+	expect(await said.promise).toBe(200);
+	let bytes = 0;
+	const reading = async () => {
+		for await (const chunk of response.body as AsyncIterable<Uint8Array>) bytes += chunk.byteLength;
+	};
+	await expect(reading()).rejects.toThrow("unread");
+	expect(bytes).toBeLessThanOrEqual(MAX_UNREAD_BYTES + 128 * 1024);
+	fleet.tools.run = () => new Promise(() => {});
+	const calls = Array.from({ length: MAX_REQUESTS }, (_, n) => fleet.call(0, post(tool("run", n), session)));
+	await settle();
+	expect((await fleet.call(0, post(tool("where", "more"), session))).status).toBe(429);
+	await fleet.handlers[0]?.close();
+	expect((await Promise.all(calls)).map(({ status }) => status)).toEqual(calls.map(() => 200));
 });
 
 test("an asker that is gone: who resumes its stream elsewhere gets an error for each request that nobody answered", async () => {

@@ -28,6 +28,7 @@ export interface GetDeps {
 	readonly store: SessionStore;
 	peers(): Peers;
 	readonly retryMs: number;
+	readonly coalesce: boolean;
 }
 
 export interface GetRequest {
@@ -80,6 +81,8 @@ export class Gets {
 			return stored;
 		}
 		const { facts, createdAt } = stored;
+		// A change that came while the record was written may be newer than what was written.
+		if (slot.facts !== undefined) this.#lookUp(channel);
 		slot.facts = facts;
 		return this.#deps.host.openStream(request, {
 			channels,
@@ -88,6 +91,7 @@ export class Gets {
 			uris: facts.uris,
 			cursorFrames: hasPriming(facts.protocol),
 			retryMs: this.#deps.retryMs,
+			coalesce: this.#deps.coalesce,
 			spelling: spellFor(() => slot.facts ?? facts),
 			headers: { "mcp-session-id": channel.id },
 			onStream: (stream) => {
@@ -129,6 +133,14 @@ export class Gets {
 			});
 		}
 		this.endBefore(channel, facts.get.n);
+	}
+
+	#lookUp(channel: Channel): void {
+		this.#deps.store.read(channel).then(
+			(stored) => (stored === undefined ? this.end(channel) : this.refresh(stored)),
+			(error) =>
+				this.#deps.host.report(asFanoutError(error, "TransportUnavailable", "a session could not be looked up")),
+		);
 	}
 
 	async #takeOver(

@@ -14,6 +14,7 @@ import { checkAccept, checkAddress, checkVersion } from "./checks.ts";
 import type { SessionFactory } from "./factory.ts";
 import { hasPriming } from "./facts.ts";
 import { Gets } from "./gets.ts";
+import { Hearing } from "./hearing.ts";
 import type { SessionHost } from "./host.ts";
 import type { Visit } from "./live-session.ts";
 import { LiveSessions } from "./live-sessions.ts";
@@ -24,6 +25,7 @@ import { isRequest, readPosted, servePost } from "./post.ts";
 import { PostLogs, readEventId } from "./post-log.ts";
 import { replayPost } from "./post-replay.ts";
 import { refuse, refuseForNow, sessionNotFound } from "./refusal.ts";
+import { Signs } from "./signs.ts";
 import { SessionStore } from "./store.ts";
 
 const ID = /^[\w-]{1,128}$/;
@@ -57,72 +59,29 @@ export function createSessionServer(
 	const options = resolveSessionOptions(given);
 	const { clock } = host;
 	const store = new SessionStore(host, options);
-	const changed = (session: Word["session"], message: Ask) => peers.tellAll({ kind: "changed", session, message });
-	const live = new LiveSessions(
-		{ host, store, factory, changed: (channel, ask) => changed(channel, ask as Ask) },
-		options.maxSessions,
-	);
-	const gets = new Gets({ host, store, peers: () => peers, retryMs: options.retryMs });
-	const peers: Peers = new Peers(host, {
-		told: (word, from) => {
-			heard(word, from).catch((error) => host.report(asFanoutError(error, "Unsupported", "a word of a peer")));
-		},
-		missed: () => {
-			sweep().catch((error) => host.report(asFanoutError(error, "TransportUnavailable", "a sweep of sessions")));
-		},
-	});
-	const { retryMs, responseMode: mode } = options;
 	const logs = options.maxLogged === undefined ? undefined : new PostLogs(host, options.maxLogged);
-	const probes = new Map<string, (isOpen: boolean) => void>();
+	const signs = new Signs(host.instanceId);
+	const { idleMs, maxSessions, coalesce } = options;
+	const live = new LiveSessions(
+		{ host, store, factory, changed: (stored, ask) => hearing.changed(stored, ask) },
+		maxSessions,
+	);
+	const gets = new Gets({ host, store, peers: () => peers, retryMs: options.retryMs, coalesce });
+	const hearing = new Hearing({ host, store, live, gets, signs, logs, idleMs, peers: () => peers });
+	const peers: Peers = new Peers(host, hearing);
+	const { retryMs, responseMode: mode } = options;
 	const posting = { host, peers, gets, mode, logs, retryMs };
 	peers.opened.catch((error) => host.report(asFanoutError(error, "TransportUnavailable", "peers are not heard")));
 	let isClosed = false;
 	let timer = clock.after(options.sweepMs, beat);
 
 	function beat(): void {
-		sweep()
+		hearing
+			.sweep()
 			.catch((error) => host.report(asFanoutError(error, "TransportUnavailable", "a sweep of sessions")))
 			.finally(() => {
 				if (!isClosed) timer = clock.after(options.sweepMs, beat);
 			});
-	}
-
-	async function sweep(): Promise<void> {
-		await live.sweep(options.idleMs);
-		for (const channel of gets.channels()) {
-			const stored = await store.read(channel);
-			if (stored === undefined) gets.end(channel);
-			else gets.refresh(stored);
-		}
-	}
-
-	async function heard(word: Word, from: string): Promise<void> {
-		const { session: channel } = word;
-		const session = live.find(channel);
-		if (word.kind === "alive") probes.get(word.key)?.(true);
-		else if (word.kind === "probe") {
-			const { key } = word;
-			if (logs?.isOpen(word.post) === true) await peers.tell(from, { kind: "alive", session: channel, key });
-		} else if (word.kind === "reply") session?.transport.reply(word.message, {});
-		else if (word.kind === "get") {
-			// Those that were here when it was said have heard it.
-			if (from !== host.instanceId) gets.endBefore(channel, word.n);
-		} else if (word.kind === "ended") await endHere(channel);
-		else if (word.kind === "notice") {
-			if (from !== host.instanceId) session?.hear(word.message, {});
-		} else if (word.kind === "changed" && (session !== undefined || gets.has(channel))) {
-			const stored = await store.read(channel);
-			if (stored === undefined) return endHere(channel);
-			gets.refresh(stored);
-			if (session === undefined || from === host.instanceId || !("method" in word.message)) return;
-			session.refresh(stored);
-			await session.feed(word.message, undefined);
-		}
-	}
-
-	async function endHere(channel: Word["session"]): Promise<void> {
-		gets.end(channel);
-		await live.end(channel);
 	}
 
 	const channelOf = ({ headers }: Request, { tenant }: Identity): Word["session"] | Response => {
@@ -181,8 +140,10 @@ export function createSessionServer(
 	): Promise<Response> {
 		const stored = await store.read(channel);
 		if (stored === undefined || stored.principal !== identity.principal) return sessionNotFound();
+		// As many at once as sessions may be at work: each holds a feed.
+		if (signs.size >= maxSessions) return refuseForNow(`${maxSessions} streams are resumed now, the most accepted`);
 		const primes = hasPriming(stored.facts.protocol);
-		return replayPost({ host, peers, logs: made, probes, retryMs, primes }, request, channel, event);
+		return replayPost({ host, peers, logs: made, signs, retryMs, primes }, request, channel, event);
 	}
 
 	async function remove({ request, identity }: SessionCall): Promise<Response> {
@@ -199,7 +160,7 @@ export function createSessionServer(
 			return refuseForNow("the session registry cannot be reached now: try again");
 		}
 		peers.tellAll({ kind: "ended", session: channel });
-		await endHere(channel);
+		await hearing.end(channel);
 		return new Response(null, { status: 200 });
 	}
 

@@ -41,6 +41,7 @@ export interface StreamOpening {
 	readonly uris: readonly string[];
 	readonly cursorFrames: boolean;
 	readonly retryMs: number;
+	readonly coalesce: boolean;
 	readonly spelling: Spelling;
 	readonly headers: Readonly<Record<string, string>>;
 	onStream(stream: StreamHandle): void;

@@ -19,14 +19,14 @@ import { type Asker, SessionTransport } from "./transport.ts";
 /** A factory, a connect or an initialize that takes longer has failed. */
 export const BUILD_TIMEOUT_MS = 10_000;
 
-const INITIALIZED = "notifications/initialized";
+export const INITIALIZED = "notifications/initialized";
 
 export interface LiveDeps {
 	readonly host: SessionHost;
 	readonly store: SessionStore;
 	readonly factory: SessionFactory;
-	/** The record changed by this request. */
-	changed(channel: Channel, message: Message): void;
+	/** The record changed by this request; resolves when the client may hear of it. */
+	changed(stored: StoredSession, request: Ask): Promise<void>;
 	ended(session: LiveSession): void;
 }
 
@@ -160,8 +160,9 @@ export class LiveSession {
 		try {
 			const change = CHANGES[asked.method] as Change;
 			const stored = await this.#deps.store.amend(this.channel, ({ facts }) => ({ facts: change(facts, asked) }));
-			if (stored !== undefined) this.refresh(stored);
-			this.#deps.changed(this.channel, asked);
+			if (stored === undefined) return answer;
+			this.refresh(stored);
+			await this.#deps.changed(stored, asked);
 			return answer;
 		} catch (error) {
 			const { message } = asFanoutError(error, "TransportUnavailable", "the session's record was not written");

@@ -18,6 +18,8 @@ export interface SessionOptions extends AddressOptions {
 	readonly maxBodyBytes?: number | undefined;
 	/** How POSTs of requests are answered. Default `auto`: JSON when nothing but answers is said, and soon. */
 	readonly responseMode?: ResponseMode | undefined;
+	/** While a client does not read its GET stream, keep only the last of invalidations that say the same. Default false. */
+	readonly coalesce?: boolean | undefined;
 	/** How long a client shall wait before it opens a stream again. Default 1 second. */
 	readonly retryMs?: number | undefined;
 	/**
@@ -45,6 +47,7 @@ export function resolveSessionOptions(given: SessionOptions) {
 		responseMode: oneOf("responseMode", responseMode, ["auto", "sse", "json"] as const),
 		sessionless: oneOf("sessionless", sessionless, ["refuse", "stateless"] as const),
 		idleMs,
+		coalesce: given.coalesce ?? false,
 		maxAgeMs: positive("maxAgeMs", given.maxAgeMs ?? DEFAULT_EXPIRY.maxAgeMs),
 		sweepMs: Math.min(idleMs / 8, MAX_SWEEP_MS),
 		maxSessions: positive("maxSessions", given.maxSessions ?? DEFAULT_MAX_LIVE),

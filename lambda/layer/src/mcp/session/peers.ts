@@ -13,14 +13,14 @@ export type Word =
 	| { readonly kind: "reply"; readonly session: Channel; readonly message: Message }
 	/** The client's notification about a request that runs elsewhere. */
 	| { readonly kind: "notice"; readonly session: Channel; readonly message: Message }
-	/** A request that changed what the record says of the session. */
-	| { readonly kind: "changed"; readonly session: Channel; readonly message: Message }
+	/** A request that changed what the record says of the session; the process with its GET stream gives the sign. */
+	| { readonly kind: "changed"; readonly session: Channel; readonly message: Message; readonly key: string }
 	/** GET streams of the session before the n-th end. */
 	| { readonly kind: "get"; readonly session: Channel; readonly n: number }
 	| { readonly kind: "ended"; readonly session: Channel }
-	/** Do the POST's requests run there? The answer names the key. */
+	/** Do the POST's requests run there? If so it gives the sign. */
 	| { readonly kind: "probe"; readonly session: Channel; readonly post: string; readonly key: string }
-	| { readonly kind: "alive"; readonly session: Channel; readonly key: string };
+	| { readonly kind: "sign"; readonly session: Channel; readonly key: string };
 
 export interface Listener {
 	told(word: Word, from: string): void;
@@ -86,12 +86,12 @@ function readWord(said: Message): Word | undefined {
 		const session = parseChannel(place);
 		if (kind === "ended") return { kind, session };
 		if (kind === "get") return typeof n === "number" ? { kind, session, n } : undefined;
-		if (kind === "alive") return typeof key === "string" ? { kind, session, key } : undefined;
+		if (kind === "sign") return typeof key === "string" ? { kind, session, key } : undefined;
 		if (kind === "probe") {
 			return typeof post === "string" && typeof key === "string" ? { kind, session, post, key } : undefined;
 		}
-		if (kind === "reply" || kind === "notice" || kind === "changed")
-			return { kind, session, message: parseMessage(message) };
+		if (kind === "reply" || kind === "notice") return { kind, session, message: parseMessage(message) };
+		if (kind === "changed" && typeof key === "string") return { kind, session, message: parseMessage(message), key };
 	} catch {
 		// Not of a shape that this release knows: whoever needs it says it in a way that old ones understand.
 	}

@@ -11,6 +11,7 @@ import type { RequestId } from "../../core/message.ts";
 import type { SessionHost } from "./host.ts";
 import type { Peers } from "./peers.ts";
 import { eventIdOf, type PostLogs, postChannel, type readEventId, readLogged } from "./post-log.ts";
+import type { Signs } from "./signs.ts";
 import { SseBody } from "./sse-body.ts";
 
 export const PROBE_MS = 1_000;
@@ -21,8 +22,7 @@ export interface ReplayDeps {
 	readonly host: SessionHost;
 	readonly peers: Peers;
 	readonly logs: PostLogs;
-	/** Told whether a stream's requests run at its process. */
-	readonly probes: Map<string, (isOpen: boolean) => void>;
+	readonly signs: Signs;
 	readonly retryMs: number;
 	readonly primes: boolean;
 }
@@ -37,8 +37,6 @@ export async function replayPost(
 	return new Replay(deps, request, session, event).start(cursor);
 }
 
-let replays = 0;
-
 class Replay {
 	readonly #deps: ReplayDeps;
 	readonly #session: Channel;
@@ -46,7 +44,7 @@ class Replay {
 	readonly #instance: string;
 	readonly #seen: number;
 	readonly #body: SseBody;
-	readonly #key: string;
+	readonly #sign: ReturnType<Signs["expect"]>;
 	/** Requests without an answer; unknown until the log's first entry has come. */
 	#pending: Set<RequestId> | undefined;
 	#feed: Feed | undefined;
@@ -64,19 +62,17 @@ class Replay {
 		this.#post = event.post;
 		this.#instance = event.instance;
 		this.#seen = event.seen;
-		replays += 1;
-		this.#key = `${event.post} ${replays}`;
+		this.#sign = deps.signs.expect(() => {
+			this.#silence = 0;
+		});
 		const headers = { "mcp-session-id": session.id };
 		const { clock } = deps.host;
 		this.#body = new SseBody({ clock, headers, signal: request.signal, left: () => this.#over() });
 	}
 
 	start(cursor: string): Response {
-		const { host, primes, retryMs, probes } = this.#deps;
+		const { host, primes, retryMs } = this.#deps;
 		if (primes) this.#body.prime(eventIdOf(this.#post, this.#seen), retryMs);
-		probes.set(this.#key, (isOpen) => {
-			if (isOpen) this.#silence = 0;
-		});
 		this.#feed = host.openFeed(
 			{ channels: [postChannel(this.#session, this.#post)], cursor },
 			{
@@ -112,7 +108,7 @@ class Replay {
 		this.#silence += 1;
 		if (logs.isOpen(this.#post)) this.#silence = 0;
 		else if (this.#instance !== host.instanceId) {
-			const probe = { kind: "probe", session: this.#session, post: this.#post, key: this.#key } as const;
+			const probe = { kind: "probe", session: this.#session, post: this.#post, key: this.#sign.key } as const;
 			peers.tell(this.#instance, probe).catch((error) => {
 				host.report(asFanoutError(error, "TransportUnavailable", "a process could not be asked for a request"));
 			});
@@ -130,6 +126,6 @@ class Replay {
 	#over(): void {
 		this.#timer?.cancel();
 		this.#feed?.close();
-		this.#deps.probes.delete(this.#key);
+		this.#sign.stop();
 	}
 }

@@ -6,15 +6,17 @@ import { ASSUMED_VERSION, BATCH_VERSION } from "./checks.ts";
 import { hasPriming } from "./facts.ts";
 import type { Gets } from "./gets.ts";
 import type { SessionHost } from "./host.ts";
-import { extraOf, type LiveSession, type Visit } from "./live-session.ts";
+import { extraOf, INITIALIZED, type LiveSession, type Visit } from "./live-session.ts";
 import type { Peers } from "./peers.ts";
 import type { PostLogs } from "./post-log.ts";
 import { PostStream, type ResponseMode } from "./post-stream.ts";
 import { INVALID_REQUEST, refuse, refuseForNow } from "./refusal.ts";
 
 export const MAX_BATCH = 100;
-/** What a client says once, and not of one request. */
-const FOR_ALL = ["notifications/initialized", "notifications/roots/list_changed"];
+/** Requests of one session that run in this process at once. */
+export const MAX_REQUESTS = 1_000;
+const RETRY = { "retry-after": "1" };
+const ROOTS_CHANGED = "notifications/roots/list_changed";
 
 export interface Posted {
 	readonly messages: readonly [Message, ...Message[]];
@@ -58,6 +60,9 @@ export async function servePost(deps: PostDeps, session: LiveSession, posted: Po
 	const ids = new Set(asks.map(({ id }) => id));
 	if (ids.size < asks.length || asks.some(({ id }) => session.transport.isAsked(id))) {
 		return refuse(400, "Invalid Request: a request of this id waits for its answer", { code: INVALID_REQUEST });
+	}
+	if (session.transport.requests + asks.length > MAX_REQUESTS) {
+		return refuse(429, `${MAX_REQUESTS} requests of this session run here, the most accepted`, { headers: RETRY });
 	}
 	const extra = extraOf(visit);
 	for (const message of messages) {
@@ -112,7 +117,8 @@ async function pass(
 	const asker = isReply ? askerOf(named) : undefined;
 	if (!isReply) session.hear(message, extra);
 	// The session's other servers have to know as well.
-	if (method !== undefined && FOR_ALL.includes(method)) peers.tellAll({ kind: "notice", session: channel, message });
+	const isForAll = method === ROOTS_CHANGED || (method === INITIALIZED && session.isAdopted);
+	if (isForAll) peers.tellAll({ kind: "notice", session: channel, message });
 	// An answer that nobody asked for is taken and dropped, as one whose asker is gone.
 	if (asker === host.instanceId) transport.reply(message, extra);
 	if (asker === undefined || asker === host.instanceId) return undefined;

@@ -49,6 +49,11 @@ export class SessionTransport {
 		return this.#askers.size > 0 || this.#asks.size > 0;
 	}
 
+	/** Of the client, that wait for their answers. */
+	get requests(): number {
+		return this.#askers.size;
+	}
+
 	isAsked(id: RequestId): boolean {
 		return this.#askers.has(id);
 	}
