@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
 import { BEGINNING } from "../../lambda/layer/src/core/position.ts";
 import type { Page, Subscriber } from "../../lambda/layer/src/core/transport.ts";
 import type { NatsOptions } from "../../lambda/layer/src/transports/nats/index.ts";
+import { createSubjects } from "../../lambda/layer/src/transports/nats/subjects.ts";
 import { type NatsServers, startNatsServers } from "../support/nats.ts";
 import { envelopeOf, type Instance, numberOf, startInstance, topic } from "../support/nats-fleet.ts";
 import { type Tampered, tamper } from "../support/nats-tamper.ts";
@@ -163,6 +164,28 @@ test("[P3] a stream that opened on an empty channel resumes whole on any instanc
 		await vi.waitFor(() => expect(stream.numbers).toEqual([1, 2, 3]), LATE);
 		expect(stream.marks).toEqual([]);
 	}
+});
+
+test("[P3] a partition that does not answer keeps no other from being checked: a lost end there is found", async () => {
+	const shared = { prefix: prefix(), partitions: 2, requestTimeoutMs: 300 };
+	const link = await tampered();
+	const follower = await instance({ ...shared, connection: link.nc });
+	const publisher = await instance(shared);
+	const subjects = createSubjects(shared.prefix, 2);
+	const inPartition = (n: number) =>
+		upTo(100)
+			.map((at) => topic(`t${at}`))
+			.find((channel) => subjects.of(channel).partition === n) as ReturnType<typeof topic>;
+	const [bad, good] = [inPartition(0), inPartition(1)];
+	await follower.open(bad);
+	const stream = await follower.open(good);
+	link.arrives = (msg) => !isLive(msg.subject) && !msg.string().includes(`"name":"${subjects.stream(0)}"`);
+	await publisher.publish(good, 1);
+	await vi.waitFor(() => expect(stream.numbers).toEqual([1]), LATE);
+	expect(stream.marks).toEqual([]);
+	await expect(follower.transport.ends([bad], never)).rejects.toMatchObject({ code: "DeadlineExceeded" });
+	const [none, some] = await follower.transport.ends([bad, good], never);
+	expect([none, some?.end.offset]).toEqual([undefined, expect.any(BigInt)]);
 });
 
 test("[P3] what is lost out of an answer when a hole is filled shows: it is read again until its sequence was seen", async () => {

@@ -129,7 +129,7 @@ export interface Transport {
 	subscribe(channel: Channel, subscriber: Subscriber): Subscription;
 	/** Pages in the order of the asks, one per ask. */
 	read(asks: readonly Ask[], signal: AbortSignal): AsyncIterable<Page>;
-	/** In the order of the channels. */
+	/** In the order of the channels; a place stays empty where that part of the log does not answer and others do. */
 	ends(channels: readonly Channel[], signal: AbortSignal): Promise<Bounds[]>;
 	/** Closes connections that no call uses now; the next call opens new ones. */
 	rest?(): void;

@@ -7,6 +7,10 @@ const MOST = 10_000;
 export class Gate {
 	#held: (() => void)[] | undefined;
 
+	get isShut(): boolean {
+		return this.#held !== undefined;
+	}
+
 	pass(task: () => void): void {
 		if (this.#held === undefined) task();
 		else if (this.#held.length < MOST) this.#held.push(task);

@@ -175,17 +175,28 @@ export function createJetStream({ nc, settings, clock, random32, report }: JetSt
 				groups.set(partition, group);
 				group.push({ key: channel.key, log, at });
 			}
-			const bounds: Bounds[] = [];
+			const bounds: Bounds[] = new Array(channels.length);
 			const waiting = [...groups];
+			const failures: unknown[] = [];
 			// A few partitions at a time: a check of many channels is no burst that live entries would have to wait for.
 			const work = async () => {
 				for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
 					const [index, group] = next;
-					const found = await (shards[index] as Shard).ledger.bounds(group);
-					for (const [place, { at }] of group.entries()) bounds[at] = found[place] as Bounds;
+					const { gate, ledger } = shards[index] as Shard;
+					// What it missed is being handed over, and its ends are told after that.
+					if (gate.isShut && groups.size > 1) continue;
+					try {
+						const found = await ledger.bounds(group);
+						for (const [place, { at }] of group.entries()) bounds[at] = found[place] as Bounds;
+					} catch (error) {
+						failures.push(error);
+					}
 				}
 			};
 			await Promise.all(Array.from({ length: Math.ceil(waiting.length / PARTITION_TURNS) }, work));
+			// One without a leader keeps no other partition from being checked.
+			if (failures.length === groups.size && groups.size > 0) throw failures[0];
+			for (const error of failures) failed(error, "the ends of a partition could not be asked for");
 			return bounds;
 		},
 		disconnected() {
