@@ -140,14 +140,11 @@ export async function createOutgoing(
 		if (file !== undefined && outbox !== undefined) publisher.restore(file.load(name));
 	}
 
-	/** What is too old is told by its lane, or here where no lane is left to tell it. */
+	/** What is too old of lanes that are not there: those that are have seen to theirs. */
 	function expire(): void {
-		for (const { lane, count } of file?.expire(clock.now() - kept.maxAgeMs) ?? []) {
+		for (const { lane, count } of file?.expire(clock.now() - kept.maxAgeMs, [...lanes.keys()]) ?? []) {
 			const message = `${count} envelopes that were queued for ${lane} are lost: older than ${kept.maxAgeMs} ms`;
-			const error = new FanoutError("DeadlineExceeded", message, { data: { lane, dropped: count } });
-			const outbox = lanes.get(lane)?.outbox;
-			if (outbox === undefined) report(error);
-			else outbox.lost(count, error);
+			report(new FanoutError("DeadlineExceeded", message, { data: { lane, dropped: count } }));
 		}
 	}
 
@@ -230,8 +227,8 @@ export async function createOutgoing(
 			await Promise.all(all().map(({ publisher }) => publisher.drained(limits.timeoutMs)));
 		},
 		restore() {
-			expire();
 			for (const lane of lanes.values()) restore(lane);
+			expire();
 		},
 		async prepare(next, to) {
 			const nextPlan = await planOf(next, to);
@@ -243,7 +240,6 @@ export async function createOutgoing(
 				Object.assign(kept, DEFAULT_OUTBOX, to.outbox);
 				const before = lanes;
 				lanes = new Map();
-				expire();
 				const idle: Promise<void>[] = [];
 				for (const transport of next) {
 					const known = before.get(transport.name);

@@ -20,8 +20,8 @@ export interface OutboxFile {
 	readonly state: "ok" | "failed";
 	/** What was kept for a lane, in its order. */
 	load(lane: string): StoredEnvelope[];
-	/** Removes what was published before; how many, by lane. */
-	expire(beforeMs: number): { readonly lane: string; readonly count: number }[];
+	/** Removes what was published before, of all lanes but these; how many, by lane. */
+	expire(beforeMs: number, but: readonly string[]): { readonly lane: string; readonly count: number }[];
 	/** Returns its row; undefined where there is no file to write. */
 	put(lane: string, at: number, text: string): number | undefined;
 	remove(row: number): void;
@@ -94,11 +94,11 @@ class SqliteOutbox implements OutboxFile {
 		return rows.map(({ row, at, envelope }) => ({ row: Number(row), at: Number(at), text: String(envelope) }));
 	}
 
-	expire(beforeMs: number): { readonly lane: string; readonly count: number }[] {
-		const before = Math.floor(beforeMs);
-		const sql = "SELECT lane, count(*) AS count FROM kept WHERE at < ? GROUP BY lane";
-		const old = this.#db.prepare(sql).all(before);
-		if (old.length > 0) this.#db.prepare("DELETE FROM kept WHERE at < ?").run(before);
+	expire(beforeMs: number, but: readonly string[]): { readonly lane: string; readonly count: number }[] {
+		const values = [Math.floor(beforeMs), JSON.stringify(but)];
+		const where = "WHERE at < ? AND lane NOT IN (SELECT value FROM json_each(?))";
+		const old = this.#db.prepare(`SELECT lane, count(*) AS count FROM kept ${where} GROUP BY lane`).all(...values);
+		if (old.length > 0) this.#db.prepare(`DELETE FROM kept ${where}`).run(...values);
 		return old.map(({ lane, count }) => ({ lane: String(lane), count: Number(count) }));
 	}
 

@@ -126,7 +126,7 @@ export class Outbox {
 		this.release(item);
 	}
 
-	/** One of the file's cannot be read. */
+	/** One of the file's cannot be read, or is too old. */
 	discard(row: number, cause: FanoutError): void {
 		this.#deps.file?.remove(row);
 		this.lost(1, cause);

@@ -190,6 +190,11 @@ export function createPublisher(first: Transport, deps: PublisherDeps): Publishe
 			for (const { row, at, text } of stored) {
 				// Whether it was offered is not known: it may be in the lane since it was published.
 				const since = clock.monotonic() - Math.max(0, clock.now() - at);
+				if (outbox !== undefined && clock.monotonic() - since > outbox.maxAgeMs) {
+					const message = `${transport.place} did not accept within ${outbox.maxAgeMs} ms`;
+					outbox.discard(row, new FanoutError("DeadlineExceeded", message));
+					continue;
+				}
 				let envelope: Envelope;
 				try {
 					envelope = decodeEnvelope(text);
@@ -214,7 +219,7 @@ export function createPublisher(first: Transport, deps: PublisherDeps): Publishe
 				watch(gate);
 				open();
 			}
-			if (transport !== before) await Promise.all([...queues.values()].map(({ flight }) => flight));
+			if (transport !== before) await Promise.allSettled([...queues.values()].map(({ flight }) => flight));
 		},
 		close() {
 			if (stop.signal.aborted) return;

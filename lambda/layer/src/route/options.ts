@@ -103,7 +103,12 @@ const OUTBOX_BOUNDS: Readonly<Record<Exclude<keyof OutboxOptions, "file">, Bound
 	maxAgeMs: [1, MOST_MS],
 };
 
-function check<T extends object>(where: string, given: T | undefined, bounds: Readonly<Record<string, Bounds>>) {
+/** What is given, without what is undefined: defaults are spread under it. */
+function check<T extends object>(
+	where: string,
+	given: T | undefined,
+	bounds: Readonly<Record<string, Bounds>>,
+): T | undefined {
 	for (const [key, value] of Object.entries(given ?? {})) {
 		const [least, most] = Object.hasOwn(bounds, key) ? (bounds[key] as Bounds) : [];
 		if (least === undefined || most === undefined) {
@@ -112,7 +117,8 @@ function check<T extends object>(where: string, given: T | undefined, bounds: Re
 		if (value === undefined || (typeof value === "number" && value >= least && value <= most)) continue;
 		throw new FanoutError("ConfigInvalid", `${where}.${key} must be ${least} to ${most}, not ${String(value)}`);
 	}
-	return given;
+	if (given === undefined) return undefined;
+	return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as T;
 }
 
 /** Throws ConfigInvalid. */
@@ -123,7 +129,8 @@ export function checkBreaker(given: Partial<BreakerOptions> | undefined): Partia
 /** Throws ConfigInvalid. */
 export function checkOutbox(given: Partial<OutboxOptions> | undefined): Partial<OutboxOptions> | undefined {
 	const { file, ...bounded } = given ?? {};
-	check("outbox", bounded, OUTBOX_BOUNDS);
-	if (file === undefined || (typeof file === "string" && file !== "" && !file.includes("\0"))) return given;
+	const checked = given === undefined ? undefined : check("outbox", bounded, OUTBOX_BOUNDS);
+	if (file === undefined) return checked;
+	if (typeof file === "string" && file !== "" && !file.includes("\0")) return { ...checked, file };
 	throw new FanoutError("ConfigInvalid", `outbox.file must be a path, not ${JSON.stringify(file)}`);
 }
