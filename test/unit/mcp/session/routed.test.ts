@@ -1,7 +1,8 @@
 import { CreateMessageResultSchema } from "@modelcontextprotocol/sdk/types.js";
 import { afterEach, expect, test } from "vitest";
+import { MAX_SUBSCRIPTIONS } from "../../../../lambda/layer/src/mcp/session/facts.ts";
 import { buildV1, buildV2, type FleetOptions, hello, post, type SessionFleet, startSessions, tool } from "./fleet.ts";
-import { callTool, follow, open, settle } from "./raw.ts";
+import { callTool, follow, get, open, settle } from "./raw.ts";
 
 let fleet: SessionFleet;
 afterEach(() => fleet?.stop());
@@ -96,4 +97,36 @@ test("an initialize that is larger than a session's record is refused as such", 
 	const refused = await fleet.call(0, post({ jsonrpc: "2.0", id: 1, method: "initialize", params }));
 	expect(refused.status).toBe(413);
 	expect(fleet.handlers[0]?.sessions).toBe(0);
+});
+
+test("what a client may ask for badly is answered, and changes nothing of its session", async () => {
+	await start(2);
+	const session = await open(fleet, 0);
+	const ask = async (place: number, method: string, params: object, id: number) => {
+		const response = await fleet.call(place, post({ jsonrpc: "2.0", id, method, params }, session));
+		return (await response.json()) as { result?: unknown; error?: { code: number; message: string } };
+	};
+	for (const [n, method] of ["toString", "constructor", "hasOwnProperty"].entries()) {
+		expect((await ask(0, method, {}, n + 1)).error?.code).toBe(-32_601);
+	}
+	const long = `a://${"x".repeat(3_000)}`;
+	expect((await ask(0, "resources/subscribe", { uri: long }, 10)).error?.message).toContain("2048 characters");
+	expect((await ask(1, "resources/subscribe", { uri: "a://1" }, 11)).result).toEqual({});
+	const stream = await fleet.call(1, get(session));
+	expect(stream.status).toBe(200);
+	await stream.body?.cancel();
+});
+
+test("[P6] a session subscribes to as many resources as a stream's filter takes, and hears why no more", async () => {
+	await start(1);
+	const session = await open(fleet, 0);
+	const subscribe = (n: number) => {
+		const params = { uri: `a://${n}` };
+		return fleet.call(0, post({ jsonrpc: "2.0", id: n, method: "resources/subscribe", params }, session));
+	};
+	for (let n = 1; n <= MAX_SUBSCRIPTIONS; n += 1) await (await subscribe(n)).text();
+	expect(await (await subscribe(MAX_SUBSCRIPTIONS + 1)).text()).toContain(`at most ${MAX_SUBSCRIPTIONS} resources`);
+	const stream = follow(await fleet.call(0, get(session)));
+	await fleet.fanouts[0]?.notify.resourceUpdated(`a://${MAX_SUBSCRIPTIONS}`);
+	await expect.poll(() => stream.messages.length).toBe(1);
 });

@@ -25,8 +25,9 @@ export interface SessionFacts {
 	readonly get: HeldGet;
 }
 
-/** As many as a client stream's filter takes. */
+/** What a client stream's filter takes. */
 export const MAX_SUBSCRIPTIONS = 1_000;
+export const MAX_URI_LENGTH = 2_048;
 
 type Raw = Readonly<Record<string, unknown>>;
 const isObject = (value: unknown): value is Raw => typeof value === "object" && value !== null && !Array.isArray(value);

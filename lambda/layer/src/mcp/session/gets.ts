@@ -80,10 +80,26 @@ export class Gets {
 			this.#remove(slot);
 			return stored;
 		}
-		const { facts, createdAt } = stored;
+		const { facts } = stored;
 		// A change that came while the record was written may be newer than what was written.
 		if (slot.facts !== undefined) this.#lookUp(channel);
 		slot.facts = facts;
+		try {
+			return this.#stream(slot, request, channels, stored, expiresAtMs);
+		} catch (error) {
+			this.#remove(slot);
+			throw error;
+		}
+	}
+
+	#stream(
+		slot: Slot,
+		request: Request,
+		channels: readonly Channel[],
+		{ channel, facts, createdAt }: StoredSession,
+		expiresAtMs: number | undefined,
+	): Response {
+		const lastEventId = request.headers.get("last-event-id") ?? "";
 		return this.#deps.host.openStream(request, {
 			channels,
 			lastEventId: lastEventId === "" ? facts.get.floor : lastEventId,

@@ -6,7 +6,7 @@
 import { randomUUID } from "node:crypto";
 import { createChannel, everyTenantChannel } from "../../core/channel.ts";
 import { pause } from "../../core/clock.ts";
-import { asFanoutError, isFanoutError } from "../../core/errors.ts";
+import { asFanoutError } from "../../core/errors.ts";
 import type { Request as Ask } from "../../core/message.ts";
 import type { AuthInfoLike, Identity } from "../identity.ts";
 import { readJson } from "./body.ts";
@@ -24,7 +24,7 @@ import { Peers, type Word } from "./peers.ts";
 import { isRequest, readPosted, servePost } from "./post.ts";
 import { PostLogs, readEventId } from "./post-log.ts";
 import { replayPost } from "./post-replay.ts";
-import { refuse, refuseForNow, sessionNotFound } from "./refusal.ts";
+import { refuse, refuseFailed, refuseForNow, sessionNotFound } from "./refusal.ts";
 import { Signs } from "./signs.ts";
 import { SessionStore } from "./store.ts";
 
@@ -178,8 +178,7 @@ export function createSessionServer(
 			} catch (error) {
 				const failure = asFanoutError(error, "Unsupported", "a session's request failed");
 				host.report(failure);
-				if (isFanoutError(error) && failure.retryable) return refuseForNow(failure.message);
-				return refuse(500, "Internal error");
+				return refuseFailed(failure);
 			}
 			return refuse(405, "Method not allowed", { headers: { allow: "GET, POST, DELETE" } });
 		},

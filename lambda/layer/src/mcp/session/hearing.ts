@@ -29,6 +29,7 @@ export interface HearingDeps {
 
 export class Hearing implements Listener {
 	readonly #deps: HearingDeps;
+	#sweeping: Promise<void> | undefined;
 
 	constructor(deps: HearingDeps) {
 		this.#deps = deps;
@@ -42,17 +43,30 @@ export class Hearing implements Listener {
 		this.sweep().catch((error) => this.#failed(error, "a sweep of sessions"));
 	}
 
-	async sweep(): Promise<void> {
+	/** One at a time: who comes meanwhile waits for the one that runs. */
+	sweep(): Promise<void> {
+		this.#sweeping ??= this.#sweep().finally(() => {
+			this.#sweeping = undefined;
+		});
+		return this.#sweeping;
+	}
+
+	async #sweep(): Promise<void> {
 		const { live, gets, store, idleMs } = this.#deps;
 		await live.sweep(idleMs);
 		for (const channel of gets.channels()) {
-			const stored = await store.read(channel);
-			if (stored === undefined) gets.end(channel);
-			else gets.refresh(stored);
+			try {
+				const stored = await store.read(channel);
+				if (stored === undefined) gets.end(channel);
+				else gets.refresh(stored);
+			} catch (error) {
+				// One that cannot be read keeps no other from being looked at.
+				this.#failed(error, "a session could not be looked up");
+			}
 		}
 	}
 
-	/** Here only. */
+	/** Its record is gone. */
 	async end(channel: Channel): Promise<void> {
 		this.#deps.gets.end(channel);
 		await this.#deps.live.end(channel);

@@ -11,8 +11,9 @@ import type { Response as Answer, Request as Ask, Message, Notification, Request
 import type { Json } from "../../sessions/record.ts";
 import type { AuthInfoLike } from "../identity.ts";
 import type { ServerLike, SessionAuth, SessionFactory } from "./factory.ts";
-import { MAX_SUBSCRIPTIONS, type SessionFacts } from "./facts.ts";
+import { MAX_SUBSCRIPTIONS, MAX_URI_LENGTH, type SessionFacts } from "./facts.ts";
 import type { SessionHost } from "./host.ts";
+import { INTERNAL_ERROR, shown } from "./refusal.ts";
 import type { SessionStore, StoredSession } from "./store.ts";
 import { type Asker, SessionTransport } from "./transport.ts";
 
@@ -44,6 +45,8 @@ export class LiveSession {
 	verifiedAt: number;
 	usedAt: number;
 	isEnded = false;
+	/** Its record is gone: it has ended everywhere. */
+	isGone = false;
 	/** Its server is initialised, and its record written. */
 	isReady = false;
 	/** It was opened elsewhere, or here before it rested. */
@@ -125,7 +128,7 @@ export class LiveSession {
 
 	/** A request of the client. */
 	request(message: Ask, asker: Asker, extra: object): void {
-		if (message.method in CHANGES) this.#observed.set(message.id, message);
+		if (Object.hasOwn(CHANGES, message.method)) this.#observed.set(message.id, message);
 		this.transport.request(message, asker, extra);
 	}
 
@@ -133,7 +136,11 @@ export class LiveSession {
 	hear(message: Message, extra: object): void {
 		// A server that took over was told so then.
 		const isKnown = this.isAdopted && "method" in message && message.method === INITIALIZED;
-		if (!isKnown) this.transport.notify(message, extra);
+		if (isKnown) return;
+		if ("method" in message && message.method === "notifications/cancelled") {
+			this.#observed.delete(message.params?.requestId as RequestId);
+		}
+		this.transport.notify(message, extra);
 	}
 
 	/** Here only; the record is another matter. `why` is told to who waits for an answer. */
@@ -165,8 +172,9 @@ export class LiveSession {
 			await this.#deps.changed(stored, asked);
 			return answer;
 		} catch (error) {
-			const { message } = asFanoutError(error, "TransportUnavailable", "the session's record was not written");
-			return { jsonrpc: "2.0", id: asked.id, error: { code: -32_603, message } };
+			const failure = asFanoutError(error, "TransportUnavailable", "the session's record was not written");
+			this.#deps.host.report(failure);
+			return { jsonrpc: "2.0", id: asked.id, error: { code: INTERNAL_ERROR, message: shown(failure) } };
 		}
 	}
 
@@ -191,7 +199,12 @@ type Change = (facts: SessionFacts, request: Ask) => SessionFacts;
 const CHANGES: Readonly<Record<string, Change>> = {
 	"logging/setLevel": (facts, { params }) => ({ ...facts, logLevel: String(params?.level) }),
 	"resources/subscribe": (facts, { params }) => {
-		const uris = [...new Set([...facts.uris, String(params?.uri)])];
+		const uri = params?.uri;
+		// No stream's filter takes it, and the session's GET streams would be refused from then on.
+		if (typeof uri !== "string" || uri === "" || uri.length > MAX_URI_LENGTH) {
+			throw new FanoutError("InvalidFilter", `a resource's URI has 1 to ${MAX_URI_LENGTH} characters`);
+		}
+		const uris = [...new Set([...facts.uris, uri])];
 		if (uris.length <= MAX_SUBSCRIPTIONS) return { ...facts, uris };
 		throw new FanoutError("QueueFull", `a session subscribes to at most ${MAX_SUBSCRIPTIONS} resources`);
 	},

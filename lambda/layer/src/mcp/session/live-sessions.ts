@@ -4,9 +4,10 @@
  * one that ended elsewhere ends here even when nobody could say so. The registry's silence ends nothing.
  */
 import type { Channel } from "../../core/channel.ts";
+import { withDeadline } from "../../core/deadline.ts";
 import { asFanoutError, FanoutError } from "../../core/errors.ts";
-import { type LiveDeps, LiveSession, type Visit } from "./live-session.ts";
-import { INTERNAL_ERROR, refuse, refuseForNow, sessionNotFound } from "./refusal.ts";
+import { BUILD_TIMEOUT_MS, type LiveDeps, LiveSession, type Visit } from "./live-session.ts";
+import { refuseFailed, refuseForNow, sessionNotFound } from "./refusal.ts";
 import type { StoredSession } from "./store.ts";
 
 export const VERIFY_MS = 1_000;
@@ -69,9 +70,10 @@ export class LiveSessions {
 		return adopted instanceof Response ? adopted.clone() : this.#enter(adopted, principal);
 	}
 
-	/** Here only. */
+	/** Its record is gone. */
 	async end(channel: Channel): Promise<void> {
-		await this.#live.get(channel.key)?.end();
+		const session = this.#live.get(channel.key);
+		if (session !== undefined) await this.#gone(session);
 	}
 
 	/** Looks all of them up again; those that nobody used for `idleMs` are let go here. */
@@ -85,7 +87,9 @@ export class LiveSessions {
 
 	#enter(session: LiveSession, principal: string | undefined): LiveSession | Response {
 		// To whom it does not belong it is not there: an id that leaked tells nothing.
-		if (session.isEnded || session.principal !== principal) return sessionNotFound();
+		if (session.isGone || session.principal !== principal) return sessionNotFound();
+		// It was put to rest in this very moment, and can be taken over again.
+		if (session.isEnded) return refuseForNow("the session rests here now: try again");
 		session.usedAt = this.#deps.host.clock.monotonic();
 		this.#live.delete(session.channel.key);
 		this.#live.set(session.channel.key, session);
@@ -108,16 +112,18 @@ export class LiveSessions {
 			this.#makeRoom();
 			session = new LiveSession(this.#deps, channel, principal, stored);
 			this.#live.set(channel.key, session);
-			session.isReady = await session.adopt(stored, visit);
-			if (session.isReady) return session;
-			await session.end();
+			const taken = session;
+			const found = stored;
+			const what = "taking a session over";
+			taken.isReady = await withDeadline(host.clock, BUILD_TIMEOUT_MS, what, () => taken.adopt(found, visit));
+			if (taken.isReady) return taken;
+			await taken.end();
 			return sessionNotFound();
 		} catch (error) {
 			await session?.end();
 			const failure = asFanoutError(error, "Unsupported", "a session could not be taken over");
 			host.report(failure);
-			if (failure.retryable) return refuseForNow(failure.message);
-			return refuse(500, "Internal error", { code: INTERNAL_ERROR });
+			return refuseFailed(failure);
 		}
 	}
 
@@ -132,10 +138,15 @@ export class LiveSessions {
 		try {
 			const stored = await store.read(session.channel);
 			if (stored !== undefined) session.refresh(stored);
-			else if (session.isReady) await session.end();
+			else if (session.isReady) await this.#gone(session);
 		} catch (error) {
 			host.report(asFanoutError(error, "TransportUnavailable", "a session could not be looked up"));
 		}
+	}
+
+	async #gone(session: LiveSession): Promise<void> {
+		session.isGone = true;
+		await session.end();
 	}
 
 	#makeRoom(): void {

@@ -8,7 +8,7 @@ import type { SessionHost } from "./host.ts";
 import type { LiveSession, Visit } from "./live-session.ts";
 import type { LiveSessions } from "./live-sessions.ts";
 import { PostStream, type ResponseMode } from "./post-stream.ts";
-import { INTERNAL_ERROR, refuse, refuseForNow } from "./refusal.ts";
+import { refuseFailed } from "./refusal.ts";
 import type { SessionStore } from "./store.ts";
 
 export interface OpeningDeps {
@@ -48,10 +48,7 @@ export async function openSession(deps: OpeningDeps, opening: Opening): Promise<
 		await session?.end();
 		const failure = asFanoutError(error, "Unsupported", "a session could not be opened");
 		host.report(failure);
-		// A process that drains opens no more.
-		if (failure.retryable || failure.code === "Closed") return refuseForNow(failure.message);
-		if (failure.code === "PayloadTooLarge") return refuse(413, failure.message);
-		return refuse(500, "Internal error", { code: INTERNAL_ERROR });
+		return refuseFailed(failure);
 	}
 }
 

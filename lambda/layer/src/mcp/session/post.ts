@@ -1,5 +1,8 @@
-/** One POST of a session: its messages are checked, and each goes where it belongs: to the server here, or to a process that waits for it. */
-import { asFanoutError, FanoutError } from "../../core/errors.ts";
+/**
+ * One POST of a session: its messages are checked, and each goes where it belongs: to the server here, or to a process
+ * that waits for it.
+ */
+import { asFanoutError } from "../../core/errors.ts";
 import { type Request as Ask, type Message, parseMessage, type RequestId } from "../../core/message.ts";
 import { askerOf } from "./asks.ts";
 import { ASSUMED_VERSION, BATCH_VERSION } from "./checks.ts";
@@ -10,7 +13,7 @@ import { extraOf, INITIALIZED, type LiveSession, type Visit } from "./live-sessi
 import type { Peers } from "./peers.ts";
 import type { PostLogs } from "./post-log.ts";
 import { PostStream, type ResponseMode } from "./post-stream.ts";
-import { INVALID_REQUEST, refuse, refuseForNow } from "./refusal.ts";
+import { INVALID_REQUEST, refuse, refuseFailed } from "./refusal.ts";
 
 export const MAX_BATCH = 100;
 /** Requests of one session that run in this process at once. */
@@ -126,9 +129,8 @@ async function pass(
 		await peers.tell(asker, { kind: "reply", session: channel, message });
 		return undefined;
 	} catch (error) {
-		host.report(asFanoutError(error, "TransportUnavailable", "an answer could not be passed on"));
-		return error instanceof FanoutError && !error.retryable
-			? refuse(400, error.message)
-			: refuseForNow("the process that asked cannot be reached now: try again");
+		const failure = asFanoutError(error, "TransportUnavailable", "an answer could not be passed on", true);
+		host.report(failure);
+		return refuseFailed(failure);
 	}
 }

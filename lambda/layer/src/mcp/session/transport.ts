@@ -62,6 +62,10 @@ export class SessionTransport {
 
 	/** A request's answer goes to `asker`, whatever the client called the request. */
 	request(message: Message & { readonly id: RequestId }, asker: Asker, extra: object): void {
+		if (this.#isClosed) {
+			asker.answer(endedAnswer(message.id));
+			return;
+		}
 		this.#askers.set(message.id, asker);
 		this.onmessage?.(message, extra);
 	}
@@ -117,14 +121,18 @@ export class SessionTransport {
 		asker.answer(final);
 	}
 
-	async close(why: string = "the session has ended"): Promise<void> {
+	async close(why?: string): Promise<void> {
 		if (this.#isClosed) return;
 		this.#isClosed = true;
 		for (const [id, asker] of this.#askers) {
-			asker.answer({ jsonrpc: "2.0", id, error: { code: -32_000, message: why } });
+			asker.answer(endedAnswer(id, why));
 		}
 		this.#askers.clear();
 		this.#host.closed();
 		this.onclose?.();
 	}
+}
+
+function endedAnswer(id: RequestId, why = "the session has ended"): Answer {
+	return { jsonrpc: "2.0", id, error: { code: -32_000, message: why } };
 }
