@@ -1,13 +1,13 @@
 /**
  * Many 2026-07-28 listens on one node:http server: on the SDK's own in-memory bus; through the fleet handler and a
- * whole fanout, publish to frame; or on a bus that costs nothing, since it knows beforehand who is meant: what is left
- * then is what the SDK, Node and the kernel take for one frame. Driven by its parent over IPC.
+ * whole fanout, publish to frame; or bare, a frame made beforehand and written to the one response that is meant: what
+ * Node and the kernel take for it, with no MCP in between. Driven by its parent over IPC.
  */
-import { createServer } from "node:http";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 import { toNodeHandler } from "@modelcontextprotocol/node";
-import { createMcpHandler, McpServer, type ServerEvent, type ServerEventBus } from "@modelcontextprotocol/server";
+import { createMcpHandler, McpServer, type ServerEvent } from "@modelcontextprotocol/server";
 import { createFanout } from "../../lambda/layer/src/fanout.ts";
 import { createFleetHandler } from "../../lambda/layer/src/mcp/index.ts";
 import { collected } from "./memory.ts";
@@ -34,37 +34,43 @@ const capabilities = { tools: { listChanged: true }, resources: { subscribe: tru
 const buildServer = () => new McpServer({ name: "bench", version: "1.0.0" }, { capabilities });
 const options = { maxSubscriptions: 1_000_000, keepAliveMs: 0 };
 
-/** Listens are opened in the order of their resources' numbers. */
-function createFreeBus(): ServerEventBus {
-	const listeners: ((event: ServerEvent) => void)[] = [];
-	const left = () => {};
+const FRAME = 'event: message\ndata: {"jsonrpc":"2.0","method":"notifications/resources/updated","params":{}}\n\n';
+
+/** Responses are opened in the order of their resources' numbers. */
+function createBare() {
+	const responses: ServerResponse[] = [];
 	return {
-		publish(event) {
-			if (event.kind === "resource_updated") listeners[Number(event.uri.slice("docs://".length))]?.(event);
-			else for (const listener of listeners) listener(event);
+		bus: {
+			publish(event: ServerEvent): void {
+				if (event.kind !== "resource_updated") for (const res of responses) res.write(FRAME);
+				else responses[Number(event.uri.slice("docs://".length))]?.write(FRAME);
+			},
 		},
-		subscribe: (listener) => {
-			listeners.push(listener);
-			return left;
+		serve(req: IncomingMessage, res: ServerResponse): void {
+			req.resume();
+			responses.push(res);
+			res.writeHead(200, { "content-type": "text/event-stream" }).write(FRAME);
 		},
 	};
 }
 
 async function makeHandler(kind: string) {
 	if (kind === "sdk") return createMcpHandler(buildServer, options);
-	if (kind === "free") return createMcpHandler(buildServer, { ...options, bus: createFreeBus() });
 	const fanout = await createFanout({ local: {} });
 	return createFleetHandler(createMcpHandler(buildServer, { ...options, bus: fanout.bus() }), { fanout });
 }
 
-const handler = await makeHandler(process.argv[2] ?? "fleet");
+const kind = process.argv[2] ?? "fleet";
+const bare = kind === "bare" ? createBare() : undefined;
+const handler = bare === undefined ? await makeHandler(kind) : undefined;
+const bus = bare?.bus ?? handler?.bus;
 let listens = 0;
 
 async function obey(order: McpOrder): Promise<void> {
 	if (order.do === "measure") return;
 	for (let n = 0; n < order.events; n += 1) {
 		if (order.do === "everyone") {
-			handler.bus.publish({ kind: "tools_list_changed" });
+			bus?.publish({ kind: "tools_list_changed" });
 			await sleep(EVERYONE_MS);
 			continue;
 		}
@@ -74,7 +80,7 @@ async function obey(order: McpOrder): Promise<void> {
 		}
 		// A prime's steps: neighbours in time are no neighbours in memory.
 		const id = order.do === "flood" ? n % 100 : (n * 7_919) % listens;
-		handler.bus.publish({ kind: "resource_updated", uri: `docs://${id}` });
+		bus?.publish({ kind: "resource_updated", uri: `docs://${id}` });
 		if (order.do === "targeted" && order.perSecond !== undefined) await sleep(1_000 / order.perSecond);
 		else if (n % TURN === TURN - 1) await nextTurn();
 	}
@@ -87,13 +93,14 @@ process.on("message", async (order: McpOrder) => {
 	process.send?.({ ...memory, cpu: user + system, listens });
 });
 process.on("disconnect", () => process.exit(0));
-const serve = toNodeHandler(handler);
+const serve = handler === undefined ? undefined : toNodeHandler(handler);
 const server = createServer((req, res) => {
 	const { method = "GET", url = "/" } = req;
 	listens += 1;
 	res.on("close", () => {
 		listens -= 1;
 	});
-	serve(Object.assign(req, { method, url }), res);
+	if (serve === undefined) bare?.serve(req, res);
+	else serve(Object.assign(req, { method, url }), res);
 });
 server.listen(0, "127.0.0.1", () => process.send?.((server.address() as AddressInfo).port));

@@ -1,7 +1,7 @@
 import { createMcpHandler, type ServerEvent } from "@modelcontextprotocol/server";
 import { afterEach, expect, test } from "vitest";
 import { createChannel } from "../../../lambda/layer/src/core/channel.ts";
-import { MAX_FRAMES } from "../../../lambda/layer/src/mcp/listen.ts";
+import { MAX_FRAMES } from "../../../lambda/layer/src/mcp/frame-body.ts";
 import { auth, buildServer, type Fleet, type Handler, PRINCIPAL, rawListen, settle, startFleet } from "./fleet.ts";
 
 const fleets: Fleet[] = [];

@@ -1,18 +1,16 @@
 /**
  * One 2026-07-28 listen: the SDK opens it, acknowledges it and ends it; from the acknowledgement on, changes go to the
  * client from here, since the SDK's own stream would queue without a bound for a client that does not read. At most
- * MAX_FRAMES wait in the stream; beyond that the last change of each key waits here, and earlier ones of it go (P6).
+ * MAX_FRAMES wait in the body; beyond that the last change of each key waits here, and earlier ones of it go (P6).
  * An acknowledgement that cannot be read leaves delivery to the SDK's listener.
  */
-
 import { type Ack, readAck } from "./ack.ts";
 import type { Ear, Filter } from "./audience.ts";
 import { Change, keyOf, keyOfUri, type ServerEvent } from "./change.ts";
+import { FrameBody, type FrameHost, FrameStream } from "./frame-body.ts";
 
-export const MAX_FRAMES = 64;
 /** Changes that wait for the acknowledgement; beyond it the listen counts as having missed some. */
 export const MAX_UNACKED = 1_000;
-const STRATEGY = { highWaterMark: MAX_FRAMES };
 
 export interface ListenHost {
 	/** What the listen asked for is known from here on. */
@@ -22,7 +20,7 @@ export interface ListenHost {
 	report(error: unknown): void;
 }
 
-export class Listen implements Ear {
+export class Listen implements Ear, FrameHost {
 	readonly #host: ListenHost;
 	readonly #fallback: (event: ServerEvent) => void;
 	#ack: Ack | "none" | undefined;
@@ -30,10 +28,8 @@ export class Listen implements Ear {
 	#hasMissed = false;
 	/** Keys that were told since the acknowledgement, until the listen has caught up. */
 	#told: Set<string> | undefined = new Set();
-	#controller: ReadableStreamDefaultController<Uint8Array> | undefined;
+	#body: FrameBody | undefined;
 	#reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
-	/** Lets the stream ask for more when it has room. */
-	#wake: (() => void) | undefined;
 	#closed = false;
 
 	constructor(host: ListenHost, fallback: (event: ServerEvent) => void) {
@@ -53,9 +49,9 @@ export class Listen implements Ear {
 			}
 			return;
 		}
-		const controller = this.#controller;
-		if (ack === undefined || controller === undefined) this.#wait(change, MAX_UNACKED);
-		else if (this.#pending === undefined && (controller.desiredSize ?? 0) > 0) controller.enqueue(change.frame(ack.id));
+		const body = this.#body;
+		if (ack === undefined || body === undefined) this.#wait(change, MAX_UNACKED);
+		else if (this.#pending === undefined && body.hasRoom) body.push(change.frame(ack.id));
 		else this.#wait(change);
 	}
 
@@ -83,24 +79,21 @@ export class Listen implements Ear {
 	/** The body that goes to the client in the place of the SDK's. */
 	carry(source: ReadableStream<Uint8Array>): ReadableStream<Uint8Array> {
 		this.#reader = source.getReader();
-		const body = new ReadableStream<Uint8Array>(this, STRATEGY);
+		this.#body = new FrameBody(this);
 		this.#next();
-		return body;
+		return new FrameStream(this.#body);
 	}
 
-	// The body's source is the listen itself: ten thousand of them count every closure.
-
-	start(controller: ReadableStreamDefaultController<Uint8Array>): void {
-		this.#controller = controller;
-	}
-
-	/** Stays pending while nothing waits: the stream asks again only when something does, not for every frame. */
-	pull(): Promise<void> | undefined {
-		if (this.#pending !== undefined) this.#flush(this.#pending);
-		if (this.#pending !== undefined) return undefined;
-		return new Promise((resolve) => {
-			this.#wake = resolve;
-		});
+	refill(): void {
+		const ack = this.#ack;
+		const body = this.#body;
+		if (this.#pending === undefined || body === undefined || ack === undefined || ack === "none") return;
+		for (const [key, change] of this.#pending) {
+			if (!body.hasRoom) return;
+			this.#pending.delete(key);
+			body.push(change.frame(ack.id));
+		}
+		this.#pending = undefined;
 	}
 
 	cancel(reason: unknown): Promise<void> | undefined {
@@ -112,7 +105,7 @@ export class Listen implements Ear {
 	drop(): void {
 		if (this.#closed) return;
 		this.#close();
-		this.#controller?.close();
+		this.#body?.end();
 		this.#reader?.cancel().catch((error) => this.#host.report(error));
 	}
 
@@ -128,24 +121,9 @@ export class Listen implements Ear {
 		// The last of a key is kept, at its own place: what stood between is not overtaken.
 		this.#pending.delete(change.key);
 		this.#pending.set(change.key, change);
-		this.#wake?.();
-		this.#wake = undefined;
 		if (this.#pending.size <= max) return;
 		this.#pending = undefined;
 		this.#hasMissed = true;
-	}
-
-	#flush(pending: Map<string, Change>): void {
-		const ack = this.#ack;
-		const controller = this.#controller;
-		if (this.#closed || controller === undefined) return;
-		if (ack === undefined || ack === "none") return;
-		for (const [key, change] of pending) {
-			if ((controller.desiredSize ?? 0) <= 0) return;
-			pending.delete(key);
-			controller.enqueue(change.frame(ack.id));
-		}
-		this.#pending = undefined;
 	}
 
 	#next(): void {
@@ -154,7 +132,7 @@ export class Listen implements Ear {
 				if (this.#closed) return;
 				if (done) {
 					this.#close();
-					this.#controller?.close();
+					this.#body?.end();
 					return;
 				}
 				this.#pass(value);
@@ -163,21 +141,21 @@ export class Listen implements Ear {
 			(error) => {
 				if (this.#closed) return;
 				this.#close();
-				this.#controller?.error(error);
+				this.#body?.fail(error);
 			},
 		);
 	}
 
 	#pass(chunk: Uint8Array): void {
-		const controller = this.#controller as ReadableStreamDefaultController<Uint8Array>;
+		const body = this.#body as FrameBody;
 		if (this.#ack === undefined) {
-			controller.enqueue(chunk);
+			body.push(chunk);
 			this.#acknowledge(readAck(chunk) ?? "none");
 			return;
 		}
 		// A comment keeps a connection alive; one that has frames waiting needs none.
 		const isComment = chunk[0] === 0x3a;
-		if (!isComment || (controller.desiredSize ?? 0) > 0) controller.enqueue(chunk);
+		if (!isComment || body.hasRoom) body.push(chunk);
 	}
 
 	#acknowledge(ack: Ack | "none"): void {

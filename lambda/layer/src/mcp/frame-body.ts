@@ -1,0 +1,149 @@
+/**
+ * The body of a listen's response: its frames in order, at most MAX_FRAMES of which wait for the client (P6). Who
+ * iterates it, as the SDK's adapter for Node does, takes them from here: the machinery of a web stream costs more than
+ * the rest of a delivery. Who reads it as a stream gets them through one, a frame for each read.
+ */
+export const MAX_FRAMES = 64;
+const STRATEGY = { highWaterMark: 0 };
+
+type Taken = IteratorResult<Uint8Array, undefined>;
+const DONE: Taken = { value: undefined, done: true };
+
+export interface FrameHost {
+	/** A frame was taken: there is room for what waits elsewhere. */
+	refill(): void;
+	/** The client went away. */
+	cancel(reason: unknown): Promise<void> | undefined;
+}
+
+export class FrameBody {
+	readonly #host: FrameHost;
+	/** Made when something waits: most of the time nothing does. */
+	#waiting: Uint8Array[] | undefined;
+	/** Who iterates and waits, or the stream that has a read to answer; nothing waits here then. */
+	#taker: ((taken: Taken | Promise<never>) => void) | undefined;
+	#wake: (() => void) | undefined;
+	#controller: ReadableStreamDefaultController<Uint8Array> | undefined;
+	#isEnded = false;
+	#failure: { readonly error: unknown } | undefined;
+
+	constructor(host: FrameHost) {
+		this.#host = host;
+	}
+
+	get hasRoom(): boolean {
+		return this.#waiting === undefined || this.#waiting.length < MAX_FRAMES;
+	}
+
+	push(frame: Uint8Array): void {
+		if (this.#isEnded) return;
+		const taker = this.#taker;
+		if (taker !== undefined) {
+			this.#taker = undefined;
+			taker({ value: frame, done: false });
+		} else if (this.#wake !== undefined) {
+			this.#controller?.enqueue(frame);
+			this.#answered();
+		} else if (this.#waiting === undefined) this.#waiting = [frame];
+		else this.#waiting.push(frame);
+	}
+
+	/** What waits is still handed out. */
+	end(): void {
+		if (this.#isEnded) return;
+		this.#isEnded = true;
+		this.#taker?.(DONE);
+		this.#taker = undefined;
+		if (this.#waiting === undefined) this.#controller?.close();
+		this.#answered();
+	}
+
+	fail(error: unknown): void {
+		if (this.#isEnded) return;
+		this.#isEnded = true;
+		this.#failure = { error };
+		this.#waiting = undefined;
+		this.#taker?.(Promise.reject(error));
+		this.#taker = undefined;
+		this.#controller?.error(error);
+		this.#answered();
+	}
+
+	// For who iterates.
+
+	next(): Promise<Taken> {
+		const frame = this.#take();
+		if (frame !== undefined) return Promise.resolve({ value: frame, done: false });
+		if (this.#failure !== undefined) return Promise.reject(this.#failure.error);
+		if (this.#isEnded) return Promise.resolve(DONE);
+		return new Promise((resolve) => {
+			this.#taker = resolve;
+		});
+	}
+
+	async return(): Promise<Taken> {
+		await this.cancel(undefined);
+		return DONE;
+	}
+
+	[Symbol.asyncIterator](): this {
+		return this;
+	}
+
+	// For the stream.
+
+	start(controller: ReadableStreamDefaultController<Uint8Array>): void {
+		this.#controller = controller;
+	}
+
+	/** Stays pending while nothing waits. */
+	pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> | undefined {
+		const frame = this.#take();
+		if (frame !== undefined) controller.enqueue(frame);
+		if (this.#isEnded && this.#waiting === undefined) controller.close();
+		if (frame !== undefined || this.#isEnded) return undefined;
+		return new Promise((resolve) => {
+			this.#wake = resolve;
+		});
+	}
+
+	cancel(reason: unknown): Promise<void> | undefined {
+		this.#isEnded = true;
+		this.#waiting = undefined;
+		this.#answered();
+		return this.#host.cancel(reason);
+	}
+
+	#take(): Uint8Array | undefined {
+		const waiting = this.#waiting;
+		if (waiting === undefined) return undefined;
+		const frame = waiting.shift();
+		if (waiting.length === 0) this.#waiting = undefined;
+		this.#host.refill();
+		return frame;
+	}
+
+	#answered(): void {
+		this.#wake?.();
+		this.#wake = undefined;
+	}
+}
+
+/** The stream of a body; iterating it goes past the stream. A class, since ten thousand of them count every closure. */
+export class FrameStream extends ReadableStream<Uint8Array> {
+	readonly #body: FrameBody;
+
+	constructor(body: FrameBody) {
+		super(body, STRATEGY);
+		this.#body = body;
+	}
+
+	override values(options?: { preventCancel?: boolean }): ReturnType<ReadableStream<Uint8Array>["values"]> {
+		const isPlain = !this.locked && options?.preventCancel !== true;
+		return isPlain ? (this.#body as unknown as ReturnType<typeof this.values>) : super.values(options);
+	}
+
+	override [Symbol.asyncIterator](): ReturnType<ReadableStream<Uint8Array>["values"]> {
+		return this.values();
+	}
+}

@@ -1,0 +1,99 @@
+import { expect, test } from "vitest";
+import { FrameBody, FrameStream, MAX_FRAMES } from "../../../lambda/layer/src/mcp/frame-body.ts";
+
+const frame = (n: number) => new TextEncoder().encode(`${n}`);
+const text = (bytes: Uint8Array | undefined) => new TextDecoder().decode(bytes);
+
+function open() {
+	const said: unknown[] = [];
+	const more = { refill() {} };
+	const body = new FrameBody({
+		refill: () => more.refill(),
+		cancel: async (reason) => void said.push(["cancel", reason]),
+	});
+	return { body, said, more };
+}
+
+/** Two ways to have a body: to iterate it, and to read it. */
+const WAYS = {
+	iterating(body: FrameBody) {
+		const iterator = new Response(new FrameStream(body)).body?.[Symbol.asyncIterator]();
+		return {
+			next: async () => (await iterator?.next())?.value as Uint8Array | undefined,
+			leave: async () => void (await iterator?.return?.()),
+		};
+	},
+	reading(body: FrameBody) {
+		const reader = new Response(new FrameStream(body)).body?.getReader();
+		return { next: async () => (await reader?.read())?.value, leave: async () => reader?.cancel() };
+	},
+};
+
+for (const [way, taking] of Object.entries(WAYS)) {
+	test(`${way}: frames come in order, whether they wait or are waited for, and what waits at the end comes before it`, async () => {
+		const { body } = open();
+		const { next } = taking(body);
+		const first = next();
+		body.push(frame(0));
+		for (let n = 1; n < 4; n += 1) body.push(frame(n));
+		expect(text(await first)).toBe("0");
+		expect(text(await next())).toBe("1");
+		body.end();
+		body.push(frame(9));
+		expect([text(await next()), text(await next())]).toEqual(["2", "3"]);
+		expect([await next(), await next()]).toEqual([undefined, undefined]);
+	});
+
+	test(`${way}: an end and a failure reach who waits`, async () => {
+		const ended = open();
+		const last = taking(ended.body).next();
+		ended.body.end();
+		expect(await last).toBeUndefined();
+		const failed = open();
+		const lost = taking(failed.body).next();
+		failed.body.fail(new Error("the source broke"));
+		await expect(lost).rejects.toThrow("the source broke");
+		const late = open();
+		const { next } = taking(late.body);
+		late.body.push(frame(0));
+		late.body.fail(new Error("the source broke"));
+		await expect(next()).rejects.toThrow("the source broke");
+	});
+
+	test(`[P6] ${way}: room is counted, and each frame taken makes some`, async () => {
+		const { body, more } = open();
+		const { next } = taking(body);
+		let n = 0;
+		const fill = () => {
+			while (body.hasRoom && n < MAX_FRAMES + 10) body.push(frame(n++));
+		};
+		more.refill = fill;
+		fill();
+		expect(n).toBe(MAX_FRAMES);
+		for (let at = 0; at < MAX_FRAMES + 10; at += 1) expect(text(await next())).toBe(`${at}`);
+		expect(n).toBe(MAX_FRAMES + 10);
+	});
+
+	test(`${way}: who leaves is told to the host, and nothing is kept for it`, async () => {
+		const { body, said } = open();
+		const { next, leave } = taking(body);
+		body.push(frame(0));
+		await next();
+		await leave();
+		expect(said).toEqual([["cancel", undefined]]);
+		body.push(frame(1));
+		expect(await next()).toBeUndefined();
+	});
+}
+
+test("a response keeps the body that it is given, so that who iterates it takes frames directly", () => {
+	const { body } = open();
+	const given = new Response(null, { headers: { "content-type": "text/event-stream" } });
+	expect(new Response(new FrameStream(body), given).body?.[Symbol.asyncIterator]()).toBe(body);
+});
+
+test("a body that is read is not iterated beside it", async () => {
+	const stream = new FrameStream(open().body);
+	stream.getReader();
+	expect(() => stream[Symbol.asyncIterator]()).toThrow(TypeError);
+});
