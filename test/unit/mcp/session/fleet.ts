@@ -88,7 +88,7 @@ export interface FleetOptions extends Omit<Partial<FleetHandlerOptions>, "fanout
 	readonly server?: Era;
 	/** In the place of the test's own factory. */
 	readonly build?: (place: number, context: SessionContext) => ServerLike | Promise<ServerLike>;
-	readonly store?: (store: Store) => Store;
+	readonly store?: (store: Store, place: number) => Store;
 }
 
 export type SessionFleet = Awaited<ReturnType<typeof startSessions>>;
@@ -107,7 +107,7 @@ export async function startSessions(size: number, { server = "v2", build, store,
 		const memory = createMemoryStore({ table });
 		const fanout = await createFanout({
 			transports: [createFakeTransport(broker)],
-			registry: { store: store?.(memory) ?? memory },
+			registry: { store: store?.(memory, place) ?? memory },
 			timeoutMs: 2_000,
 			onerror: (error) => void errors.push(error),
 		});

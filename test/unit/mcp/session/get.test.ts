@@ -126,6 +126,23 @@ test("resources/updated comes to subscribers only, whichever process the subscri
 	await expect.poll(() => next.messages.map(({ params }) => params?.uri)).toEqual(["a://3"]);
 });
 
+test("[P3] a subscription is answered when the stream knows of it, however slow its process is", async () => {
+	const slow = (store: Store, place: number): Store => ({
+		...store,
+		async read(...args) {
+			if (place === 1) await settle(50);
+			return store.read(...args);
+		},
+	});
+	await start(3, { store: slow });
+	const session = await open(fleet, 0);
+	const stream = await listen(1, session);
+	const params = { uri: "a://1" };
+	await (await fleet.call(2, post({ jsonrpc: "2.0", id: 5, method: "resources/subscribe", params }, session))).text();
+	await fleet.fanouts[0]?.notify.resourceUpdated("a://1");
+	await expect.poll(() => stream.messages.map(({ params }) => params?.uri)).toEqual(["a://1"]);
+});
+
 test("what a server says of its own accord comes to the GET stream, wherever the server runs", async () => {
 	await start(2);
 	const session = await open(fleet, 0);
