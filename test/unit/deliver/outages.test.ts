@@ -68,6 +68,35 @@ test("[P3] a log that could not be reached for long is read before anything is g
 	expect(one.seen).toEqual([1, 2].map((n) => ({ channel: c.key, n, early: false })));
 });
 
+test("[P3] [P7] a long outage does not last longer for lanes that failed often: an end check that is answered wakes them", async () => {
+	const { world: w, brokers, publish, clock } = world();
+	const broker = brokers[0] as (typeof brokers)[number];
+	const engine = createEngine(createFakeTransport(broker), { clock, random: () => 0.99, report: () => {} });
+	const [c, other] = [w.channel("c"), w.channel("other")];
+	const one = new Client();
+	one.connect([engine], clock, [c, other]);
+	await clock.advance(100);
+	// Both lanes fill, or one does beside another that is live.
+	for (const filling of [[c, other], [c]]) {
+		broker.faults.lose = 1;
+		for (const channel of filling) publish(channel, 1);
+		Object.assign(broker.faults, { lose: 0, readFails: 1 });
+		await clock.advance(600);
+		broker.faults.endsFails = 1;
+		// Their waits grow to 5 s, and the last has more than three left.
+		await clock.advance(37_000);
+		Object.assign(broker.faults, { readFails: 0, endsFails: 0 });
+		await clock.advance(1_000);
+		expect(one.numbers(c).length).toBe(filling.length === 2 ? 1 : 2);
+		expect(one.numbers(other)).toHaveLength(1);
+	}
+	engine.close();
+	one.kill();
+	w.close();
+	await clock.settle();
+	expect(clock.waiting).toBe(0);
+});
+
 test("[P3] a lane that opens late goes on from the cursor: nothing is missing, so nothing is told; who has no cursor is told", async () => {
 	const { world: w, brokers, publish, client, clock } = world();
 	const c = w.channel("c");

@@ -93,13 +93,28 @@ export function createEngine(transport: Transport, deps: EngineDeps): Engine {
 	};
 
 	async function checkEnds(): Promise<void> {
-		const lanes = [...held.values()].filter((lane) => lane.state === "live");
+		const all = [...held.values()];
+		const lanes = all.filter((lane) => lane.state === "live");
+		const waiting = all.filter((lane) => lane.state === "opening" || lane.state === "filling");
+		// Where nothing is live, one that waits says whether the transport answers.
+		const [first] = lanes.length > 0 ? [] : waiting;
+		let answers = false;
+		if (first !== undefined)
+			answers = await host.ends(first.channel).then(
+				() => true,
+				() => false,
+			);
 		const most = transport.capabilities.endsBatch ?? limits.endsBatch;
 		for (let at = 0; at < lanes.length && !stop.signal.aborted; at += most) {
-			await checkSome(lanes.slice(at, at + most)).catch((error) =>
-				host.report(asFanoutError(error, "TransportUnavailable", "an end check failed", true)),
-			);
+			try {
+				await checkSome(lanes.slice(at, at + most));
+				answers = true;
+			} catch (error) {
+				host.report(asFanoutError(error, "TransportUnavailable", "an end check failed", true));
+			}
 		}
+		// After failures lanes wait longer and longer: an outage that is over must not last for them.
+		if (answers) for (const lane of waiting) lane.hurry();
 	}
 
 	async function checkSome(lanes: readonly Lane[]): Promise<void> {

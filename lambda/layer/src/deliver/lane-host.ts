@@ -1,7 +1,7 @@
 /** What a lane needs of its engine, and what it may be told. */
-import type { BackoffLimits } from "../core/backoff.ts";
+import { type BackoffLimits, fullJitter } from "../core/backoff.ts";
 import type { Channel } from "../core/channel.ts";
-import type { Clock } from "../core/clock.ts";
+import { type Clock, pause } from "../core/clock.ts";
 import type { FanoutError } from "../core/errors.ts";
 import type { Position } from "../core/position.ts";
 import type { Bounds, Page, Subscriber, Subscription } from "../core/transport.ts";
@@ -33,3 +33,8 @@ export const DEFAULT_LANE: LaneLimits = {
 	missingMs: 5_000,
 	retry: { baseMs: 50, capMs: 5_000 },
 };
+
+/** The wait before another attempt; the signal ends it. */
+export function backOff({ clock, limits, random }: LaneHost, attempt: number, signal: AbortSignal): Promise<void> {
+	return pause(clock, fullJitter(attempt, limits.retry, random), signal);
+}

@@ -7,16 +7,15 @@
  * Only `#append` and `#jump` move `seen`, and both tell every follower at once; entries that arrive meanwhile, from a
  * follower that publishes too, wait in one bounded stash and are judged again afterwards.
  */
-import { fullJitter } from "../core/backoff.ts";
 import type { Channel } from "../core/channel.ts";
-import { pause, type Timer } from "../core/clock.ts";
+import type { Timer } from "../core/clock.ts";
 import { laneTag } from "../core/cursor.ts";
 import { asFanoutError, FanoutError } from "../core/errors.ts";
 import { BEGINNING, isAtOrBefore, NO_EPOCH, type Position, samePosition } from "../core/position.ts";
 import { type Entry, type Page, prevOffset, type Subscriber } from "../core/transport.ts";
 import { CursorPart } from "./cursor-part.ts";
 import { type Follower, Followers } from "./followers.ts";
-import type { LaneHost } from "./lane-host.ts";
+import { backOff, type LaneHost } from "./lane-host.ts";
 import { Patience } from "./patience.ts";
 import { Recent } from "./recent.ts";
 import { Stash } from "./stash.ts";
@@ -70,8 +69,6 @@ export class Lane implements Subscriber {
 	get state(): "opening" | "live" | "filling" | "closed" {
 		return this.#state;
 	}
-
-	// What the transport says.
 
 	entry(entry: Entry): void {
 		if (this.#state === "live" && !this.#telling) {
@@ -136,6 +133,11 @@ export class Lane implements Subscriber {
 
 	unfollow(follower: Follower): void {
 		this.#followers.delete(follower);
+	}
+
+	/** The transport answers again: what waits after a failure need not. */
+	hurry(): void {
+		this.#stop?.abort();
 	}
 
 	close(): void {
@@ -292,8 +294,7 @@ export class Lane implements Subscriber {
 	async #backOff(attempt: number): Promise<void> {
 		// What was asked before the close may fail after it, and no controller of then would end this wait.
 		if (this.#isClosed) return;
-		const ms = fullJitter(attempt, this.#host.limits.retry, () => this.#host.random());
-		this.#stop ??= new AbortController();
-		await pause(this.#host.clock, ms, this.#stop.signal);
+		this.#stop = new AbortController();
+		await backOff(this.#host, attempt, this.#stop.signal);
 	}
 }
