@@ -1,5 +1,6 @@
 /**
- * `npx cdk deploy --app "node examples/lambda/app.ts"`, once the cell's own stacks stand in the region.
+ * Once the cell's own stacks stand in the region:
+ * `npx cdk deploy --app "node --conditions=mcp-fanout-source examples/lambda/app.ts"`
  *   -c prefix=<environment>-fanout   the cell (default: dev-fanout)
  *   -c emulator=true                 what an emulator cannot do is left out
  */

@@ -1,6 +1,6 @@
 /**
- * What every handler is wrapped in: structured logs, metrics, a trace segment. Events and results are never logged;
- * `report` takes ids, counts and codes only.
+ * What every handler is wrapped in, but those that stream their answers: structured logs, metrics, a trace segment.
+ * Events and results are never logged; `report` takes ids, counts and codes only.
  */
 import { Logger } from "@aws-lambda-powertools/logger";
 import { injectLambdaContext } from "@aws-lambda-powertools/logger/middleware";

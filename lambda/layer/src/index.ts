@@ -7,6 +7,7 @@ export { deriveId } from "./core/ids.ts";
 export type { Message, Notification, NotificationInput } from "./core/message.ts";
 export type { Capabilities, Durability, Entry, Outcome, Page, Reach, Transport } from "./core/transport.ts";
 export { createFanout, type Fanout, type Health, type PublishOptions, type TicketRequest } from "./fanout.ts";
+export type { Hold } from "./following.ts";
 export type { FanoutBus } from "./mcp/bus.ts";
 export type { ServerEvent } from "./mcp/change.ts";
 export type { TargetHealth } from "./outgoing.ts";

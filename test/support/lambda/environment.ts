@@ -193,7 +193,7 @@ export async function startEnvironment(options: FunctionOptions): Promise<Enviro
 			asking.end(JSON.stringify(event));
 			return running.answered.promise;
 		},
-		sockets: () => (pid === undefined ? 0 : socketsOf(pid, port)),
+		sockets: () => (pid === undefined || isOver ? 0 : socketsOf(pid, port)),
 		stop,
 	};
 }
@@ -203,10 +203,20 @@ function wait(req: IncomingMessage, payload: PassThrough): void {
 	payload.once("drain", () => req.resume());
 }
 
+/** One that was closed since it was listed is nothing. */
+function linkOf(path: string): string {
+	try {
+		return readlinkSync(path);
+	} catch (error) {
+		if ((error as NodeJS.ErrnoException).code === "ENOENT") return "";
+		throw error;
+	}
+}
+
 /** Counted by the kernel's own list: what the process says of itself leaves out idle sockets. Needs /proc. */
 function socketsOf(pid: number, runtimePort: number): number {
 	const held = readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
-		const [, inode] = /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/fd/${fd}`)) ?? [];
+		const [, inode] = /^socket:\[(\d+)\]$/.exec(linkOf(`/proc/${pid}/fd/${fd}`)) ?? [];
 		return inode === undefined ? [] : [inode];
 	});
 	const remotePorts = ["tcp", "tcp6"].flatMap((table) =>

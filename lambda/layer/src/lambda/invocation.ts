@@ -15,6 +15,7 @@ export class Invocation {
 	readonly #life = new AbortController();
 	readonly #cut = new AbortController();
 	readonly #closers: (() => unknown)[] = [];
+	readonly #startedAt: number;
 	#leaseMs: number;
 	#isLease = false;
 	#isGone = false;
@@ -23,8 +24,9 @@ export class Invocation {
 	constructor(clock: Clock, remainingMs: number, marginMs: number) {
 		this.#clock = clock;
 		this.#graceMs = marginMs * GRACE_SHARE;
+		this.#startedAt = clock.monotonic();
 		this.#leaseMs = Math.max(remainingMs - marginMs, 1);
-		this.#timer = this.#wait();
+		this.#timer = this.#wait(this.#leaseMs);
 	}
 
 	get signal(): AbortSignal {
@@ -43,10 +45,11 @@ export class Invocation {
 	/** Holds a stream from now on, for so long at most. */
 	lease(maxMs: number): void {
 		this.#isLease = true;
-		if (maxMs >= this.#leaseMs) return;
+		const leftMs = this.#leaseMs - (this.#clock.monotonic() - this.#startedAt);
+		if (maxMs >= leftMs) return;
 		this.#leaseMs = Math.max(maxMs, 1);
 		this.#timer.cancel();
-		this.#timer = this.#wait();
+		this.#timer = this.#wait(this.#leaseMs);
 	}
 
 	/** Nobody takes the answer any more. */
@@ -85,8 +88,8 @@ export class Invocation {
 		for (const closer of this.#closers.splice(0).reverse()) await closer();
 	}
 
-	#wait(): Timer {
-		return this.#clock.after(this.#leaseMs, () => {
+	#wait(ms: number): Timer {
+		return this.#clock.after(ms, () => {
 			this.#timer = this.#clock.after(this.#graceMs, () => this.#cut.abort());
 			this.#life.abort(leaseOver(this.#leaseMs));
 		});
