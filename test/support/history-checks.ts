@@ -74,13 +74,16 @@ function firstArrivals(stream: Stream): string[] {
 	return [...new Set(stream.got.filter(({ isEarly }) => !isEarly).map(({ id }) => id))];
 }
 
-/** Within an era, too: what was lost with a server may be there again when its publisher offered it again. */
+/**
+ * Within an era: what was lost with a server may be there again when its publisher offered it again. What failed as
+ * uncertain has no place to keep: the network may let it go when what was published after it has long been accepted.
+ */
 export function checkPublisherOrder(stream: Stream, messages: ReadonlyMap<string, Message>, eraOf: EraOf): Finding[] {
 	const found: Finding[] = [];
 	const last = new Map<string, Message>();
 	for (const id of firstArrivals(stream)) {
 		const message = messages.get(id);
-		if (message === undefined) continue;
+		if (message === undefined || message.refused === "uncertain") continue;
 		const line = `${eraOf(stream, stream.seen.get(id) as number)} ${lineOf(message)}`;
 		const before = last.get(line);
 		if (before !== undefined && before.nth > message.nth) {

@@ -39,6 +39,18 @@ describe("early copies", () => {
 	});
 });
 
+describe("a publish that failed as uncertain", () => {
+	it("may arrive late, and one that was accepted may not", () => {
+		for (const isRefused of [true, false]) {
+			const { history, kinds } = oneStream("m1", "m2");
+			if (isRefused) history.refused("m1");
+			history.received("s", "m2");
+			history.received("s", "m1");
+			expect(kinds()).toEqual(isRefused ? [] : ["order"]);
+		}
+	});
+});
+
 describe("servers that replace one another", () => {
 	it("may take what was sent until it is over from streams that are told, and from no other", () => {
 		for (const isTold of [true, false]) {

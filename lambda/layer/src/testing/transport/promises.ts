@@ -22,6 +22,9 @@ export const PROMISES: readonly Promised[] = [
 		id: "P2",
 		name: "order",
 		text: "A client stream sees a lane in the lane's order. One publisher's messages to one channel enter it in call order. There is no order across lanes.",
+		exceptions: [
+			"A publish that failed as uncertain may enter later than its place, when the network or a server that was held still lets it go, or not at all.",
+		],
 		source: "core/transport.ts Transport.publish",
 	},
 	{
