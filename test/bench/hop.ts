@@ -1,7 +1,9 @@
 /** One end of a hop under measurement, driven by its parent: `publish` sends at a steady rate, `serve` holds the streams. */
-import type { Server } from "node:http";
+import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { FanoutOptions } from "../../lambda/layer/src/config/options.ts";
+import { createFanout } from "../../lambda/layer/src/fanout.ts";
 
 export interface HopOrder {
 	readonly messages: number;
@@ -39,6 +41,22 @@ export async function sendAll(send: Send, streams: number, { messages, perSecond
 		await sleep(1);
 	}
 	await Promise.all(sending);
+}
+
+/** The hop with everything. */
+export function fanoutEnds(options: FanoutOptions): HopEnds {
+	return {
+		async sender() {
+			const fanout = await createFanout({ ...options, follow: false });
+			return (stream, t) => fanout.to({ session: String(stream) }).send({ method: METHOD, params: paramsOf(t) });
+		},
+		async server() {
+			const fanout = await createFanout({ ...options, streams: { maxStreams: 100_000 } });
+			return createServer((req, res) => {
+				fanout.sse(req, res, { session: req.url?.slice(1) ?? "", all: false });
+			});
+		},
+	};
 }
 
 export async function runHop(role: string, streams: number, ends: HopEnds): Promise<void> {

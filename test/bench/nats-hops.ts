@@ -5,15 +5,9 @@
 import { parseArgs } from "node:util";
 import type { NatsOptions } from "../../lambda/layer/src/transports/nats/index.ts";
 import { startNatsServers } from "../support/nats.ts";
-import type { HopOrder } from "./nats-hop.ts";
-import { type Latency, startClient, startServer } from "./peers.ts";
+import { alternate, measureHop, medianMs, PER_SECOND } from "./hops.ts";
+import type { Latency } from "./peers.ts";
 
-type Kind = "bare" | "hand" | "fanout";
-
-const STREAMS = 1_000;
-const MESSAGES = 5_000;
-const WARM_UP = 2_000;
-const PER_SECOND = 1_000;
 const MOST = { p50: 1.3, p99: 1.5 } as const;
 const MOST_R3_P99_MS = 10;
 
@@ -30,47 +24,22 @@ const ROWS: readonly Row[] = [
 	{ name: "R3 file", nodes: 3, by: "hand", settings: { storage: "file", replicas: 3 } },
 ];
 
-async function measure(kind: Kind, settings: string): Promise<Latency> {
-	const hop = (role: string) => startServer<HopOrder, object>("nats-hop.ts", [role, kind, settings, String(STREAMS)]);
-	const a = await hop("publish");
-	const b = await hop("serve");
-	const client = await startClient(b.port, STREAMS);
-	const send = async (messages: number) => {
-		const { received } = await client.expect(messages);
-		await a.order({ messages, perSecond: PER_SECOND });
-		return received;
-	};
-	try {
-		await send(WARM_UP);
-		return await send(MESSAGES);
-	} finally {
-		for (const peer of [client, a, b]) await peer.stop();
-	}
-}
-
-function median(values: readonly number[]): number {
-	return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
-}
-
 async function runRow({ name, nodes, by, settings }: Row, rounds: number): Promise<boolean> {
 	const servers = await startNatsServers(nodes);
 	const text = JSON.stringify({ servers: servers.urls, ...settings });
-	const runs = { hand: [] as Latency[], fanout: [] as Latency[] };
+	let runs: Record<"bare" | "hand" | "fanout", Latency[]>;
 	try {
-		for (let round = 0; round < rounds; round += 1) {
-			const order = round % 2 === 0 ? (["hand", "fanout"] as const) : (["fanout", "hand"] as const);
-			for (const who of order) runs[who].push(await measure(who === "hand" ? by : "fanout", text));
-		}
+		runs = await alternate([by, "fanout"] as const, rounds, (kind) => measureHop("nats-hop.ts", kind, text));
 	} finally {
 		await servers.stop();
 	}
 	let isMet = true;
 	for (const at of ["p50", "p99"] as const) {
-		const [hand, fanout] = [runs.hand, runs.fanout].map((all) => median(all.map((run) => run[at])) / 1e6);
-		const ratio = (fanout as number) / (hand as number);
-		const good = ratio <= MOST[at] && (nodes === 1 || at === "p50" || (fanout as number) < MOST_R3_P99_MS);
+		const [hand, fanout] = [medianMs(runs[by], at), medianMs(runs.fanout, at)];
+		const ratio = fanout / hand;
+		const good = ratio <= MOST[at] && (nodes === 1 || at === "p50" || fanout < MOST_R3_P99_MS);
 		isMet &&= good;
-		const figures = `by hand ${hand?.toFixed(3)} ms, fanout ${fanout?.toFixed(3)} ms`;
+		const figures = `by hand ${hand.toFixed(3)} ms, fanout ${fanout.toFixed(3)} ms`;
 		console.log(
 			`${name.padEnd(10)} ${PER_SECOND}/s, ${at}: ${figures}, ratio ${ratio.toFixed(2)} (at most ${MOST[at]})${good ? "" : " missed"}`,
 		);

@@ -5,17 +5,7 @@ import { systemClock } from "../../lambda/layer/src/core/clock.ts";
 import { createNatsTransport, DEFAULT_PARTITIONS } from "../../lambda/layer/src/transports/nats/index.ts";
 import { startNatsServers } from "../support/nats.ts";
 import { tamper } from "../support/nats-tamper.ts";
-import { ids, measureResumes } from "./resumes.ts";
-
-const MOST_ONE_P99_MS = 5;
-const MOST_THOUSAND_MS = 2_000;
-const MOST_RECONNECT_MS = 3_000;
-
-function judge(what: string, ms: number, most: number | undefined): boolean {
-	const goal = most === undefined ? "" : ` (at most ${most})${ms <= most ? "" : " missed"}`;
-	console.log(`${what}: ${ms.toFixed(1)} ms${goal}`);
-	return most === undefined || ms <= most;
-}
+import { ids, judgeResumes, measureResumes } from "./resumes.ts";
 
 export async function run(args: readonly string[]): Promise<boolean> {
 	const { values } = parseArgs({
@@ -49,18 +39,9 @@ export async function run(args: readonly string[]): Promise<boolean> {
 			},
 			...{ sessions, missed, single: 1_000, together: 1_000 },
 		});
-		const goals = missed <= 10;
-		const events = `${missed} missed among ${sessions * missed}`;
-		console.log(
-			`published over ${sessions} channels in ${partitions} partitions: ${Math.round(figures.publishedPerSecond)}/s acknowledged`,
-		);
-		judge(`one session resumes, ${events}, p50`, figures.oneP50, undefined);
-		judge("the first hundred of the process, p99", figures.coldP99, undefined);
-		const one = judge(`one session resumes, ${events}, p99`, figures.oneP99, goals ? MOST_ONE_P99_MS : undefined);
-		const all = judge(`1000 at once, ${events}, all whole`, figures.thousandMs, goals ? MOST_THOUSAND_MS : undefined);
-		const again = judge(`connection cut, ${sessions} channels, all whole`, figures.reconnectMs, MOST_RECONNECT_MS);
-		console.log(`asked of JetStream from the cut on: ${counted.asked.length} requests`);
-		return one && all && again;
+		const isMet = judgeResumes(figures, { sessions, missed });
+		console.log(`${partitions} partitions; asked of JetStream from the cut on: ${counted.asked.length} requests`);
+		return isMet;
 	} finally {
 		for (const nc of open) await nc.close();
 		await servers.stop();

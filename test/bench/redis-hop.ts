@@ -8,9 +8,8 @@ import { createServer } from "node:http";
 import { createAdapter } from "@socket.io/redis-streams-adapter";
 import { Redis } from "ioredis";
 import { Server } from "socket.io";
-import { createFanout } from "../../lambda/layer/src/fanout.ts";
 import { SSE_HEADERS } from "../../lambda/layer/src/stream/sse.ts";
-import { type HopEnds, METHOD, paramsOf, runHop } from "./hop.ts";
+import { fanoutEnds, type HopEnds, METHOD, paramsOf, runHop } from "./hop.ts";
 
 const [role = "", kind = "", url = "", streams] = process.argv.slice(2);
 const STORE_AND_PUBLISH = `
@@ -62,18 +61,5 @@ const socketIo: HopEnds = {
 	},
 };
 
-const withFanout: HopEnds = {
-	async sender() {
-		const fanout = await createFanout({ redis: { url }, follow: false });
-		return (stream, t) => fanout.to({ session: String(stream) }).send({ method: METHOD, params: paramsOf(t) });
-	},
-	async server() {
-		const fanout = await createFanout({ redis: { url }, streams: { maxStreams: 100_000 } });
-		return createServer((req, res) => {
-			fanout.sse(req, res, { session: req.url?.slice(1) ?? "", all: false });
-		});
-	},
-};
-
-const ends = kind === "fanout" ? withFanout : kind === "socket.io" ? socketIo : byHand;
+const ends = kind === "fanout" ? fanoutEnds({ redis: { url } }) : kind === "socket.io" ? socketIo : byHand;
 await runHop(role, Number(streams), ends);

@@ -153,6 +153,7 @@ export function judgeResumes(figures: Figures, { sessions, missed }: Pick<Plan, 
 	const events = `${missed} missed among ${sessions * missed}`;
 	console.log(`published over ${sessions} channels: ${Math.round(figures.publishedPerSecond)}/s acknowledged`);
 	judge(`one session resumes, ${events}, p50`, figures.oneP50, undefined);
+	judge("the first hundred of the process, p99", figures.coldP99, undefined);
 	const one = judge(`one session resumes, ${events}, p99`, figures.oneP99, most(MOST_ONE_P99_MS));
 	const all = judge(`1000 at once, ${events}, all whole`, figures.thousandMs, most(MOST_THOUSAND_MS));
 	const again = judge(`cut, ${sessions} channels, all whole`, figures.reconnectMs, MOST_RECONNECT_MS);
