@@ -82,6 +82,29 @@ test("[P7] a store that is away when it is first asked for is asked again by the
 	expect(clock.waiting).toBe(0);
 });
 
+test("[P7] a store that was given and fails to start is started again, not given up", async () => {
+	const store = createMemoryStore({ clock, table });
+	let starts = 0;
+	const shy: Store = {
+		...store,
+		async start(signal) {
+			starts += 1;
+			if (starts === 1) throw new Error("not yet");
+			await store.start(signal);
+		},
+	};
+	const sessions = createSessions({
+		openStore: async () => shy,
+		options: { store: shy },
+		...{ namespace: "default", instance: "a", clock, ids: createIds(clock, createFill(1)), random: () => 0.5 },
+		...{ report: () => {}, hasStreams: () => false, endStreams: () => {} },
+	});
+	await expect(sessions.registry()).rejects.toMatchObject({ code: "TransportUnavailable" });
+	expect((await sessions.registry()).name).toBe("memory");
+	await sessions.close();
+	expect([starts, clock.waiting]).toEqual([2, 0]);
+});
+
 test("[P8] an owner that was cut off and replaced is refused, and its streams end as soon as it hears of it", async () => {
 	const [a, b] = [createNode("a"), createNode("b")];
 	const { hold } = await a.claim(session("one"), { state: { step: 1 } });

@@ -87,7 +87,13 @@ export function createRedisStore(options: RedisStoreOptions): Store {
 			const own = new RedisClient(options.url, { lazyConnect: true, maxRetriesPerRequest: 1 });
 			client = own;
 			own.on("error", report);
-			await own.connect();
+			try {
+				await own.connect();
+			} catch (error) {
+				// It would go on dialling behind an error that was told.
+				own.disconnect();
+				throw error;
+			}
 		},
 		async read(place) {
 			const value = await run(READ, keysFor(place), place.key);

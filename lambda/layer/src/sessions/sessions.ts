@@ -97,7 +97,8 @@ export function createSessions(deps: SessionsDeps): FanoutSessions {
 			owner = made;
 			return { registry, owner: made };
 		} catch (error) {
-			await registry.close();
+			// One that was given is the only one there is: the next use starts it again.
+			if (typeof options.store !== "object") await registry.close();
 			throw error;
 		}
 	}
