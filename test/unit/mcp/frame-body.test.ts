@@ -92,6 +92,15 @@ test("a response keeps the body that it is given, so that who iterates it takes 
 	expect(new Response(new FrameStream(body), given).body?.[Symbol.asyncIterator]()).toBe(body);
 });
 
+test("a stream that is cancelled while somebody waits past it ends for them too", async () => {
+	const { body, said } = open();
+	const stream = new FrameStream(body);
+	const next = stream[Symbol.asyncIterator]().next();
+	await stream.cancel("enough");
+	expect(await next).toEqual({ value: undefined, done: true });
+	expect(said).toEqual([["cancel", "enough"]]);
+});
+
 test("a body that is read is not iterated beside it", async () => {
 	const stream = new FrameStream(open().body);
 	stream.getReader();

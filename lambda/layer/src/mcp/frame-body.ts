@@ -110,6 +110,9 @@ export class FrameBody {
 	cancel(reason: unknown): Promise<void> | undefined {
 		this.#isEnded = true;
 		this.#waiting = undefined;
+		// Who iterates past the stream does not lock it: it may be cancelled all the same.
+		this.#taker?.(DONE);
+		this.#taker = undefined;
 		this.#answered();
 		return this.#host.cancel(reason);
 	}
