@@ -43,20 +43,30 @@ for (const server of VERSIONS) {
 			}, 60_000);
 		}
 
-		test("the process that runs a call is killed: the client hears an error elsewhere, and its session goes on", async () => {
+		test("[P3] a process that runs a call is killed: its client hears an error elsewhere; one that drains loses nothing", async () => {
 			const doomed = await start(server);
 			try {
-				const [a, b] = doomed.processes as [McpProcess, McpProcess];
-				let isDead = false;
-				const one = await connectSession("v2", () => (isDead ? b.url : a.url));
+				const [a, b, c] = doomed.processes as [McpProcess, McpProcess, McpProcess];
+				let at = a;
+				const one = await connectSession("v2", (init) => (init.method === "GET" && at === a ? b.url : at.url));
 				const call = one.call("wait");
 				const failed = expect(call).rejects.toThrow("the process that ran the request is gone");
 				// Its stream has begun, so that there is something to come back for.
 				await expect.poll(one.streams).toBe(1);
-				isDead = true;
+				at = b;
 				await a.kill();
 				await failed;
 				expect(await one.call("where")).toBe(new URL(b.url).port);
+
+				// One that goes in good order hands its streams and sessions to the others.
+				at = c;
+				const publishing = one.call("publish", { sessions: [one.session], from: 0, count: 300 });
+				await expect.poll(() => one.heard.length).toBeGreaterThan(0);
+				await b.proc.stop();
+				await publishing;
+				const all = Array.from({ length: 300 }, (_, n) => n);
+				await expect.poll(() => one.heard.length, { timeout: 20_000 }).toBe(all.length);
+				expect(one.heard).toEqual(all);
 				await one.close();
 			} finally {
 				await doomed.stop();
