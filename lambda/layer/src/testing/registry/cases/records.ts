@@ -130,7 +130,9 @@ export const recordCases = [
 		await take(a, bench.session("b.a", "a"), "a");
 		assert.equal(await a.registry.get(bench.session("a", "other")), undefined);
 		assert.equal(await a.registry.count("a.b"), 1);
-		for (const tenant of ["*", ">", "a", "%", "a.*"]) {
+		// The name that means every tenant elsewhere is nobody's.
+		await throwsCode("InvalidChannel", "a tenant called *", () => a.registry.list("*"));
+		for (const tenant of ["**", ">", "a", "%", "a.*"]) {
 			const { sessions } = await a.registry.list(tenant);
 			assert.ok(sessions.every(({ session }) => session.tenant === tenant));
 			assert.equal(sessions.length, tenant === "a" ? 1 : 0, tenant);
