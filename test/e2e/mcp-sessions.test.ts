@@ -1,8 +1,11 @@
 /** 2025-era sessions over three real processes: servers and clients of the SDK's v1 and v2, kills included. */
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { runLeg } from "../conformance/suite.ts";
 import { type McpFleet, type McpProcess, startMcpFleet } from "../support/mcp-fleet.ts";
 import { connectSession, type Route, type SessionClient, type Version } from "../support/sessions/client.ts";
 
+const EXPECTED_FAILURES = join(import.meta.dirname, "..", "conformance", "expected-failures.2025-11-25.yml");
 const VERSIONS: readonly Version[] = ["v1", "v2"];
 /** The published figure is of 10,000. */
 const EVENTS = Number(process.env.SESSION_EVENTS ?? 900);
@@ -40,6 +43,15 @@ for (const server of VERSIONS) {
 				} finally {
 					await one.close();
 				}
+			}, 60_000);
+		}
+
+		if (server === "v2") {
+			test("the official suite: a stream that its server closes mid-call is resumed elsewhere", async () => {
+				const name = "server-sse-polling";
+				const args = ["--scenario", name, "--spec-version", "2025-11-25"];
+				const leg = { name: `${name}, resumable`, args, expectedFailures: EXPECTED_FAILURES, passes: 3 };
+				expect(await runLeg(leg, fleet.url, fleet.dir)).toContain("Passed: 3/3, 0 failed, 0 warnings");
 			}, 60_000);
 		}
 

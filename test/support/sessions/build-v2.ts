@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { fromJsonSchema, McpServer } from "@modelcontextprotocol/server";
 import type { Tools } from "./serve.ts";
 
@@ -22,6 +23,12 @@ export function buildV2(tools: Tools): McpServer {
 		return text(`${tools.place}: ${JSON.stringify(answer.content ?? answer.action)}`);
 	});
 	server.registerTool("wait", { description: "never ends" }, () => new Promise(() => {}));
+	// The name that the official suite knows it by.
+	server.registerTool("test_reconnection", { description: "Closes its own stream" }, async ({ http }) => {
+		http?.closeSSE?.();
+		await sleep(100);
+		return text("resumed");
+	});
 	server.registerTool("publish", { description: "numbers", inputSchema: PUBLISH }, async (args) => {
 		await tools.publish(args.sessions, args.from, args.count);
 		return text("published");
