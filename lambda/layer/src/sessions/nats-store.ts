@@ -30,8 +30,9 @@ export type NatsStoreOptions = {
 	/** JetStream domain, as of a leaf node. */
 	readonly domain?: string | undefined;
 	readonly onerror?: ((error: FanoutError) => void) | undefined;
-} /** Dials a connection that is the store's own: it is closed with it. */ & (
+} & (
 	| {
+			/** Dials a connection that is the store's own: it is closed with it. */
 			readonly dial: (signal: AbortSignal) => Promise<NatsConnection>;
 			readonly connection?: never;
 			readonly connect?: never;

@@ -60,7 +60,9 @@ export function createRedisChanges({ connected, clock, report }: RedisChangesDep
 			} catch (error) {
 				if (subscriber !== to) return;
 				report(error);
-				to.disconnect(true);
+				// With Sentinels the library may have given it up for good: then nothing but this dials again.
+				if (to.status === "end") to.connect().catch(report);
+				else to.disconnect(true);
 			}
 			if (subscriber === to) ping(to);
 		});

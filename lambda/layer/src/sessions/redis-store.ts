@@ -26,8 +26,8 @@ export type RedisStoreOptions = {
 } & (
 	| { readonly url: string; readonly client?: never; readonly dial?: never }
 	| { readonly client: Redis | Cluster; readonly url?: never; readonly dial?: never }
-	/** Dials a client that is the store's own, and ready when it resolves: it is closed with the store. */
 	| {
+			/** Dials a client that is the store's own, and ready when it resolves: it is closed with the store. */
 			readonly dial: (signal: AbortSignal) => Promise<Redis | Cluster>;
 			readonly url?: never;
 			readonly client?: never;
