@@ -4,11 +4,14 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { runLeg } from "../conformance/suite.ts";
 import { type McpFleet, type McpProcess, startMcpFleet } from "../support/mcp-fleet.ts";
 import { connectSession, type Route, type SessionClient, type Version } from "../support/sessions/client.ts";
+import { gather } from "../support/sessions/crowd.ts";
 
 const EXPECTED_FAILURES = join(import.meta.dirname, "..", "conformance", "expected-failures.2025-11-25.yml");
 const VERSIONS: readonly Version[] = ["v1", "v2"];
 /** The published figure is of 10,000. */
 const EVENTS = Number(process.env.SESSION_EVENTS ?? 900);
+
+const CROWD = 200;
 
 const start = (version: Version) => startMcpFleet(3, { example: "../test/support/sessions", program: `${version}.ts` });
 const methodIn = ({ body }: RequestInit): string | undefined =>
@@ -65,8 +68,13 @@ for (const server of VERSIONS) {
 				const failed = expect(call).rejects.toThrow("the process that ran the request is gone");
 				// Its stream has begun, so that there is something to come back for.
 				await expect.poll(one.streams).toBe(1);
+				const crowd = await gather(a.url, CROWD);
 				at = b;
 				await a.kill();
+				// All come back at the same moment: none is refused, and each is taken over.
+				const back = await crowd.comeTo((n) => (n % 2 === 0 ? b.url : c.url));
+				expect(back).toEqual(back.map(() => [200, 200]));
+				crowd.leave();
 				await failed;
 				expect(await one.call("where")).toBe(new URL(b.url).port);
 
