@@ -14,6 +14,8 @@ import { collected } from "./memory.ts";
 
 export type McpOrder =
 	| { readonly do: "measure" }
+	/** A collection that leaves compiled code alone, as the one before a measure of memory does not. */
+	| { readonly do: "collect" }
 	| { readonly do: "targeted"; readonly events: number; readonly perSecond?: number }
 	/** The waiting of a paced order alone. */
 	| { readonly do: "wait"; readonly events: number; readonly perSecond: number }
@@ -68,6 +70,10 @@ let listens = 0;
 
 async function obey(order: McpOrder): Promise<void> {
 	if (order.do === "measure") return;
+	if (order.do === "collect") {
+		(globalThis as { gc?(): void }).gc?.();
+		return;
+	}
 	for (let n = 0; n < order.events; n += 1) {
 		if (order.do === "everyone") {
 			bus?.publish({ kind: "tools_list_changed" });

@@ -66,7 +66,7 @@ async function measureOne(kind: Kind, count: number): Promise<Figures> {
 		await cost({ do: "targeted", events: FLOOD[kind] });
 		const floodCpu = await cost({ do: "targeted", events: FLOOD[kind] });
 		// What opening and flooding left is collected now, not during what is measured next.
-		await server.order({ do: "measure" });
+		await server.order({ do: "collect" });
 		const paced = { events: TARGETED, perSecond: PER_SECOND };
 		const slices = async (order: "wait" | "targeted") => {
 			const costs: number[] = [];
