@@ -159,7 +159,8 @@ export function createSessionServer(
 			host.report(asFanoutError(error, "TransportUnavailable", "a session could not be ended"));
 			return refuseForNow("the session registry cannot be reached now: try again");
 		}
-		peers.tellAll({ kind: "ended", session: channel });
+		// The client may ask another process next: that one is told before the client is.
+		await peers.tellAll({ kind: "ended", session: channel });
 		await hearing.end(channel);
 		return new Response(null, { status: 200 });
 	}

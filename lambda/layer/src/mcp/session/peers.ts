@@ -63,9 +63,9 @@ export class Peers {
 		await this.#host.publish(this.#address(instance), { jsonrpc: "2.0", method: METHOD, params });
 	}
 
-	/** The same where nobody can be answered: a failure is reported. */
-	tellAll(word: Word): void {
-		this.tell(EVERYONE, word).catch((error) =>
+	/** The same where nobody can be answered: a failure is reported, and need not be waited for. */
+	tellAll(word: Word): Promise<void> {
+		return this.tell(EVERYONE, word).catch((error) =>
 			this.#host.report(asFanoutError(error, "TransportUnavailable", "the fleet was not told of a session's change")),
 		);
 	}
