@@ -93,7 +93,6 @@ async function load(title: string, row: Row, seconds: number): Promise<boolean> 
 			peers.unshift(client);
 		}
 		const openMs = performance.now() - openedAt;
-		const kbEach = ((await weigh()) - empty) / 1024 / (each * names.length);
 
 		const run = async (forSeconds: number): Promise<Latency[]> => {
 			const messages = perSecond * forSeconds;
@@ -110,6 +109,8 @@ async function load(title: string, row: Row, seconds: number): Promise<boolean> 
 		};
 		await run(2);
 		const seen = await run(seconds);
+		// Afterwards: weighing throws compiled code away.
+		const kbEach = ((await weigh()) - empty) / 1024 / (each * names.length);
 		const most = (of: (latency: Latency) => number) => Math.max(...seen.map(of)) / 1e6;
 		const p99 = most((latency) => latency.p99);
 		console.log(
