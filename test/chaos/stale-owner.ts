@@ -18,6 +18,8 @@ export interface OwningStage {
 
 const DEADLINE_MS = 20_000;
 const EVERY_MS = 50;
+/** How long one instance is waited for before another is asked. */
+const ASK_MS = 1_000;
 const ACT_EVERY_MS = 40;
 const SESSIONS = ["owned-1", "owned-2", "owned-3"] as const;
 
@@ -68,7 +70,9 @@ export async function staleOwner(instance: Instance, forMs: number, stage: Ownin
 		const others = () => instances.filter((other) => other !== instance && other.isUp());
 		const taken = until("another takes it over", async () => {
 			const [other] = others().length === 0 ? [] : [random.pick(others())];
-			return other !== undefined && act(other, namespace, session, owners);
+			if (other === undefined) return false;
+			// It may be held still itself, by another fault that waits for this instance.
+			return Promise.race([act(other, namespace, session, owners), sleep(ASK_MS, false)]);
 		});
 		await Promise.all([taken, sleep(forMs)]).finally(() => instance.thaw());
 		const isSame = () => instance.isUp() && instance.incarnation === incarnation;

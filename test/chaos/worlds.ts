@@ -8,6 +8,9 @@ import type { World, WorldName } from "./world.ts";
 /** Short enough for a run: a lane that came back is tried again soon. */
 const BREAKER = { openMs: 500, maxOpenMs: 1_500 } as const;
 
+/** Much shorter than a lane is dead: what waits for it is queued meanwhile, and shown early. */
+const PATIENCE_MS = 1_000;
+
 export function openWorld(name: WorldName): Promise<World> {
 	switch (name) {
 		case "nats-r3":
@@ -39,6 +42,7 @@ async function twoLanes(name: WorldName): Promise<World> {
 			...nats.options(ports.slice(0, length)),
 			...valkey.options(ports.slice(length)),
 			breaker: BREAKER,
+			timeoutMs: PATIENCE_MS,
 		}),
 		splitter: (index) => (index < length ? nats : valkey).splitter(index),
 		// By turns: the first lane is the one that streams are shown from.
