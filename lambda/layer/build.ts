@@ -1,24 +1,20 @@
 /**
- * Builds `dist`: one bundle per entry point with shared chunks, since every file that a process has to load costs more
- * than its parsing; declarations stay one file per source file. It is built aside and then takes the old one's place,
+ * Builds `dist`: one file for all that `mcp-fanout` loads at its import, since every file that a process has to load
+ * costs more than its parsing, and chunks for what is loaded when it is needed; declarations stay one file per source file. It is built aside and then takes the old one's place,
  * so that a reader never sees half of it. Types are judged by the type check, not here. `cdk` runs this before a synth.
  */
 import { spawnSync } from "node:child_process";
-import { existsSync, globSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, globSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, relative } from "node:path";
-import { build, type Plugin } from "esbuild";
+import { type InputOptions, type OutputOptions, rolldown } from "rolldown";
 
 const here = import.meta.dirname;
 
-interface EntryPoint {
-	readonly in: string;
-	/** Under `dist`, without its ending. */
-	readonly out: string;
-}
+const sources = join(here, "src");
 
-/** The entry points' sources, as the export map names them, and the command. */
-function entryPoints(): EntryPoint[] {
+/** The entry points' sources by their place under `dist`, as the export map names them, and the command. */
+function entryPoints(): Record<string, string> {
 	const { exports } = JSON.parse(readFileSync(join(here, "package.json"), "utf8")) as {
 		exports: Record<string, string | { readonly "mcp-fanout-source"?: string }>;
 	};
@@ -27,11 +23,10 @@ function entryPoints(): EntryPoint[] {
 		const pattern = source?.replace("/*/", "/**/");
 		return pattern === undefined ? [] : globSync(pattern, { cwd: here }).map((path) => join(here, path));
 	});
-	const sources = join(here, "src");
-	return [
-		...modules.map((path) => ({ in: path, out: relative(sources, path).replace(/\.ts$/, "") })),
-		{ in: join(here, "..", "..", "cli", "fanout.ts"), out: "cli/fanout" },
-	];
+	return Object.fromEntries([
+		...modules.map((path) => [relative(sources, path).replace(/\.ts$/, ""), path]),
+		["cli/fanout", join(here, "..", "..", "cli", "fanout.ts")],
+	]);
 }
 
 function declare(outDirectory: string): void {
@@ -46,17 +41,49 @@ const { dependencies } = JSON.parse(readFileSync(join(here, "package.json"), "ut
 };
 
 /**
- * Dependencies go into chunks of their own, so that a layer holds them and one file loads each. All else that is not
- * ours is found where the process runs: Node's own, peers, the Lambda runtime's clients.
+ * Dependencies are bundled, so that a layer holds them. All else that is not ours is found where the process runs:
+ * Node's own, peers, the Lambda runtime's clients.
  */
-const ownDependencies: Plugin = {
-	name: "own-dependencies",
-	setup({ onResolve }) {
-		onResolve({ filter: /^[^./]/ }, ({ path, kind }) =>
-			kind === "entry-point" || path in dependencies ? undefined : { path, external: true },
-		);
-	},
-};
+const INPUT = {
+	platform: "neutral",
+	external: (id, _importer, isResolved) => !isResolved && /^[^./]/.test(id) && !(id in dependencies),
+	resolve: { mainFields: ["module", "main"] },
+	transform: { target: "es2024" },
+} satisfies InputOptions;
+
+const OUTPUT = {
+	format: "esm",
+	chunkFileNames: "chunks/[name]-[hash].js",
+	comments: false,
+} satisfies OutputOptions;
+
+/** What runs in browsers, or beside a synth, shares no file with what needs Node. */
+const APART = /^(client\/|config\/env-names$)/;
+
+type Modules = { getModuleInfo(id: string): { readonly importedIds: readonly string[] } | null };
+
+/** All that is loaded when `mcp-fanout` is imported. */
+function loadedAtImport(modules: Modules): ReadonlySet<string> {
+	const found = new Set([join(sources, "index.ts")]);
+	for (const id of found) for (const imported of modules.getModuleInfo(id)?.importedIds ?? []) found.add(imported);
+	return found;
+}
+
+async function bundle(dir: string): Promise<void> {
+	const all = Object.entries(entryPoints());
+	for (const isApart of [true, false]) {
+		const input = Object.fromEntries(all.filter(([name]) => APART.test(name) === isApart));
+		const build = await rolldown({ ...INPUT, input });
+		let core: ReadonlySet<string> | undefined;
+		const name = (id: string, modules: Modules) => {
+			core ??= loadedAtImport(modules);
+			return core.has(id) ? "core" : null;
+		};
+		const groups = isApart ? [] : [{ name, debugName: "core" }];
+		await build.write({ ...OUTPUT, dir, codeSplitting: { groups } });
+		await build.close();
+	}
+}
 
 function licences(): string {
 	const require = createRequire(import.meta.url);
@@ -71,22 +98,11 @@ function licences(): string {
 
 const aside = mkdtempSync(join(here, ".dist-"));
 try {
-	await build({
-		entryPoints: entryPoints(),
-		outdir: aside,
-		bundle: true,
-		splitting: true,
-		format: "esm",
-		platform: "neutral",
-		target: "es2024",
-		mainFields: ["module", "main"],
-		plugins: [ownDependencies],
-		chunkNames: "chunks/[name]-[hash]",
-		legalComments: "none",
-		logLevel: "warning",
-	});
+	await bundle(aside);
 	writeFileSync(join(aside, "LICENSES.txt"), licences());
 	declare(aside);
+	// A temporary directory is its maker's alone; in a function's layer somebody else reads this one.
+	chmodSync(aside, 0o755);
 	const dist = join(here, "dist");
 	const old = `${aside}-old`;
 	if (existsSync(dist)) renameSync(dist, old);
