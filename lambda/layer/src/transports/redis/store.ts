@@ -159,8 +159,9 @@ export function createStore(deps: StoreDeps): Store {
 		async tips(asked) {
 			const found = new Map<number, Tip>();
 			const most = deps.sharded ? 1 : TIPS_PARTITIONS;
-			// One after the other: what is published meanwhile finds its turn between them.
-			for (let at = 0; at < asked.length; at += most) await someTips(asked.slice(at, at + most), found);
+			const asking: Promise<void>[] = [];
+			for (let at = 0; at < asked.length; at += most) asking.push(someTips(asked.slice(at, at + most), found));
+			await Promise.all(asking);
 			for (const partition of asked) {
 				if (!found.has(partition)) found.set(partition, tipOf(await run(ENDS_SCRIPT, partition, [], [life, "0"])));
 			}
