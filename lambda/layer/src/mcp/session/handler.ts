@@ -196,7 +196,7 @@ export function createSessionServer(
 			isClosed = true;
 			timer.cancel();
 			for (const channel of gets.channels()) gets.end(channel);
-			await Promise.all(live.all().map((session) => session.end("this process is going away: call again")));
+			await live.close("this process is going away: call again");
 			peers.close();
 		},
 	};

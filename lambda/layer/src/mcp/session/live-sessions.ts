@@ -19,6 +19,7 @@ export class LiveSessions {
 	/** By key, the least recently used first. */
 	readonly #live = new Map<string, LiveSession>();
 	readonly #adopting = new Map<string, Promise<LiveSession | Response>>();
+	#isClosed = false;
 
 	constructor(deps: Omit<LiveDeps, "ended">, max: number) {
 		this.#deps = { ...deps, ended: (session) => this.#remove(session) };
@@ -68,6 +69,12 @@ export class LiveSessions {
 		}
 		const adopted = await adopting;
 		return adopted instanceof Response ? adopted.clone() : this.#enter(adopted, principal);
+	}
+
+	/** Ends all of them here, and takes none from now on: nobody would end one that a late lookup brought. */
+	async close(why: string): Promise<void> {
+		this.#isClosed = true;
+		await Promise.all(this.all().map((session) => session.end(why)));
 	}
 
 	/** Its record is gone. */
@@ -150,6 +157,7 @@ export class LiveSessions {
 	}
 
 	#makeRoom(): void {
+		if (this.#isClosed) throw new FanoutError("Closed", "this process serves no sessions any more");
 		if (this.#live.size < this.#max) return;
 		for (const session of this.#live.values()) {
 			if (!session.isReady || session.transport.isBusy) continue;
