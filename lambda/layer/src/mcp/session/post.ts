@@ -14,6 +14,7 @@ import type { Peers } from "./peers.ts";
 import type { PostLogs } from "./post-log.ts";
 import { PostStream, type ResponseMode } from "./post-stream.ts";
 import { INVALID_REQUEST, refuse, refuseFailed } from "./refusal.ts";
+import { misshapen } from "./shape.ts";
 
 export const MAX_BATCH = 100;
 /** Requests of one session that run in this process at once. */
@@ -33,7 +34,10 @@ export function readPosted(body: unknown): Posted | Response {
 		return refuse(400, `Invalid Request: a batch has 1 to ${MAX_BATCH} messages`, { code: INVALID_REQUEST });
 	}
 	try {
-		return { messages: given.map(parseMessage) as [Message, ...Message[]], isBatch };
+		const messages = given.map(parseMessage) as [Message, ...Message[]];
+		const wrong = messages.map(misshapen).find((why) => why !== undefined);
+		if (wrong !== undefined) return refuse(400, `Invalid Request: ${wrong}`, { code: INVALID_REQUEST });
+		return { messages, isBatch };
 	} catch (error) {
 		const { message } = asFanoutError(error, "InvalidMessage", "not JSON-RPC");
 		return refuse(400, `Invalid Request: ${message}`, { code: INVALID_REQUEST });

@@ -1,0 +1,68 @@
+import { afterEach, expect, test } from "vitest";
+import type { Store } from "../../../../lambda/layer/src/sessions/store.ts";
+import { type FleetOptions, hello, post, type SessionFleet, startSessions } from "./fleet.ts";
+import { callTool, open, settle } from "./raw.ts";
+
+let fleet: SessionFleet;
+afterEach(() => fleet?.stop());
+const start = async (size: number, options?: FleetOptions) => {
+	fleet = await startSessions(size, options);
+	return fleet;
+};
+
+const ping = { jsonrpc: "2.0", id: 2, method: "ping" };
+const RELATED = "io.modelcontextprotocol/related-task";
+/** Servers of the SDKs drop these without a word. */
+const DROPPED = [
+	{ ...ping, id: 1.5 },
+	{ ...ping, id: 1e20 },
+	{ ...ping, more: 1 },
+	{ ...ping, result: {} },
+	{ ...ping, params: { _meta: 5 } },
+	{ ...ping, params: { _meta: null } },
+	{ ...ping, params: { _meta: { progressToken: {} } } },
+	{ ...ping, params: { _meta: { progressToken: 1.5 } } },
+	{ ...ping, params: { _meta: { [RELATED]: 5 } } },
+	{ ...ping, params: { _meta: { [RELATED]: null } } },
+	{ jsonrpc: "2.0", id: 2, result: 5 },
+	{ jsonrpc: "2.0", id: 2, error: { code: "x", message: "" } },
+];
+
+test.each(["v1", "v2"] as const)(
+	"what a %s server would never answer is refused, and holds nothing",
+	async (server) => {
+		await start(1, { server, sessionOptions: { maxSessions: 1 } });
+		const session = await open(fleet, 0);
+		for (const message of DROPPED) expect((await fleet.call(0, post(message, session))).status).toBe(400);
+		const batch = post([ping, { ...ping, id: 1.5 }], session, { "mcp-protocol-version": "2025-03-26" });
+		expect((await fleet.call(0, batch)).status).toBe(400);
+		const { params, ...first } = JSON.parse(String(hello().body));
+		expect((await fleet.call(0, post({ ...first, params: { ...params, _meta: 5 } }))).status).toBe(400);
+		const meta = { progressToken: 7, [RELATED]: { taskId: "t" }, other: null };
+		expect((await fleet.call(0, post({ ...ping, params: { _meta: meta } }, session))).status).toBe(200);
+		// The one place is free: a session with an open request would keep it.
+		await open(fleet, 0);
+	},
+);
+
+test("[P9] a session that is being looked up when its process closes is not taken over", async () => {
+	const waiting: (() => void)[] = [];
+	let isSlow = false;
+	const store = (memory: Store, place: number): Store => ({
+		...memory,
+		async read(...args) {
+			if (isSlow && place === 1) await new Promise<void>((resolve) => waiting.push(resolve));
+			return memory.read(...args);
+		},
+	});
+	await start(2, { store });
+	const session = await open(fleet, 0);
+	isSlow = true;
+	const called = callTool(fleet, 1, session, "where");
+	while (waiting.length === 0) await settle(5);
+	await fleet.handlers[1]?.close();
+	isSlow = false;
+	for (const release of waiting) release();
+	expect((await called).status).toBe(503);
+	expect(fleet.handlers[1]?.sessions).toBe(0);
+});
