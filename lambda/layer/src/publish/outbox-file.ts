@@ -2,7 +2,8 @@
  * Where what is queued is kept beside memory, so that it outlives the process: a SQLite file, of one process at a time.
  * What is put is written before whoever is told `queued` hears it: once for all of one turn. WAL with `synchronous =
  * NORMAL`: a killed process loses nothing of it, a machine that loses its power may lose the last of it. A write that
- * fails is told and tried again with the next; meanwhile memory is all there is.
+ * fails is told and tried again with a later one; meanwhile memory is all there is. A read that fails is told: what a
+ * reload puts in force must not stop halfway.
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { asFanoutError, type FanoutError, isFanoutError } from "../core/errors.ts";
@@ -34,6 +35,8 @@ const APPLICATION_ID = 0x6d63706f;
 const SCHEMA =
 	"CREATE TABLE kept (row INTEGER PRIMARY KEY, lane TEXT NOT NULL, at INTEGER NOT NULL, envelope TEXT NOT NULL) STRICT;";
 const TELL_EVERY_MS = 1_000;
+/** A write that fails has gone through all that waits for it, and blocks the process meanwhile. */
+const RETRY_EVERY_MS = 1_000;
 
 interface Statements {
 	readonly put: StatementSync;
@@ -73,6 +76,7 @@ class SqliteOutbox implements OutboxFile {
 	#isFailing = false;
 	#isClosed = false;
 	#toldAt = Number.NEGATIVE_INFINITY;
+	#retryAt = Number.NEGATIVE_INFINITY;
 
 	constructor(db: DatabaseSync, deps: OutboxFileDeps) {
 		this.#db = db;
@@ -90,16 +94,26 @@ class SqliteOutbox implements OutboxFile {
 
 	load(lane: string): StoredEnvelope[] {
 		this.#write();
-		const rows = this.#db.prepare("SELECT row, at, envelope FROM kept WHERE lane = ? ORDER BY row").all(lane);
-		return rows.map(({ row, at, envelope }) => ({ row: Number(row), at: Number(at), text: String(envelope) }));
+		try {
+			const rows = this.#db.prepare("SELECT row, at, envelope FROM kept WHERE lane = ? ORDER BY row").all(lane);
+			return rows.map(({ row, at, envelope }) => ({ row: Number(row), at: Number(at), text: String(envelope) }));
+		} catch (cause) {
+			this.#fail(cause, `cannot be read: what it has of ${lane} stays there`);
+			return [];
+		}
 	}
 
 	expire(beforeMs: number, but: readonly string[]): { readonly lane: string; readonly count: number }[] {
 		const values = [Math.floor(beforeMs), JSON.stringify(but)];
 		const where = "WHERE at < ? AND lane NOT IN (SELECT value FROM json_each(?))";
-		const old = this.#db.prepare(`SELECT lane, count(*) AS count FROM kept ${where} GROUP BY lane`).all(...values);
-		if (old.length > 0) this.#db.prepare(`DELETE FROM kept ${where}`).run(...values);
-		return old.map(({ lane, count }) => ({ lane: String(lane), count: Number(count) }));
+		try {
+			const old = this.#db.prepare(`SELECT lane, count(*) AS count FROM kept ${where} GROUP BY lane`).all(...values);
+			if (old.length > 0) this.#db.prepare(`DELETE FROM kept ${where}`).run(...values);
+			return old.map(({ lane, count }) => ({ lane: String(lane), count: Number(count) }));
+		} catch (cause) {
+			this.#fail(cause, "cannot be read: what is too old stays there");
+			return [];
+		}
 	}
 
 	put(lane: string, at: number, text: string): number {
@@ -124,7 +138,7 @@ class SqliteOutbox implements OutboxFile {
 
 	/** Before anything that is promised in this turn is heard. */
 	#writeSoon(): void {
-		if (this.#isDue) return;
+		if (this.#isDue || this.#deps.monotonic() < this.#retryAt) return;
 		this.#isDue = true;
 		queueMicrotask(() => {
 			this.#isDue = false;
@@ -141,21 +155,22 @@ class SqliteOutbox implements OutboxFile {
 			for (const row of this.#removes) remove.run(row);
 			this.#db.exec("COMMIT");
 		} catch (cause) {
-			this.#fail(cause);
+			if (this.#db.isTransaction) this.#db.exec("ROLLBACK");
+			this.#fail(cause, "cannot be written: what is queued is in memory only");
 			return;
 		}
 		this.#isFailing = false;
+		this.#retryAt = Number.NEGATIVE_INFINITY;
 		this.#puts.clear();
 		this.#removes.clear();
 	}
 
-	#fail(cause: unknown): void {
+	#fail(cause: unknown, what: string): void {
 		this.#isFailing = true;
-		if (this.#db.isTransaction) this.#db.exec("ROLLBACK");
 		const now = this.#deps.monotonic();
+		this.#retryAt = now + RETRY_EVERY_MS;
 		if (now - this.#toldAt < TELL_EVERY_MS) return;
 		this.#toldAt = now;
-		const message = `outbox.file ${this.#deps.file} cannot be written: what is queued is in memory only`;
-		this.#deps.report(asFanoutError(cause, "TransportUnavailable", message, true));
+		this.#deps.report(asFanoutError(cause, "TransportUnavailable", `outbox.file ${this.#deps.file} ${what}`, true));
 	}
 }
