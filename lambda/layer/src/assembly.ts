@@ -57,6 +57,12 @@ function ownOptions(options: TransportOptions[Name] | undefined): object | undef
 	return Object.fromEntries(Object.entries(own).filter(([, value]) => value !== undefined));
 }
 
+/** What local is made from is fixed while it is there (config/fixed.ts): a default that is written out is no other. */
+function isSame(name: Name, was: Assembled, now: Assembled): boolean {
+	if (name === "local") return now.local !== undefined;
+	return isDeepStrictEqual(ownOptions(was[name]), ownOptions(now[name]));
+}
+
 export async function createAssembly(first: Assembled, deps: AssemblyDeps): Promise<Assembly> {
 	const { clock, random, report, loaders = TRANSPORTS } = deps;
 	const stop = new AbortController();
@@ -115,7 +121,7 @@ export async function createAssembly(first: Assembled, deps: AssemblyDeps): Prom
 			try {
 				for (const name of NAMES) {
 					const before = named.get(name);
-					if (before !== undefined && isDeepStrictEqual(ownOptions(settings[name]), ownOptions(to[name]))) continue;
+					if (before !== undefined && isSame(name, settings, to)) continue;
 					const transport = await make(name, to);
 					if (transport !== undefined) fresh.set(name, transport);
 					if (before !== undefined) old.set(name, before);

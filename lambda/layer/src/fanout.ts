@@ -91,7 +91,10 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 	});
 	const sessions = createSessions({
 		openStore: () => openStore({ settings, transports, instanceId, clock, random, onerror: report }),
-		...{ options: settings.registry, namespace, instance: instanceId, clock, ids, random, report },
+		get options() {
+			return settings.registry;
+		},
+		...{ namespace, instance: instanceId, clock, ids, random, report },
 		hasStreams: (session) => hub.follows(session),
 		endStreams: (lost) => hub.endStreams(lost, "moved"),
 	});

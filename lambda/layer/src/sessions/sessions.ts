@@ -44,6 +44,7 @@ export interface FanoutSessions extends Sessions {
 
 export interface SessionsDeps {
 	openStore(): Promise<Store>;
+	/** Read when the store is opened: until then a reload may change them. */
 	readonly options: SessionRegistryOptions;
 	readonly namespace: string;
 	readonly instance: string;
@@ -62,7 +63,7 @@ interface Open {
 }
 
 export function createSessions(deps: SessionsDeps): FanoutSessions {
-	const { options, namespace, instance, clock, ids, random, report } = deps;
+	const { namespace, instance, clock, ids, random, report } = deps;
 	const listeners = new Set<(sessions: readonly Channel[]) => void>();
 	const uses = createUses(clock);
 	let owner: Owner | undefined;
@@ -85,6 +86,7 @@ export function createSessions(deps: SessionsDeps): FanoutSessions {
 	async function begin(): Promise<Open> {
 		const [{ createRegistry }, { createOwner }] = await Promise.all([import("./registry.ts"), import("./owner.ts")]);
 		const store = await deps.openStore();
+		const { options } = deps;
 		const { timeoutMs, leaseMs, maxOwned } = options;
 		const registry = createRegistry({ store, namespace, clock, ids, timeoutMs, onerror: report });
 		try {
