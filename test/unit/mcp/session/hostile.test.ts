@@ -1,7 +1,7 @@
 import { afterEach, expect, test } from "vitest";
 import type { Store } from "../../../../lambda/layer/src/sessions/store.ts";
-import { type FleetOptions, hello, post, type SessionFleet, startSessions } from "./fleet.ts";
-import { callTool, open, settle } from "./raw.ts";
+import { type FleetOptions, hello, post, type SessionFleet, startSessions, tool } from "./fleet.ts";
+import { callTool, follow, get, open, settle } from "./raw.ts";
 
 let fleet: SessionFleet;
 afterEach(() => fleet?.stop());
@@ -65,4 +65,26 @@ test("[P9] a session that is being looked up when its process closes is not take
 	for (const release of waiting) release();
 	expect((await called).status).toBe(503);
 	expect(fleet.handlers[1]?.sessions).toBe(0);
+});
+
+test("[P9] a resumed POST stream ends with its handler, and tells of no error: its request runs on elsewhere", async () => {
+	await start(2, { sessionOptions: { resumePosts: true, responseMode: "sse" } });
+	let finish: (said: string) => void = () => {};
+	fleet.tools.run = () => new Promise((resolve) => (finish = resolve));
+	const session = await open(fleet, 0);
+	const first = follow(await fleet.call(0, post(tool("run"), session)));
+	while (first.frames.length === 0) await settle(5);
+	await first.cancel();
+	const id = first.frames[0]?.id;
+	const older = follow(await fleet.call(1, get(session, id)));
+	const newer = follow(await fleet.call(1, get(session, id)));
+	await older.ended;
+	expect(newer.isEnded).toBe(false);
+	await fleet.handlers[1]?.close();
+	await newer.ended;
+	expect([...older.messages, ...newer.messages]).toEqual([]);
+	finish("done");
+	const last = follow(await fleet.call(0, get(session, id)));
+	await last.ended;
+	expect(last.messages).toMatchObject([{ id: 2, result: {} }]);
 });

@@ -61,6 +61,10 @@ export function createSessionServer(
 	const store = new SessionStore(host, options);
 	const logs = options.maxLogged === undefined ? undefined : new PostLogs(host, options.maxLogged);
 	const signs = new Signs(host.instanceId);
+	const replays = new Map<string, () => void>();
+	const endReplays = () => {
+		for (const end of [...replays.values()]) end();
+	};
 	const { idleMs, maxSessions, coalesce } = options;
 	const live = new LiveSessions(
 		{ host, store, factory, changed: (stored, ask) => hearing.changed(stored, ask) },
@@ -143,7 +147,10 @@ export function createSessionServer(
 		// As many at once as sessions may be at work: each holds a feed.
 		if (signs.size >= maxSessions) return refuseForNow(`${maxSessions} streams are resumed now, the most accepted`);
 		const primes = hasPriming(stored.facts.protocol);
-		return replayPost({ host, peers, logs: made, signs, retryMs, primes }, request, channel, event);
+		const deps = { host, peers, logs: made, signs, open: replays, retryMs, primes };
+		const response = await replayPost(deps, request, channel, event);
+		if (isClosed) endReplays();
+		return response;
 	}
 
 	async function remove({ request, identity }: SessionCall): Promise<Response> {
@@ -196,6 +203,8 @@ export function createSessionServer(
 			isClosed = true;
 			timer.cancel();
 			for (const channel of gets.channels()) gets.end(channel);
+			// Without peers they would take their requests' process for dead.
+			endReplays();
 			await live.close("this process is going away: call again");
 			peers.close();
 		},

@@ -23,6 +23,8 @@ export interface ReplayDeps {
 	readonly peers: Peers;
 	readonly logs: PostLogs;
 	readonly signs: Signs;
+	/** What ends each that is open: they end with their handler, and one of a POST makes place for the next. */
+	readonly open: Map<string, () => void>;
 	readonly retryMs: number;
 	readonly primes: boolean;
 }
@@ -50,6 +52,7 @@ class Replay {
 	#feed: Feed | undefined;
 	#timer: Timer | undefined;
 	#silence = 0;
+	readonly #end = (): void => this.#body.close();
 
 	constructor(
 		deps: ReplayDeps,
@@ -71,7 +74,9 @@ class Replay {
 	}
 
 	start(cursor: string): Response {
-		const { host, primes, retryMs } = this.#deps;
+		const { host, open, primes, retryMs } = this.#deps;
+		open.get(this.#name)?.();
+		open.set(this.#name, this.#end);
 		if (primes) this.#body.prime(eventIdOf(this.#post, this.#seen), retryMs);
 		this.#feed = host.openFeed(
 			{ channels: [postChannel(this.#session, this.#post)], cursor },
@@ -123,7 +128,12 @@ class Replay {
 		this.#body.close();
 	}
 
+	get #name(): string {
+		return postChannel(this.#session, this.#post).key;
+	}
+
 	#over(): void {
+		if (this.#deps.open.get(this.#name) === this.#end) this.#deps.open.delete(this.#name);
 		this.#timer?.cancel();
 		this.#feed?.close();
 		this.#sign.stop();
