@@ -17,7 +17,8 @@ const VERSIONS = ["2024-10-07", "2024-11-05", "2025-03-26", "2025-06-18", "2025-
 export const ASSUMED_VERSION = "2025-03-26";
 /** The one version that has batches. */
 export const BATCH_VERSION = "2025-03-26";
-const LOOPBACK = ["localhost", "127.0.0.1", "[::1]"];
+/** What a browser reaches this machine by, as URLs spell it. */
+const LOOPBACK = /^(?:(?:.+\.)?localhost\.?|127(?:\.\d+){3}|0\.0\.0\.0|\[::1?\]|\[::ffff:7f[\da-f]{2}:[\da-f]+\])$/;
 
 export function checkAddress(
 	{ headers }: Request,
@@ -32,7 +33,7 @@ export function checkAddress(
 	if (origin === null) return undefined;
 	const isAllowed =
 		allowedOrigins === undefined
-			? !LOOPBACK.includes(name ?? "") || LOOPBACK.includes(nameOf(origin) ?? "")
+			? !LOOPBACK.test(name ?? "") || LOOPBACK.test(nameOf(origin) ?? "")
 			: allowedOrigins.includes(origin);
 	return isAllowed ? undefined : refuse(403, "Forbidden: this Origin may not call");
 }
