@@ -88,3 +88,28 @@ test("[P9] a resumed POST stream ends with its handler, and tells of no error: i
 	await last.ended;
 	expect(last.messages).toMatchObject([{ id: 2, result: {} }]);
 });
+
+test("whatever this machine is called, loopback is for pages of loopback only", async () => {
+	await start(1);
+	const called = async (host: string, origin: string) =>
+		(await fleet.call(0, post(ping, "unknown", { host, origin }))).status;
+	const names = ["localhost", "localhost.", "app.localhost", "127.0.0.1", "127.1.2.3", "0.0.0.0", "[::1]", "[::]"];
+	for (const name of [...names, "[::ffff:127.0.0.1]"]) {
+		expect(await called(`${name}:3000`, "https://evil.example")).toBe(403);
+		expect(await called("localhost:3000", "https://localhost.evil.example")).toBe(403);
+		expect(await called(name, `http://${name}:8080`)).toBe(404);
+	}
+	expect(await called("mcp.example", "https://app.example")).toBe(404);
+});
+
+test("[P9] a client that has left before its stream is made leaves no stream", async () => {
+	await start(1, { sessionOptions: { resumePosts: true, responseMode: "sse" } });
+	fleet.tools.run = () => new Promise(() => {});
+	const session = await open(fleet, 0);
+	const first = follow(await fleet.call(0, post(tool("run"), session)));
+	while (first.frames.length === 0) await settle(5);
+	const gone = { signal: AbortSignal.abort() };
+	const late = follow(await fleet.call(0, { ...get(session, first.frames[0]?.id), ...gone }));
+	await late.ended;
+	expect(late.messages).toEqual([]);
+});

@@ -43,6 +43,8 @@ export class SseBody {
 		// Node's adapters send the head with the first chunk only.
 		this.#enqueue(": open\n\n");
 		this.#beat();
+		// It left before there was a body: nobody would be told.
+		if (options.signal.aborted) this.#aborted();
 	}
 
 	get isOver(): boolean {
