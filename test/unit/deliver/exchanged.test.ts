@@ -1,5 +1,6 @@
 /** Client streams whose transports come while they are open, and early copies beside what was replayed. */
 import { expect, test } from "vitest";
+import { decodeCursor } from "../../../lambda/layer/src/core/cursor.ts";
 import { createEngine } from "../../../lambda/layer/src/deliver/engine.ts";
 import { openFeed } from "../../../lambda/layer/src/deliver/feed.ts";
 import type { ExchangedFeed } from "../../../lambda/layer/src/deliver/joined-later.ts";
@@ -93,4 +94,71 @@ test("[P4] an early copy of what a resumed stream has replayed is not shown", as
 	other.feed.early(w.world.envelope(channel, ["fake"]));
 	expect(other.numbers(channel)).toEqual([1, 2, 3]);
 	engine.close();
+});
+
+/** Two transports whose lanes open when they are let. */
+function gated() {
+	const made = new World(createRandom(9), { instances: 1, transports: ["a", "b"] });
+	const gates = [Promise.withResolvers<void>(), Promise.withResolvers<void>()] as const;
+	const engines = made.brokers.map((broker, index) => {
+		const fake = createFakeTransport(broker, { name: ["a", "b"][index] as string });
+		const subscribe: typeof fake.subscribe = (...args) => {
+			const subscription = fake.subscribe(...args);
+			return { ...subscription, ready: subscription.ready.then((end) => gates[index]?.promise.then(() => end) ?? end) };
+		};
+		return createEngine({ ...fake, subscribe }, { clock: made.clock, random: () => 0.5, report: () => {} });
+	}) as [ReturnType<typeof createEngine>, ReturnType<typeof createEngine>];
+	const cursors: string[] = [];
+	const shown: number[] = [];
+	const marks: string[] = [];
+	const open = new Set<ExchangedFeed>();
+	const channel = made.channel("c");
+	const connect = (cursor: string | undefined) =>
+		openFeed(
+			{ engines: [engines[0]], clock: made.clock, report: () => {}, open },
+			{ channels: [channel], cursor },
+			{
+				deliver: ({ message }) => shown.push((message as unknown as { params: { n: number } }).params.n),
+				mark: (reason, cursor) => {
+					marks.push(reason);
+					cursors.push(cursor);
+				},
+				cursor: (cursor) => cursors.push(cursor),
+				end() {},
+			},
+		);
+	const follow = () => Promise.all([...open].map((one) => one.follow(engines[1])));
+	const lanes = () => cursors.map((cursor) => decodeCursor(cursor).size);
+	return { made, gates, cursors, shown, marks, channel, connect, follow, lanes };
+}
+
+test("[P3] a transport that comes while a stream still opens, and opens after it, is in no cursor before it has a place", async () => {
+	const { made, gates, shown, marks, channel, connect, follow, lanes } = gated();
+	const feed = connect(undefined);
+	const following = follow();
+	gates[0].resolve();
+	await made.clock.advance(10);
+	expect(lanes()).toEqual([1]);
+	made.brokers[1]?.append(made.envelope(channel, ["b"]));
+	gates[1].resolve();
+	await made.clock.advance(10);
+	await following;
+	expect([lanes().at(-1), marks, shown]).toEqual([2, ["gap"], []]);
+	feed.close();
+	made.close();
+});
+
+test("[P3] a transport that comes while a stream still opens, and opens before it, takes no place of the stream's from its cursor", async () => {
+	const { made, gates, marks, connect, follow, lanes } = gated();
+	const feed = connect(undefined);
+	const following = follow();
+	gates[1].resolve();
+	await made.clock.advance(10);
+	expect(lanes()).toEqual([]);
+	gates[0].resolve();
+	await made.clock.advance(10);
+	await following;
+	expect([lanes()[0], lanes().at(-1), marks]).toEqual([1, 2, ["gap"]]);
+	feed.close();
+	made.close();
 });

@@ -96,6 +96,8 @@ class StreamFeed implements Feed, TrackHost, ExchangedFeed {
 	}
 
 	async #join(added: readonly Track[], told: Loss | undefined): Promise<void> {
+		// A cursor before that would list these lanes alone.
+		await this.opened;
 		const late = await this.#lanesOpen(added);
 		if (this.#closed) return;
 		for (const track of added) if (!late.has(track)) this.#place(track);
@@ -203,14 +205,16 @@ class StreamFeed implements Feed, TrackHost, ExchangedFeed {
 	}
 
 	async #open(cursor: string | undefined): Promise<void> {
-		const late = await this.#lanesOpen(this.#tracks);
+		// What comes meanwhile begins by itself (#join).
+		const tracks = this.#tracks;
+		const late = await this.#lanesOpen(tracks);
 		if (this.#closed) return;
-		const told = cursor === undefined ? undefined : this.#resume(cursor, late);
-		if (cursor === undefined) for (const track of this.#tracks) if (!late.has(track)) track.position = track.lane.seen;
+		const told = cursor === undefined ? undefined : this.#resume(cursor, tracks, late);
+		if (cursor === undefined) for (const track of tracks) if (!late.has(track)) track.position = track.lane.seen;
 		this.#call(() => this.#sink.cursor(this.cursor));
 		// A lane that opens late goes on from where the cursor says: only without a place is anything missed meanwhile.
 		const isMissing = [...late].some(({ position }) => position === UNPLACED);
-		this.#begin(this.#tracks, late, isMissing ? "gap" : told);
+		this.#begin(tracks, late, isMissing ? "gap" : told);
 	}
 
 	/** Starts tracks; those whose lanes open late join when they do. */
@@ -238,7 +242,7 @@ class StreamFeed implements Feed, TrackHost, ExchangedFeed {
 	}
 
 	/** Puts tracks where the cursor says, and says what has to be told. */
-	#resume(text: string, late: ReadonlySet<Track>): Loss | undefined {
+	#resume(text: string, tracks: readonly Track[], late: ReadonlySet<Track>): Loss | undefined {
 		let cursor: Cursor;
 		let told: Loss | undefined;
 		try {
@@ -249,7 +253,7 @@ class StreamFeed implements Feed, TrackHost, ExchangedFeed {
 			told = "gap";
 		}
 		let used = 0;
-		for (const track of this.#tracks) {
+		for (const track of tracks) {
 			const found = cursor.get(laneKey(track.lane.cursorPart.tag, track.engine.place));
 			if (found === undefined) {
 				told = "gap";
