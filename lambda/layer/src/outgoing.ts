@@ -169,6 +169,10 @@ export async function createOutgoing(
 	/** A transport that was exchanged has just started: what its breaker knows is of the one before. */
 	function change(lane: Lane, transport: Transport): Promise<void> {
 		const gate = transport === lane.transport && lane.gate !== undefined ? undefined : gateOf(lane.name);
+		// Who follows the events would take it for open for good.
+		if (gate !== undefined && (lane.gate?.state ?? "closed") !== "closed") {
+			emit("breaker", { lane: lane.name, state: "closed" });
+		}
 		lane.transport = transport;
 		lane.gate = gate ?? lane.gate;
 		lane.outbox ??= outboxOf(lane.name);

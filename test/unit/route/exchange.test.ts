@@ -1,4 +1,5 @@
 /** What `prepare` does to queues: those of a transport that goes, and those of one that is exchanged. */
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { afterEach, expect, test } from "vitest";
 import type { Transport } from "../../../lambda/layer/src/core/transport.ts";
 import { createOutgoing, type Outgoing, type OutgoingOptions } from "../../../lambda/layer/src/outgoing.ts";
@@ -98,4 +99,24 @@ test("[P2] [P4] a transport that is exchanged answers what it has in flight; wha
 	await clock.settle();
 	expect(made.health[0]).toMatchObject({ breaker: "closed", outbox: { envelopes: 0 } });
 	expect(inLog(a, "c")).toEqual([1, 2, 3, 4]);
+});
+
+test("a breaker that was open is told as closed when its transport is exchanged", async () => {
+	const { clock, a, ofB, made, publish } = await scene();
+	const states: unknown[] = [];
+	const hear = (event: unknown) => void states.push(event);
+	subscribe("mcp-fanout:breaker", hear);
+	try {
+		a.faults.refuse = 1;
+		publish(1);
+		await clock.advance(20_000);
+		expect(states.at(-1)).toEqual({ lane: "a", state: "open" });
+		await (await made.prepare([createFakeTransport(a, { name: "a" }), ofB], OPTIONS))();
+		expect(states.at(-1)).toEqual({ lane: "a", state: "closed" });
+		const { length } = states;
+		await (await made.prepare([createFakeTransport(a, { name: "a" }), ofB], OPTIONS))();
+		expect(states).toHaveLength(length);
+	} finally {
+		unsubscribe("mcp-fanout:breaker", hear);
+	}
 });
