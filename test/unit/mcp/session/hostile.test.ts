@@ -113,3 +113,10 @@ test("[P9] a client that has left before its stream is made leaves no stream", a
 	await late.ended;
 	expect(late.messages).toEqual([]);
 });
+
+test("a session that nobody uses is not kept in use by being looked after", async () => {
+	await start(1, { sessionOptions: { idleMs: 1_600 } });
+	const session = await open(fleet, 0);
+	await settle(2_600);
+	expect((await callTool(fleet, 0, session, "where")).status).toBe(404);
+});

@@ -85,10 +85,11 @@ export class LiveSessions {
 
 	/** Looks all of them up again; those that nobody used for `idleMs` are let go here. */
 	async sweep(idleMs: number): Promise<void> {
-		const now = this.#deps.host.clock.monotonic();
 		for (const session of this.all()) {
-			if (!session.transport.isBusy && now - session.usedAt > idleMs) await session.end();
-			else await this.#lookUp(session);
+			// To be looked after is not to be used: it may expire meanwhile.
+			const usedAgoMs = session.transport.isBusy ? 0 : this.#deps.host.clock.monotonic() - session.usedAt;
+			if (usedAgoMs > idleMs) await session.end();
+			else await this.#lookUp(session, usedAgoMs);
 		}
 	}
 
@@ -138,12 +139,12 @@ export class LiveSessions {
 		if (this.#deps.host.clock.monotonic() - session.verifiedAt >= VERIFY_MS) await this.#lookUp(session);
 	}
 
-	async #lookUp(session: LiveSession): Promise<void> {
+	async #lookUp(session: LiveSession, usedAgoMs = 0): Promise<void> {
 		const { host, store } = this.#deps;
 		// Others that come meanwhile need not ask as well.
 		session.verifiedAt = host.clock.monotonic();
 		try {
-			const stored = await store.read(session.channel);
+			const stored = await store.read(session.channel, usedAgoMs);
 			if (stored !== undefined) session.refresh(stored);
 			else if (session.isReady) await this.#gone(session);
 		} catch (error) {

@@ -51,14 +51,14 @@ export class SessionStore {
 		return readRecord(record);
 	}
 
-	/** Undefined when there is none, or none any more. Touches one in use. */
-	async read(channel: Channel): Promise<StoredSession | undefined> {
+	/** Undefined when there is none, or none any more. Touches one that was used since it was, `usedAgoMs` ago. */
+	async read(channel: Channel, usedAgoMs = 0): Promise<StoredSession | undefined> {
 		const registry = await this.#host.registry();
 		const record = await this.#find(registry, channel);
 		if (record === undefined) return undefined;
-		const unusedMs = this.#host.clock.now() - record.touchedAt;
-		if (unusedMs > Math.min(this.#expiry.idleMs, registry.retentionMs) * TOUCH_PART)
-			await this.#touch(registry, record);
+		const untouchedMs = this.#host.clock.now() - record.touchedAt;
+		const isDue = untouchedMs > Math.min(this.#expiry.idleMs, registry.retentionMs) * TOUCH_PART;
+		if (isDue && untouchedMs > usedAgoMs) await this.#touch(registry, record);
 		return readRecord(record);
 	}
 
