@@ -2,7 +2,7 @@
 import type { Clock } from "../core/clock.ts";
 import { asFanoutError, type FanoutError, isFanoutError } from "../core/errors.ts";
 import { type AuthInfoLike, anonymous, type Identity, type IdentityOptions, identify } from "./identity.ts";
-import { refuse } from "./session/refusal.ts";
+import { refuse, refuseFailed } from "./session/refusal.ts";
 
 export interface EntryDeps {
 	readonly namespace: string;
@@ -23,7 +23,10 @@ export async function enter(
 	try {
 		return await identify(options, namespace, request, authInfo);
 	} catch (error) {
-		onerror(asFanoutError(error, "ScopeRequired", "principal or tenant could not be found"));
-		return isFanoutError(error) ? refuse(403, error.message) : refuse(500, "Internal error");
+		const failure = asFanoutError(error, "ScopeRequired", "principal or tenant could not be found");
+		onerror(failure);
+		// The application's own lookup may have failed, with what stands behind it in the message.
+		const isTold = isFanoutError(error, "ScopeRequired") || isFanoutError(error, "InvalidChannel");
+		return isTold ? refuse(403, failure.message) : refuseFailed(failure);
 	}
 }

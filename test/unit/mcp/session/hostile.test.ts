@@ -1,4 +1,5 @@
 import { afterEach, expect, test } from "vitest";
+import { FanoutError } from "../../../../lambda/layer/src/core/errors.ts";
 import type { Store } from "../../../../lambda/layer/src/sessions/store.ts";
 import { type FleetOptions, hello, post, type SessionFleet, startSessions, tool } from "./fleet.ts";
 import { callTool, follow, get, open, settle } from "./raw.ts";
@@ -119,4 +120,13 @@ test("a session that nobody uses is not kept in use by being looked after", asyn
 	const session = await open(fleet, 0);
 	await settle(2_600);
 	expect((await callTool(fleet, 0, session, "where")).status).toBe(404);
+});
+
+test("a principal that cannot be looked up now is asked for again, and nothing is told of what stands behind", async () => {
+	const principal = () => {
+		throw new FanoutError("TransportUnavailable", "broker.internal does not answer", { retryable: true });
+	};
+	await start(1, { principal });
+	const refused = await fleet.call(0, hello(), { authInfo: {} });
+	expect([refused.status, (await refused.text()).includes("broker.internal")]).toEqual([503, false]);
 });
