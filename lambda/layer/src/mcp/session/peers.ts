@@ -6,6 +6,7 @@ import { type Channel, createChannel, parseChannel } from "../../core/channel.ts
 import type { Feed } from "../../core/client-feed.ts";
 import { asFanoutError } from "../../core/errors.ts";
 import { type Message, parseMessage } from "../../core/message.ts";
+import { MAX_URI_LENGTH } from "./facts.ts";
 import type { SessionHost } from "./host.ts";
 
 export type Word =
@@ -65,7 +66,8 @@ export class Peers {
 
 	/** The same where nobody can be answered: a failure is reported, and need not be waited for. */
 	tellAll(word: Word): Promise<void> {
-		return this.tell(EVERYONE, word).catch((error) =>
+		const said = "message" in word ? { ...word, message: briefly(word.message) } : word;
+		return this.tell(EVERYONE, said).catch((error) =>
 			this.#host.report(asFanoutError(error, "TransportUnavailable", "the fleet was not told of a session's change")),
 		);
 	}
@@ -77,6 +79,18 @@ export class Peers {
 	#address(id: string): Channel {
 		return createChannel("instance", id, { namespace: this.#host.namespace });
 	}
+}
+
+/** What clients say of requests, resources and levels, without what else they sent with it: all processes keep it. */
+function briefly(message: Message): Message {
+	if (!("method" in message) || message.params === undefined) return message;
+	const { requestId, reason, uri, level } = message.params;
+	const params: Record<string, unknown> = {};
+	for (const [name, value] of Object.entries({ requestId, reason, uri, level })) {
+		if (typeof value === "number") params[name] = value;
+		else if (typeof value === "string") params[name] = value.slice(0, MAX_URI_LENGTH);
+	}
+	return { ...message, params };
 }
 
 function readWord(said: Message): Word | undefined {
