@@ -1,83 +1,60 @@
 /** The outbox's file on a disk that fails while the process runs. */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { execFileSync } from "node:child_process";
+import { closeSync, openSync, statSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { DatabaseSync } from "node:sqlite";
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import type { FanoutError } from "../../../lambda/layer/src/core/errors.ts";
 import type { Transport } from "../../../lambda/layer/src/core/transport.ts";
-import { createOutgoing, type Outgoing } from "../../../lambda/layer/src/outgoing.ts";
+import { createOutgoing } from "../../../lambda/layer/src/outgoing.ts";
 import { openOutboxFile } from "../../../lambda/layer/src/publish/outbox-file.ts";
 import { FakeBroker } from "../../../lambda/layer/src/testing/fake-broker.ts";
 import { createFakeClock } from "../../../lambda/layer/src/testing/fake-clock.ts";
 import { createFakeTransport } from "../../../lambda/layer/src/testing/fake-transport.ts";
 import { createRandom } from "../../support/random.ts";
+import { ROOT } from "../../support/root.ts";
+import { createDisk } from "./outbox-disk.ts";
 
-let directory: string;
-let file: string;
-const open: Outgoing[] = [];
+const disk = createDisk();
+/** Blocks of 512 bytes, so that no file grows beyond a megabyte. */
+const MAX_BLOCKS = 2_048;
 
-beforeEach(() => {
-	directory = mkdtempSync(join(tmpdir(), "fanout outbox-"));
-	file = join(directory, "outbox.db");
-});
-afterEach(() => {
-	for (const outgoing of open.splice(0)) outgoing.close();
-	rmSync(directory, { recursive: true, force: true });
-});
-
-test("[P7] [P9] a full disk is told, and is not asked again in every turn that queues something; once there is room all of it is written", async () => {
-	let now = 0;
-	const told: string[] = [];
-	const store = openOutboxFile({ file, monotonic: () => now, report: ({ message }) => told.push(message) });
-	const { exec } = DatabaseSync.prototype;
-	const disk = { isFull: true, asked: 0 };
-	const spy = vi.spyOn(DatabaseSync.prototype, "exec").mockImplementation(function (this: DatabaseSync, sql) {
-		if (sql === "COMMIT") disk.asked += 1;
-		if (sql === "COMMIT" && disk.isFull) throw Object.assign(new Error("database or disk is full"), { errcode: 13 });
-		exec.call(this, sql);
+test("[P7] [P9] a disk that takes no more is told, and is not asked again in every turn that queues something; once there is room all of it is written", () => {
+	const script = join(import.meta.dirname, "full-disk-process.ts");
+	const run = [process.execPath, "--conditions=mcp-fanout-source", script, disk.file];
+	const limited = ["-c", `ulimit -f ${MAX_BLOCKS} && exec "$@"`, "sh", ...run];
+	const said = JSON.parse(execFileSync("sh", limited, { cwd: ROOT, encoding: "utf8" }));
+	expect(said).toEqual({
+		states: ["ok", "failed", "failed", "ok"],
+		told: [expect.stringContaining(`outbox.file ${disk.file} cannot be written`)],
+		kept: [1, 3, 4, 5, 6, 7],
 	});
-	try {
-		for (let turn = 0; turn < 300; turn += 1) {
-			store.put("a", turn, "{}");
-			now += 10;
-			await undefined;
-		}
-		expect(disk.asked).toBeLessThanOrEqual(3);
-		expect([store.state, told.length > 0]).toEqual(["failed", true]);
-		disk.isFull = false;
-		now += 1_000;
-		store.put("a", 300, "{}");
-		await undefined;
-		expect(store.state).toBe("ok");
-	} finally {
-		spy.mockRestore();
-	}
-	expect(store.load("a").map(({ at }) => at)).toEqual(Array.from({ length: 301 }, (_, n) => n));
-	store.close();
 });
+
+/** Overwrites all of it but its head, as a disk that loses its blocks. */
+function ruin(path: string): void {
+	const { size } = statSync(path);
+	const descriptor = openSync(path, "r+");
+	writeSync(descriptor, Buffer.alloc(size - 8_192, 0xa5), 0, size - 8_192, 8_192);
+	closeSync(descriptor);
+}
 
 test("[P7] a file that cannot be read any more when a reload brings its lane back stops nothing halfway: it is told", async () => {
+	// More than SQLite keeps in memory of what it looked at.
+	const before = openOutboxFile({ file: disk.file, monotonic: () => 0, report() {} });
+	for (let at = 0; at < 500; at += 1) before.put("b", at, "x".repeat(16_384));
+	before.close();
 	const clock = createFakeClock();
 	const told: string[] = [];
-	const options = { timeoutMs: 1_000, outbox: { file }, priorities: {}, disabled: [] };
+	const options = { timeoutMs: 1_000, outbox: { file: disk.file }, priorities: {}, disabled: [] };
 	const deps = { clock, random: createRandom(1).next, report: ({ message }: FanoutError) => told.push(message) };
 	const [a, b, c] = ["a", "b", "c"].map((name, index) =>
 		createFakeTransport(new FakeBroker(createRandom(index).next), { name }),
 	) as [Transport, Transport, Transport];
 	const outgoing = await createOutgoing([a], options, deps);
-	open.push(outgoing);
-	const { prepare } = DatabaseSync.prototype;
+	disk.open.push(outgoing);
 	const putInForce = await outgoing.prepare([b, a, c], options);
-	const spy = vi.spyOn(DatabaseSync.prototype, "prepare").mockImplementation(function (this: DatabaseSync, sql) {
-		if (sql.startsWith("SELECT row")) throw Object.assign(new Error("disk I/O error"), { errcode: 10 });
-		return prepare.call(this, sql);
-	});
-	try {
-		await putInForce();
-	} finally {
-		spy.mockRestore();
-	}
+	ruin(disk.file);
+	await putInForce();
 	expect(outgoing.health.map(({ lane }) => lane)).toEqual(["b", "a", "c"]);
-	expect(told).toEqual([expect.stringContaining(`outbox.file ${file} cannot be read`)]);
+	expect(told).toEqual([expect.stringContaining(`outbox.file ${disk.file} cannot be read`)]);
 });

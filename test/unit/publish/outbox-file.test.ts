@@ -1,11 +1,10 @@
 import { spawn } from "node:child_process";
-import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { copyFileSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { DatabaseSync } from "node:sqlite";
 import fc from "fast-check";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import type { FanoutError } from "../../../lambda/layer/src/core/errors.ts";
 import { createFanout } from "../../../lambda/layer/src/fanout.ts";
 import { createOutgoing, type Outgoing } from "../../../lambda/layer/src/outgoing.ts";
@@ -16,21 +15,11 @@ import { createFakeClock, type FakeClock } from "../../../lambda/layer/src/testi
 import { createFakeTransport } from "../../../lambda/layer/src/testing/fake-transport.ts";
 import { announcedSeed, createRandom } from "../../support/random.ts";
 import { ROOT } from "../../support/root.ts";
+import { createDisk } from "./outbox-disk.ts";
 import { DEDUP_MS, envelopeOf, inLog, unreliable } from "./outbox-world.ts";
 
 const seed = announcedSeed("outbox-file");
-let directory: string;
-let file: string;
-const open: Outgoing[] = [];
-
-beforeEach(() => {
-	directory = mkdtempSync(join(tmpdir(), "fanout outbox-"));
-	file = join(directory, "outbox.db");
-});
-afterEach(() => {
-	for (const outgoing of open.splice(0)) outgoing.close();
-	rmSync(directory, { recursive: true, force: true });
-});
+const disk = createDisk();
 
 interface Life {
 	readonly outgoing: Outgoing;
@@ -46,10 +35,10 @@ async function live(clock: FakeClock, broker: FakeBroker, options: Partial<Outbo
 	const transport = unreliable(createFakeTransport(broker, { capabilities }), broker, clock, () => false);
 	const outgoing = await createOutgoing(
 		[transport],
-		{ timeoutMs: 1_000, outbox: { file, ...options }, priorities: {}, disabled: [] },
+		{ timeoutMs: 1_000, outbox: { file: disk.file, ...options }, priorities: {}, disabled: [] },
 		{ clock, random: createRandom(1).next, report: (error) => told.push(error) },
 	);
-	open.push(outgoing);
+	disk.open.push(outgoing);
 	outgoing.restore();
 	return {
 		outgoing,
@@ -108,8 +97,8 @@ test("[P1] whoever hears queued can rely on the file in the same turn", async ()
 	const { publish } = await live(clock, broker);
 	/** What a process that is killed now leaves behind. */
 	const left = (): number => {
-		for (const suffix of ["", "-wal"]) copyFileSync(`${file}${suffix}`, `${file}.copy${suffix}`);
-		const db = new DatabaseSync(`${file}.copy`);
+		for (const suffix of ["", "-wal"]) copyFileSync(`${disk.file}${suffix}`, `${disk.file}.copy${suffix}`);
+		const db = new DatabaseSync(`${disk.file}.copy`);
 		const { count } = db.prepare("SELECT count(*) AS count FROM kept").get() as { count: number };
 		db.close();
 		return count;
@@ -150,7 +139,7 @@ test("a lane that is not there keeps its own until it is too old; an envelope th
 	for (const n of [1, 2, 3]) first.publish("c0", n);
 	await clock.advance(10_000);
 	await first.end();
-	const db = new DatabaseSync(file);
+	const db = new DatabaseSync(disk.file);
 	db.exec("UPDATE kept SET envelope = '{\"v\":1}' WHERE row = 2");
 	db.exec("INSERT INTO kept (row, lane, at, envelope) SELECT 4, 'other', at, envelope FROM kept WHERE row = 1");
 	db.close();
@@ -177,8 +166,9 @@ test("[P6] the file against its model: after any puts, removals and restarts it 
 	);
 	await fc.assert(
 		fc.asyncProperty(fc.array(command, { maxLength: 40 }), async (commands) => {
-			rmSync(file, { force: true });
-			const made = () => openOutboxFile({ file, monotonic: () => 0, report: (error) => expect(error).toBe(undefined) });
+			rmSync(disk.file, { force: true });
+			const made = () =>
+				openOutboxFile({ file: disk.file, monotonic: () => 0, report: (error) => expect(error).toBe(undefined) });
 			let store = made();
 			const model = new Map<number, string>();
 			for (const [index, one] of commands.entries()) {
@@ -205,7 +195,7 @@ test("[P6] the file against its model: after any puts, removals and restarts it 
 }, 60_000);
 
 test.each([
-	["damaged", () => Buffer.concat([readFileSync(file).subarray(0, 1_500), Buffer.alloc(6_692, 0x5a)])],
+	["damaged", () => Buffer.concat([readFileSync(disk.file).subarray(0, 1_500), Buffer.alloc(6_692, 0x5a)])],
 	["no database", () => Buffer.from("queued envelopes, I hope\n".repeat(50))],
 ])(
 	"a file that is %s is told with its place, is left as it is, and the process starts with its memory",
@@ -214,54 +204,59 @@ test.each([
 		const broker = new FakeBroker(createRandom(1).next);
 		await (await live(clock, broker)).end();
 		const bytes = content();
-		writeFileSync(file, bytes);
+		writeFileSync(disk.file, bytes);
 		const { told, publish, outgoing, end } = await live(clock, broker);
-		expect(told).toMatchObject([{ message: expect.stringContaining(`outbox.file ${file} cannot be opened`) }]);
+		expect(told).toMatchObject([{ message: expect.stringContaining(`outbox.file ${disk.file} cannot be opened`) }]);
 		expect(await publish("c0", 1)).toMatchObject({ ok: true });
 		expect(outgoing.health[0]?.outbox).toMatchObject({ file: "failed" });
 		await end();
-		expect(readFileSync(file)).toEqual(bytes);
+		expect(readFileSync(disk.file)).toEqual(bytes);
 	},
 );
 
-test("another application's database, a directory, and a file that another fanout has are refused by name", async () => {
-	const options = { local: {}, outbox: { file } };
-	const db = new DatabaseSync(file);
+test("another application's database, a disk.directory, and a file that another fanout has are refused by name", async () => {
+	const options = { local: {}, outbox: { file: disk.file } };
+	const db = new DatabaseSync(disk.file);
 	db.exec("CREATE TABLE theirs (x); PRAGMA application_id = 77");
 	db.close();
 	await expect(createFanout(options)).rejects.toMatchObject({
 		code: "ConfigInvalid",
 		message: expect.stringContaining("another application's database"),
 	});
-	await expect(createFanout({ local: {}, outbox: { file: directory } })).rejects.toThrow(`outbox.file ${directory}`);
+	await expect(createFanout({ local: {}, outbox: { file: disk.directory } })).rejects.toThrow(
+		`outbox.file ${disk.directory}`,
+	);
 	await expect(createFanout({ local: {}, outbox: { file: "" } })).rejects.toMatchObject({ code: "ConfigInvalid" });
-	rmSync(file);
+	rmSync(disk.file);
 	const fanout = await createFanout(options);
 	await expect(createFanout(options)).rejects.toMatchObject({
 		code: "TransportUnavailable",
 		retryable: true,
-		message: `outbox.file ${file} is in use by another process`,
+		message: `outbox.file ${disk.file} is in use by another process`,
 	});
 	await fanout.close();
 	await (await createFanout(options)).close();
 });
 
 test("[P1] [P7] a process that is killed loses nothing that was told queued, and another cannot take its file while it lives", async () => {
-	const args = ["--conditions=mcp-fanout-source", join(import.meta.dirname, "queueing-process.ts"), file];
+	const args = ["--conditions=mcp-fanout-source", join(import.meta.dirname, "queueing-process.ts"), disk.file];
 	const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ["ignore", "pipe", "inherit"] });
 	const said: number[] = [];
 	createInterface({ input: child.stdout }).on("line", (line) => said.push(Number(line)));
 	try {
 		await expect.poll(() => said.length, { timeout: 20_000 }).toBeGreaterThan(500);
-		await expect(createFanout({ local: {}, outbox: { file } })).rejects.toThrow(/in use by another process/);
+		await expect(createFanout({ local: {}, outbox: { file: disk.file } })).rejects.toThrow(/in use by another process/);
 	} finally {
 		child.kill("SIGKILL");
 	}
 	await new Promise((resolve) => child.once("close", resolve));
-	expect(existsSync(file)).toBe(true);
+	expect(existsSync(disk.file)).toBe(true);
 
 	const broker = new FakeBroker(createRandom(1).next);
-	const fanout = await createFanout({ transports: [createFakeTransport(broker, { name: "wide" })], outbox: { file } });
+	const fanout = await createFanout({
+		transports: [createFakeTransport(broker, { name: "wide" })],
+		outbox: { file: disk.file },
+	});
 	const kept = () => fanout.health().targets[0]?.outbox;
 	await expect.poll(() => kept()?.envelopes, { timeout: 20_000 }).toBe(0);
 	expect(kept()).toMatchObject({ dropped: 0, file: "ok" });
