@@ -16,6 +16,15 @@ beforeAll(async () => {
 });
 afterAll(() => world?.stop());
 
+/** All that sync works with, of the region that the session was in. */
+function syncParts() {
+	const poster: Poster = { post: async () => {}, close: async () => {} };
+	const { clock } = world;
+	const log = world.log();
+	const connections = world.connections();
+	return { ...world.forward(), log, connections, poster, clock, ...postingOf(world), report: () => {} };
+}
+
 describe("a session that moved", () => {
 	it("takes along what entered the log of its old home after it had moved, and nothing from before", async () => {
 		const session = createChannel("session", randomUUID());
@@ -27,18 +36,8 @@ describe("a session that moved", () => {
 		const at = world.clock.now();
 		world.clock.advance(100);
 		await world.log().append(session.key, [itemOf(after), itemOf(later)]);
-		const { clock } = world;
-		const poster: Poster = { post: async () => {}, close: async () => {} };
-		const parts = {
-			log: world.log(),
-			connections: world.connections(),
-			poster,
-			clock,
-			...postingOf(world),
-			report: () => {},
-		};
 		const record = { sequence: "1", session: session.key, region: "eu-west-1", at };
-		for (const _ of [1, 2]) await sync({ ...world.forward(), ...parts }, [record]);
+		for (const _ of [1, 2]) await sync(syncParts(), [record]);
 		const mail = await world.takeMail("eu-west-1", 3);
 		expect(mail.map(({ body, via }) => [body, via])).toEqual(
 			[after, later].map((one) => [encodeEnvelope(one), REGION]),
@@ -55,17 +54,7 @@ describe("a session that moved", () => {
 		const at = world.clock.now();
 		world.clock.advance(100);
 		await world.log().append(session.key, [itemOf(envelope)]);
-		const { clock } = world;
-		const poster: Poster = { post: async () => {}, close: async () => {} };
-		const parts = {
-			log: world.log(),
-			connections: world.connections(),
-			poster,
-			clock,
-			...postingOf(world),
-			report: () => {},
-		};
-		await sync({ ...world.forward(), ...parts }, [{ sequence: "1", session: session.key, region: "eu-west-1", at }]);
+		await sync(syncParts(), [{ sequence: "1", session: session.key, region: "eu-west-1", at }]);
 		const mail = await world.takeMail("eu-west-1", 1);
 		expect(mail.map(({ body }) => body)).toEqual([encodeEnvelope(envelope)]);
 	});
