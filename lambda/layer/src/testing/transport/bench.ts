@@ -100,11 +100,14 @@ export async function send(transport: Transport, channel: Channel, ...numbers: n
 	const envelopes = numbers.map((n) => envelopeOf(transport, channel, n));
 	const size = Math.min(10, transport.capabilities.batch.count);
 	for (let at = 0; at < envelopes.length; at += size) {
-		for (const outcome of await offer(transport, channel, envelopes.slice(at, at + size))) {
-			if (!outcome.ok) throw outcome.error;
-		}
+		await insist(transport, channel, envelopes.slice(at, at + size));
 	}
 	return envelopes;
+}
+
+/** Offers a batch; what refused one of it is what fails. */
+export async function insist(transport: Transport, channel: Channel, batch: readonly Envelope[]): Promise<void> {
+	for (const outcome of await offer(transport, channel, batch)) if (!outcome.ok) throw outcome.error;
 }
 
 export async function eventually<T>(harness: Harness, what: string, look: () => Promise<T | undefined>): Promise<T> {

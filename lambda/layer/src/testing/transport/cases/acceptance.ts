@@ -3,7 +3,19 @@ import assert from "node:assert/strict";
 import type { Channel } from "../../../core/channel.ts";
 import { encodeEnvelope, envelopeBytes } from "../../../core/envelope.ts";
 import type { Transport } from "../../../core/transport.ts";
-import { boundsOf, envelopeOf, never, numbersOf, offer, onBench, readAll, send, settled, upTo } from "../bench.ts";
+import {
+	boundsOf,
+	envelopeOf,
+	insist,
+	never,
+	numbersOf,
+	offer,
+	onBench,
+	readAll,
+	send,
+	settled,
+	upTo,
+} from "../bench.ts";
 import { defineCase } from "../harness.ts";
 
 /** An envelope of exactly this many encoded bytes. */
@@ -50,7 +62,7 @@ export const acceptanceCases = [
 			const trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 			const envelope = { ...envelopeOf(transport, channel, 1, content), trace, lanes: [transport.name, "other"] };
 			const expected = JSON.parse(encodeEnvelope(envelope));
-			assert.ok((await offer(transport, channel, [envelope]))[0]?.ok);
+			await insist(transport, channel, [envelope]);
 			const [entry] = await settled(bench, channel, 1);
 			assert.ok(entry?.envelope);
 			assert.deepEqual(JSON.parse(encodeEnvelope({ ...entry.envelope })), expected);
@@ -148,8 +160,7 @@ export const acceptanceCases = [
 			const other = bench.channel("b");
 			const [envelope] = await send(transport, channel, 1);
 			assert.ok(envelope);
-			const [outcome] = await offer(transport, other, [{ ...envelope, channel: other }]);
-			assert.ok(outcome?.ok);
+			await insist(transport, other, [{ ...envelope, channel: other }]);
 			assert.deepEqual(numbersOf(await settled(bench, other, 1)), [1]);
 		}),
 	),
