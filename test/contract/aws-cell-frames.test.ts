@@ -22,9 +22,9 @@ describe("frames", () => {
 		const [full, empty] = [freshChannel(), freshChannel()];
 		const [row] = await world.log().append(full.key, [itemOf(envelopeOf(full))]);
 		const foreign = createChannel("topic", "x", { namespace: "other" }).key;
-		const instance = createChannel("instance", "x").key;
+		const peer = createChannel("instance", "x", { namespace: "other" }).key;
 		const meta = await connect("backend");
-		const channels = [full.key, empty.key, foreign, "nonsense", instance, full.key];
+		const channels = [full.key, empty.key, foreign, "nonsense", peer, full.key];
 		const answer = await ask(meta, { action: "subscribe", ref: 7, channels });
 		if (answer.t !== "subscribed") throw new Error(answer.t);
 		expect(new Map(answer.ends)).toEqual(
@@ -37,7 +37,7 @@ describe("frames", () => {
 		expect(Object.fromEntries(answer.refused)).toEqual({
 			[foreign]: "InvalidChannel",
 			nonsense: "InvalidChannel",
-			[instance]: "Unsupported",
+			[peer]: "InvalidChannel",
 		});
 		expect(await world.connections().of(full.key)).toEqual([{ id: meta.id, api: "backend", isExpired: false }]);
 		expect(await ask(meta, { action: "unsubscribe", ref: 8, channels: [full.key] })).toEqual({
@@ -67,8 +67,10 @@ describe("frames", () => {
 			[1, 2, 3].map((n) => itemOf(envelopeOf(mine, n))),
 		);
 		const meta = await connect("client", await claimsFor([mine.key], 60));
-		const answer = await ask(meta, { action: "subscribe", ref: 1, channels: [mine.key, other.key] });
-		expect(answer).toMatchObject({ t: "subscribed", refused: [[other.key, "ScopeRequired"]] });
+		const peers = createChannel("instance", "*").key;
+		const answer = await ask(meta, { action: "subscribe", ref: 1, channels: [mine.key, other.key, peers] });
+		const refused = [other.key, peers].map((key) => [key, "ScopeRequired"]);
+		expect(answer).toMatchObject({ t: "subscribed", refused });
 		expect(await world.connections().of(other.key)).toEqual([]);
 		const page = await ask(meta, { action: "read", ref: 2, channel: mine.key, from: BEGINNING, limit: 2 });
 		expect(page).toMatchObject({ t: "page", ref: 2, more: true, verdict: "whole" });

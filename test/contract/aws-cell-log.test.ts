@@ -1,9 +1,15 @@
 /** The regional log on a real table: positions, verdicts, expiry, races. */
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createChannel } from "../../lambda/layer/src/core/channel.ts";
 import { encodeEnvelope } from "../../lambda/layer/src/core/envelope.ts";
 import { BEGINNING, formatPosition, type Position } from "../../lambda/layer/src/core/position.ts";
-import type { Log, LogRow } from "../../lambda/layer/src/transports/aws/log.ts";
+import {
+	CONTROL_RETENTION_SECONDS,
+	createLog,
+	type Log,
+	type LogRow,
+} from "../../lambda/layer/src/transports/aws/log.ts";
 import type { DynamoClient } from "../../lambda/layer/src/transports/aws/sdk.ts";
 import { announcedSeed } from "../support/random.ts";
 import { envelopeOf, freshChannel, ids, itemOf, RETENTION_SECONDS, startWorld, type World } from "./aws-cell-world.ts";
@@ -136,6 +142,20 @@ interface ModelRow {
 }
 
 describe("the log against a model", () => {
+	it("keeps what processes tell each other an hour at most", async () => {
+		const peers = createChannel("instance", ids.next());
+		const log = createLog({
+			...{ table: world.tables.log, dynamo: world.clients.dynamo(), clock: world.clock, random32: ids.random32 },
+			retentionSeconds: 2 * CONTROL_RETENTION_SECONDS,
+		});
+		for (const channel of [peers, createChannel("topic", peers.id)]) {
+			await log.append(channel.key, [itemOf(envelopeOf(channel))]);
+		}
+		world.clock.advance((CONTROL_RETENTION_SECONDS + 2) * 1000);
+		const kept = async (key: string) => (await log.rows(key, BEGINNING, 9)).entries.length;
+		expect([await kept(peers.key), await kept(createChannel("topic", peers.id).key)]).toEqual([0, 1]);
+	});
+
 	it("answers every read as the model does, whatever expired in between", async () => {
 		const step = fc.oneof(
 			fc.record({ kind: fc.constant("append" as const), count: fc.integer({ min: 1, max: 6 }) }),

@@ -1,6 +1,7 @@
 /** Relay into a real FIFO queue. */
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createChannel } from "../../lambda/layer/src/core/channel.ts";
 import { encodeEnvelope } from "../../lambda/layer/src/core/envelope.ts";
 import { groupOf } from "../../lambda/layer/src/transports/aws/cell/mailbox.ts";
 import { relay } from "../../lambda/layer/src/transports/aws/cell/relay.ts";
@@ -35,6 +36,19 @@ describe("relay", () => {
 		expect(mail.map(({ body }) => idOf(body)).sort()).toEqual([...bodies, newer].map(idOf).sort());
 		for (const { group, channel = "" } of mail) expect(group).toBe(groupOf(channel));
 		expect(errors).toEqual(["InvalidEnvelope"]);
+	});
+
+	it("takes no control address from a topic, not even as what cannot be read", async () => {
+		const peers = createChannel("instance", "*");
+		const newer = JSON.stringify({ v: 99, id: ids.next(), channel: peers.key });
+		const records = [encodeEnvelope(envelopeOf(peers)), newer].map((body) => {
+			return { messageId: randomUUID(), body, channel: peers.key };
+		});
+		const errors: string[] = [];
+		const send = () => Promise.reject(new Error("nothing is to be sent"));
+		const keepError = async (_: unknown, code: string) => void errors.push(code);
+		expect(await relay({ send, keepError, report: () => {} }, records)).toEqual([]);
+		expect(errors).toEqual(["InvalidChannel", "InvalidChannel"]);
 	});
 
 	it("asks again for what the mailbox refused, and for no more", async () => {

@@ -91,7 +91,7 @@ function oneByOne(transport: Transport): Transport {
 const create = () =>
 	createAwsTransport({ environment, region, endpoint: emulator.endpoint, clients }, { clock: systemClock, ids });
 
-const harness = (kind: "session" | "topic", createTransport: Harness["createTransport"]): Harness => ({
+const harness = (kind: "session" | "topic" | "instance", createTransport: Harness["createTransport"]): Harness => ({
 	kind,
 	createTransport,
 	onlyNamespace: environment.FANOUT_NAMESPACE,
@@ -102,4 +102,5 @@ const harness = (kind: "session" | "topic", createTransport: Harness["createTran
 });
 
 runContract("aws, sessions by their home's mailbox", () => harness("session", async () => create()));
+runContract("aws, control addresses by the own region's mailbox", () => harness("instance", async () => create()));
 runContract("aws, topics by every region's relay, one by one", () => harness("topic", async () => oneByOne(create())));

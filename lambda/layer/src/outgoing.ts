@@ -83,12 +83,10 @@ type Breakers = typeof import("./route/breaker.ts");
 
 /**
  * Control addresses are not routed: the first transport that a fleet shares carries them, or the first where nothing is
- * shared. Undefined when what is shared carries none.
+ * shared.
  */
 export function controlTransport(transports: readonly Transport[]): Transport | undefined {
-	const shared = transports.filter(({ capabilities }) => capabilities.reach !== "process");
-	if (shared.length === 0) return transports[0];
-	return shared.find(({ capabilities }) => capabilities.control !== false);
+	return transports.find(({ capabilities }) => capabilities.reach !== "process") ?? transports[0];
 }
 
 /** What a configuration makes of the transports: rules, and whether each target is guarded. */
@@ -104,7 +102,7 @@ async function planOf(transports: readonly Transport[], options: OutgoingOptions
 		return { name, reach: capabilities.reach, priority: options.priorities[name] };
 	});
 	const router = createRouter(options.routing, targets, options.disabled);
-	const controlled = controlTransport(transports) ?? transports[0];
+	const controlled = controlTransport(transports);
 	const control: Decision = { lanes: controlled === undefined ? [] : [controlled.name], backup: false };
 	const isGuarded = transports.length > 1 || options.breaker !== undefined || options.outbox !== undefined;
 	const breakers = isGuarded ? await loadBreakers() : undefined;

@@ -1,7 +1,7 @@
 /**
  * Channels: named ordered logs, under a namespace (`cluster_id`) and a tenant. The key is the channel's one
  * spelling everywhere (queues, tables, wires): `namespace/tenant/kind:id`, each part percent-encoded, so that no
- * id can reach outside its own part. `instance:<id>` is a control address without a log.
+ * id can reach outside its own part. `instance:<id>` is a control address: what processes tell each other, never routed.
  */
 import { FanoutError } from "./errors.ts";
 

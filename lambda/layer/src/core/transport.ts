@@ -74,8 +74,6 @@ export interface Capabilities {
 	readonly retentionMs: number;
 	readonly batch: { readonly count: number; readonly bytes: number };
 	readonly positionAtAccept: boolean;
-	/** False where `instance:` addresses are refused: processes cannot tell each other anything by it. */
-	readonly control?: boolean;
 	/** Largest encoded envelope, in bytes. */
 	readonly maxPayloadBytes: number;
 }

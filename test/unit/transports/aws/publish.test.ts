@@ -254,9 +254,14 @@ it("refuses what is too large with both sizes, before any call", async () => {
 	expect(aws.calls).toEqual([]);
 });
 
-it("carries no instance channels", async () => {
+it("sends what processes tell each other to the own region's mailbox, and asks no table for a home", async () => {
 	const instance = createChannel("instance", "i-1");
-	expect(await publish(instance, envelope(instance))).toMatchObject([{ ok: false, error: { code: "Unsupported" } }]);
+	const sent = envelope(instance);
+	expect(await publish(instance, sent)).toMatchObject([{ ok: true, reach: "region" }]);
+	expect(aws.calls.map(({ region, action }) => [region, action])).toEqual([
+		[OWN, "GetQueueUrl"],
+		[OWN, "SendMessage"],
+	]);
 });
 
 it("refuses to publish once closed, and closes twice", async () => {

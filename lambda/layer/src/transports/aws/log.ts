@@ -3,7 +3,7 @@
  * from row to row, so a log whose rows are all gone starts a new one. Appends are conditional: two writers never make
  * one row, and an id in the recent tail keeps the row it has. Reads are strongly consistent and skip expired rows.
  */
-import type { Channel } from "../../core/channel.ts";
+import { type Channel, parseChannel } from "../../core/channel.ts";
 import type { Clock } from "../../core/clock.ts";
 import { decodeEnvelope } from "../../core/envelope.ts";
 import { FanoutError, isFanoutError } from "../../core/errors.ts";
@@ -17,6 +17,8 @@ export const TAIL_LIMIT = 25;
 /** Lost races for the next row in one append before it gives up (and its queue offers the batch again). */
 export const MAX_APPEND_RACES = 20;
 export const DEFAULT_RETENTION_SECONDS = 24 * 60 * 60;
+/** What processes tell each other is of use for moments; kept longer only so that a quiet hour is no new epoch. */
+export const CONTROL_RETENTION_SECONDS = 60 * 60;
 
 export interface LogOptions {
 	readonly table: string;
@@ -86,6 +88,10 @@ function entryOf(row: Row): WireEntry {
 
 export function createLog(options: LogOptions): Log {
 	const { table, dynamo, clock } = options;
+	const retentionOf = (key: string): number =>
+		parseChannel(key).kind === "instance"
+			? Math.min(CONTROL_RETENTION_SECONDS, options.retentionSeconds)
+			: options.retentionSeconds;
 	const isLive = (row: Row): boolean => row.expiresAt * 1000 > clock.now();
 
 	async function query(
@@ -207,6 +213,7 @@ export function createLog(options: LogOptions): Log {
 		},
 		async append(key, items, signal) {
 			let known = await newestRows(key, TAIL_LIMIT, signal);
+			const retentionSeconds = retentionOf(key);
 			let races = 0;
 			const appended: LogRow[] = [];
 			for (const item of items) {
@@ -225,7 +232,7 @@ export function createLog(options: LogOptions): Log {
 						id: item.id,
 						// Neither may run backwards along the log, whatever the writers' clocks say: both are searched in halves.
 						at: goesOn ? Math.max(now, newest.at) : now,
-						expiresAt: Math.max(Math.ceil(now / 1000) + options.retentionSeconds, goesOn ? newest.expiresAt : 0),
+						expiresAt: Math.max(Math.ceil(now / 1000) + retentionSeconds, goesOn ? newest.expiresAt : 0),
 						...(item.text === undefined ? {} : { env: item.text }),
 						...(goesOn
 							? baseOf(newest) > 0

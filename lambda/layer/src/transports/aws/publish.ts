@@ -1,7 +1,8 @@
 /**
  * Publishing on AWS. A session's envelopes go to its home region's mailbox; those of shared channels to the own
- * region's topic, which every region's relay hears. One envelope a call and in order: a batch call to SQS may fail in
- * its middle, and what came after it would then stand in the lane before what is sent again.
+ * region's topic, which every region's relay hears; what processes tell each other to the own region's mailbox, for
+ * they share its registry. One envelope a call and in order: a batch call to SQS may fail in its middle, and what came
+ * after it would then stand in the lane before what is sent again.
  */
 import type { Channel } from "../../core/channel.ts";
 import { type Envelope, encodeEnvelope, envelopeBytes } from "../../core/envelope.ts";
@@ -10,7 +11,7 @@ import type { Outcome, Reach } from "../../core/transport.ts";
 import { sessionKeyOf } from "./cell/forward.ts";
 import { type Failure, failureOf } from "./failure.ts";
 import type { Home } from "./home.ts";
-import type { Mailbox } from "./mailbox.ts";
+import type { Mailbox, MailboxMessage } from "./mailbox.ts";
 import type { AwsSettings } from "./options.ts";
 import { type AwsClients, aws } from "./sdk.ts";
 
@@ -29,7 +30,7 @@ export function createPublish({ settings, clients, home, mailbox }: PublisherPar
 	const accepted = (reach: Reach): Outcome => ({ ok: true, duplicate: false, durability: "replicated", reach });
 
 	async function toMailbox(session: string, channel: Channel, envelope: Envelope, signal: AbortSignal) {
-		const message = { id: envelope.id, channelKey: channel.key, text: encodeEnvelope(envelope) };
+		const message = mailOf(channel, envelope);
 		let target: string;
 		try {
 			target = await home.resolveOrClaim(session, signal);
@@ -45,6 +46,10 @@ export function createPublish({ settings, clients, home, mailbox }: PublisherPar
 			home.forget(session);
 		}
 		// The home was not reached at all: the own region keeps the envelope, and its deliver function hands it on.
+		return toOwnMailbox(message, signal);
+	}
+
+	async function toOwnMailbox(message: MailboxMessage, signal: AbortSignal): Promise<Outcome> {
 		try {
 			await mailbox.send(region, message, signal);
 			return accepted("region");
@@ -79,9 +84,7 @@ export function createPublish({ settings, clients, home, mailbox }: PublisherPar
 				),
 			);
 		}
-		if (channel.kind === "instance") {
-			return Promise.resolve(refuse(new FanoutError("Unsupported", "the aws transport carries no instance channels")));
-		}
+		if (channel.kind === "instance") return toOwnMailbox(mailOf(channel, envelope), signal);
 		const session = sessionKeyOf(channel.key);
 		return session === undefined ? toTopic(channel, envelope, signal) : toMailbox(session, channel, envelope, signal);
 	}
@@ -104,6 +107,10 @@ export function createPublish({ settings, clients, home, mailbox }: PublisherPar
 		}
 		return outcomes;
 	};
+}
+
+function mailOf({ key: channelKey }: Channel, envelope: Envelope): MailboxMessage {
+	return { id: envelope.id, channelKey, text: encodeEnvelope(envelope) };
 }
 
 function refuse(error: FanoutError): Failure {

@@ -80,7 +80,6 @@ export function createAwsTransport(options: AwsOptions, { clock, ids }: AwsParts
 			retentionMs: settings.retentionSeconds * 1000,
 			batch: MAX_BATCH,
 			positionAtAccept: false,
-			control: false,
 			maxPayloadBytes: settings.maxPayloadBytes,
 		},
 		async start(to, signal) {

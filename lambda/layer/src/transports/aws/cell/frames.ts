@@ -32,7 +32,6 @@ function checkChannel(ports: FramePorts, { api, claims }: ConnectionMeta, key: s
 	if (channel.namespace !== ports.namespace) {
 		throw new FanoutError("InvalidChannel", "the channel is of another namespace");
 	}
-	if (channel.kind === "instance") throw new FanoutError("Unsupported", "an instance channel has no log");
 	if (api === "client") {
 		if (claims === undefined || claims.expiresAt * 1000 <= ports.clock.now()) {
 			throw new FanoutError("TicketInvalid", "the ticket has ended: renew it");

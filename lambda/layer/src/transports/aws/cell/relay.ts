@@ -1,9 +1,9 @@
 /**
  * Relay: from a topic's copies (any region, any order, at least once) to this region's mailbox, where each channel
  * has one order and a repeated id is dropped. A version that this release cannot read is passed on: deliver tells
- * its followers of the gap. What names no channel at all goes to the error queue.
+ * its followers of the gap. What names no channel at all, or one that no topic carries, goes to the error queue.
  */
-import { parseChannel } from "../../../core/channel.ts";
+import { type Channel, parseChannel } from "../../../core/channel.ts";
 import { decodeEnvelope, type Envelope } from "../../../core/envelope.ts";
 import { isFanoutError } from "../../../core/errors.ts";
 import { deriveId } from "../../../core/ids.ts";
@@ -31,12 +31,18 @@ function readBody(body: string): Envelope | { readonly code: string } {
 	}
 }
 
+/** What processes tell each other goes by their own region's mailbox: through a topic only somebody else would say it. */
+function carried({ kind }: Channel): { readonly code: string } | undefined {
+	return kind === "instance" ? { code: "InvalidChannel" } : undefined;
+}
+
 function messageOf(record: RelayRecord): MailboxMessage | { readonly code: string } {
 	const read = readBody(record.body);
-	if (!("code" in read)) return mailboxMessage(read.channel.key, read.id, record.body);
+	if (!("code" in read)) return carried(read.channel) ?? mailboxMessage(read.channel.key, read.id, record.body);
 	try {
+		const channel = parseChannel(record.channel);
 		// The same id for every copy of the same text, so that copies still fall together.
-		return mailboxMessage(parseChannel(record.channel).key, deriveId("relay", record.body), record.body);
+		return carried(channel) ?? mailboxMessage(channel.key, deriveId("relay", record.body), record.body);
 	} catch {
 		return read; // it names no channel: the code says why its body could not be read either
 	}
