@@ -94,7 +94,6 @@ export function createSessionHost(parts: SessionHostParts): SessionHost {
 		clock,
 		report,
 		registry: () => sessions.registry(),
-		claim: (session, opening) => sessions.claim(session, opening),
 		publish,
 		async *readAfter(lane, channel, from) {
 			const transport = engines.map((engine) => engine.transport).find(({ name }) => name === lane);

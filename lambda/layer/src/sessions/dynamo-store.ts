@@ -194,6 +194,7 @@ export function createDynamoStore(options: DynamoStoreOptions): Store {
 				},
 			};
 		},
+		rest: () => own?.rest(),
 		close() {
 			for (const stop of polls) stop();
 			polls.clear();

@@ -12,7 +12,7 @@ import type { Lease } from "./terms.ts";
 export interface Opening {
 	/** The user behind the session. A record that has one, or has none, is claimed with the same only. */
 	readonly principal?: string | undefined;
-	/** Kept when the claim makes the record; ignored when there is one. */
+	/** Kept in a record that is made; a claim of one that is there ignores them. */
 	readonly facts?: Json | undefined;
 	readonly state?: Json | undefined;
 }
@@ -70,6 +70,8 @@ export interface Registry {
 	/** Ends the term by one write: every session of it may be claimed at once. */
 	retire(lease: Lease, signal?: AbortSignal): Promise<void>;
 
+	/** Makes a record that nobody owns; Conflict when there is one. */
+	create(session: Channel, opening?: Opening, signal?: AbortSignal): Promise<SessionRecord>;
 	claim(session: Channel, term: Term, opening?: Opening, signal?: AbortSignal): Promise<Claim>;
 	release(held: Held, signal?: AbortSignal): Promise<void>;
 	get(session: Channel, signal?: AbortSignal): Promise<SessionRecord | undefined>;
@@ -85,6 +87,8 @@ export interface Registry {
 		signal?: AbortSignal,
 	): Promise<SessionPage>;
 	watch(tenant: string, listener: ChangeListener, signal?: AbortSignal): Promise<Watch>;
+	/** Closes connections that no call uses now; the next call opens new ones. */
+	rest(): void;
 	/** Idempotent; no timer, socket or listener stays. */
 	close(): Promise<void>;
 }

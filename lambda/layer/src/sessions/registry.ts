@@ -113,10 +113,29 @@ export function createRegistry(options: RegistryOptions): Registry {
 		});
 	}
 
+	function opened({ principal, facts, state }: Opening) {
+		return {
+			principal: checkPrincipal(principal),
+			facts: boundedJson("facts", facts, MAX_FACTS_BYTES),
+			state: boundedJson("state", state, MAX_STATE_BYTES),
+		};
+	}
+
+	async function create(session: Channel, opening: Opening, signal: AbortSignal): Promise<SessionRecord> {
+		const now = clock.now();
+		const times = { createdAt: now, touchedAt: now };
+		const made = { ...opened(opening), ...times, epoch: 1, claim: mint(), owner: undefined, unknown: {} };
+		const record = { v: WRITTEN_RECORD_VERSION, session: own(session), version: "", ...made };
+		const row = rowOf(record);
+		const written = await store.write(session, row, undefined, signal);
+		// A client of the store that heard no answer may have tried again, and found what it had written itself.
+		const standing = written ?? (await store.read(session, signal));
+		if (standing?.text === row.text) return { ...record, version: standing.version };
+		throw new FanoutError("Conflict", "the session has a record already");
+	}
+
 	async function claim(session: Channel, term: Term, opening: Opening, signal: AbortSignal): Promise<Claim> {
-		const principal = checkPrincipal(opening.principal);
-		const facts = boundedJson("facts", opening.facts, MAX_FACTS_BYTES);
-		const state = boundedJson("state", opening.state, MAX_STATE_BYTES);
+		const { principal, facts, state } = opened(opening);
 		return race<Claim>(signal, own(session), async (row) => {
 			const now = clock.now();
 			const old = row === undefined ? undefined : decodeSession(row.text, row.version);
@@ -166,6 +185,7 @@ export function createRegistry(options: RegistryOptions): Registry {
 		},
 		renew: (lease, signal) => call("renew", (inner) => terms.renew(lease, inner), signal),
 		retire: (lease, signal) => call("retire", (inner) => terms.retire(lease, inner), signal),
+		create: (session, opening = {}, signal) => call("create", (inner) => create(session, opening, inner), signal),
 		claim: (session, term, opening = {}, signal) =>
 			call("claim", (inner) => claim(session, term, opening, inner), signal),
 		async release(held, signal) {
@@ -216,6 +236,7 @@ export function createRegistry(options: RegistryOptions): Registry {
 				(inner) => watchRecords({ store, clock, timeoutMs, report }, scopeOf(tenant), listener, inner),
 				signal,
 			),
+		rest: () => store.rest?.(),
 		close() {
 			closing ??= store.close();
 			return closing;

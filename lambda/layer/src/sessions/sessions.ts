@@ -1,6 +1,6 @@
 /**
- * The sessions that this process owns, behind `fanout.sessions`: the store is opened and this instance's term begun by
- * the first use, whoever never asks pays nothing. A session that was lost to somebody else has its streams here ended
+ * The sessions that this process owns, behind `fanout.sessions`: the store is opened by the first use and this instance's
+ * term begun by the first claim, whoever never asks pays nothing. A session that was lost to somebody else has its streams here ended
  * with `moved`. A drain gives sessions over one by one as nothing of them is left here: no stream, and nothing in use.
  */
 import type { Channel } from "../core/channel.ts";
@@ -38,6 +38,8 @@ export interface FanoutSessions extends Sessions {
 	readonly isOpen: boolean;
 	/** A stream of the session was the last one here. */
 	left(session: Channel): void;
+	/** Closes connections that no call uses now. */
+	rest(): void;
 	drain(how: DrainRequest, endStreams: (how: { readonly graceMs: number }) => Promise<void>): Promise<void>;
 	close(): Promise<void>;
 }
@@ -57,17 +59,14 @@ export interface SessionsDeps {
 	endStreams(sessions: readonly Channel[]): void;
 }
 
-interface Open {
-	readonly registry: Registry;
-	readonly owner: Owner;
-}
-
 export function createSessions(deps: SessionsDeps): FanoutSessions {
 	const { namespace, instance, clock, ids, random, report } = deps;
 	const listeners = new Set<(sessions: readonly Channel[]) => void>();
 	const uses = createUses(clock);
 	let owner: Owner | undefined;
-	let opening: Promise<Open> | undefined;
+	let registry: Registry | undefined;
+	let opening: Promise<Registry> | undefined;
+	let owning: Promise<Owner> | undefined;
 	let closing: Promise<void> | undefined;
 	/** Set while a drain runs. */
 	let release: ((session: Channel) => void) | undefined;
@@ -83,29 +82,23 @@ export function createSessions(deps: SessionsDeps): FanoutSessions {
 		}
 	}
 
-	async function begin(): Promise<Open> {
-		const [{ createRegistry }, { createOwner }] = await Promise.all([import("./registry.ts"), import("./owner.ts")]);
+	async function begin(): Promise<Registry> {
+		const { createRegistry } = await import("./registry.ts");
 		const store = await deps.openStore();
 		const { options } = deps;
-		const { timeoutMs, leaseMs, maxOwned } = options;
-		const registry = createRegistry({ store, namespace, clock, ids, timeoutMs, onerror: report });
+		const made = createRegistry({ store, namespace, clock, ids, timeoutMs: options.timeoutMs, onerror: report });
 		try {
-			await registry.start();
-			const made = createOwner({
-				...{ registry, instance, clock, random, leaseMs, maxHolds: maxOwned },
-				...{ onlost: lost, onerror: report },
-			});
 			await made.start();
-			owner = made;
-			return { registry, owner: made };
+			registry = made;
+			return made;
 		} catch (error) {
 			// One that was given is the only one there is: the next use starts it again.
-			if (typeof options.store !== "object") await registry.close();
+			if (typeof options.store !== "object") await made.close();
 			throw error;
 		}
 	}
 
-	async function open(): Promise<Open> {
+	async function open(): Promise<Registry> {
 		if (closing !== undefined) throw new FanoutError("Closed", "the fanout is closed");
 		opening ??= begin().catch((error: unknown) => {
 			// A store that is away for a moment: the next use tries again.
@@ -115,12 +108,31 @@ export function createSessions(deps: SessionsDeps): FanoutSessions {
 		return opening;
 	}
 
-	/** What was opened, without opening anything. */
-	async function standing(): Promise<Open | undefined> {
+	async function beginTerm(): Promise<Owner> {
+		const [{ createOwner }, registry] = await Promise.all([import("./owner.ts"), open()]);
+		const { leaseMs, maxOwned: maxHolds } = deps.options;
+		const how = { registry, instance, clock, random, leaseMs, maxHolds, onlost: lost, onerror: report };
+		const made = createOwner(how);
+		await made.start();
+		owner = made;
+		return made;
+	}
+
+	async function own(): Promise<Owner> {
+		if (closing !== undefined) throw new FanoutError("Closed", "the fanout is closed");
+		owning ??= beginTerm().catch((error: unknown) => {
+			owning = undefined;
+			throw error;
+		});
+		return owning;
+	}
+
+	/** What was begun, without beginning anything. */
+	async function standing<T>(begun: Promise<T> | undefined): Promise<T | undefined> {
 		try {
-			return await opening;
+			return await begun;
 		} catch {
-			// Told to whoever opened it.
+			// Told to whoever began it.
 			return undefined;
 		}
 	}
@@ -145,8 +157,8 @@ export function createSessions(deps: SessionsDeps): FanoutSessions {
 		get isOpen() {
 			return opening !== undefined;
 		},
-		registry: async () => (await open()).registry,
-		claim: async (session, how) => (await open()).owner.claim(session, how),
+		registry: open,
+		claim: async (session, how) => (await own()).claim(session, how),
 		held: (session) => owner?.held(session),
 		use(session) {
 			return uses.begin(session, () => release?.(session));
@@ -160,19 +172,19 @@ export function createSessions(deps: SessionsDeps): FanoutSessions {
 			return owner?.size ?? 0;
 		},
 		left: (session) => release?.(session),
+		rest: () => registry?.rest(),
 		async drain({ graceMs, noticeMs = 0 }, endStreams) {
 			const notice = Math.min(noticeMs, graceMs);
 			if (notice > 0) await pause(clock, notice, undefined, true);
 			const how = { graceMs: graceMs - notice };
-			const open = await standing();
-			if (open === undefined) await endStreams(how);
-			else await drainOwned(open.owner, how.graceMs, (left) => endStreams({ graceMs: left }));
+			const owned = await standing(owning);
+			if (owned === undefined) await endStreams(how);
+			else await drainOwned(owned, how.graceMs, (left) => endStreams({ graceMs: left }));
 		},
 		close() {
 			closing ??= (async () => {
-				const open = await standing();
-				await open?.owner.retire();
-				await open?.registry.close();
+				await (await standing(owning))?.retire();
+				await (await standing(opening))?.close();
 			})();
 			return closing;
 		},

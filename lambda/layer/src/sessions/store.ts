@@ -58,6 +58,8 @@ export interface Store {
 	/** A session that is there from the first page to the last is on at least one of them. */
 	list(scope: Scope, limit: number, after: string | undefined, signal: AbortSignal): Promise<StorePage>;
 	watch(scope: Scope, watcher: StoreWatcher, signal: AbortSignal): Promise<Watch>;
+	/** Closes connections that no call uses now, where calls open their own; the next call opens new ones. */
+	rest?(): void;
 	/** Idempotent; no timer, socket or listener stays. A client that was passed in stays open. */
 	close(): Promise<void>;
 }

@@ -9,7 +9,6 @@ import type { FanoutError } from "../../core/errors.ts";
 import type { Message } from "../../core/message.ts";
 import type { Position } from "../../core/position.ts";
 import type { Reach } from "../../core/transport.ts";
-import type { Claimed, ClaimOptions } from "../../sessions/owner.ts";
 import type { Registry } from "../../sessions/port.ts";
 
 export interface Published {
@@ -54,7 +53,6 @@ export interface SessionHost {
 	report(error: FanoutError): void;
 	/** Opened by the first call; when that fails the next tries again. */
 	registry(): Promise<Registry>;
-	claim(session: Channel, opening: ClaimOptions): Promise<Claimed>;
 	/** Resolves when the channel's log has it, with where. */
 	publish(channel: Channel, message: Message): Promise<Published>;
 	/** What a lane's log has after a position, to its end; throws when some of it is gone. */

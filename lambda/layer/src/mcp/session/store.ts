@@ -45,10 +45,8 @@ export class SessionStore {
 		facts: SessionFacts,
 		state: Json,
 	): Promise<StoredSession> {
-		const { hold, record, created } = await this.#host.claim(channel, { principal, facts: writeFacts(facts), state });
-		if (!created) throw new FanoutError("Conflict", "a session of this id exists");
-		await hold.release();
-		return readRecord(record);
+		const registry = await this.#host.registry();
+		return readRecord(await registry.create(channel, { principal, facts: writeFacts(facts), state }));
 	}
 
 	/** Undefined when there is none, or none any more. Touches one that was used since it was, `usedAgoMs` ago. */

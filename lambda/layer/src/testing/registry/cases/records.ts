@@ -51,6 +51,28 @@ export const recordCases = [
 	),
 
 	define(
+		"made-by-nobody",
+		["P8"],
+		"a record may be made without an owner, once, and then be written and claimed by anybody",
+		async (bench) => {
+			const [a, b] = [await bench.instance("a"), await bench.instance("b")];
+			const session = bench.session("s");
+			const made = await a.registry.create(session, { principal: "user-42", facts: [1], state: { n: 1 } });
+			assert.deepEqual(await b.registry.get(session), made);
+			assert.deepEqual([made.owner, made.epoch, made.principal], [undefined, 1, "user-42"]);
+			await throwsCode("Conflict", "a second making", async () => void (await b.registry.create(session)));
+			const written = await b.registry.update(made, { state: { n: 2 } });
+			await throwsCode("Conflict", "a stale write", async () => void (await a.registry.update(made, {})));
+			const claim = await b.registry.claim(session, b.term, { principal: "user-42" });
+			assert.ok(claim.ok && !claim.created);
+			assert.deepEqual([claim.record.epoch, claim.record.state], [2, written.state]);
+			const other = bench.session("t");
+			await a.registry.remove(await a.registry.create(other));
+			assert.equal(await b.registry.get(other), undefined);
+		},
+	),
+
+	define(
 		"changed-since-read",
 		["P8"],
 		"a write over a record that changed since it was read is refused",
