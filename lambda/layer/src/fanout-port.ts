@@ -61,6 +61,11 @@ export interface Fanout {
 	health(): Health;
 	/** Follows until released, where `follow` is `held`; where it is true, nothing changes. */
 	hold(): Promise<Hold>;
+	/**
+	 * For a process that follows only while it is held, when it is about to freeze: nothing that requests left at work goes
+	 * on. Sessions of MCP's 2025 era are taken over by whoever serves them next.
+	 */
+	settle(): Promise<void>;
 	/** Resolves when everything published before is settled. */
 	flush(): Promise<void>;
 	/** Closes connections that nothing uses now; the next use opens new ones. For a process that is about to freeze. */

@@ -111,6 +111,7 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 	// Held for good, so that what a bus is told of stands before this resolves.
 	if (follow === true) await heard.acquire(createChannel("all", "", { namespace })).opened;
 	let hasBus = false;
+	const settling = new Set<() => Promise<void>>();
 	let draining: Promise<void> | undefined;
 	let closing: Promise<void> | undefined;
 
@@ -159,7 +160,8 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 		return createAddress((notification) => publish(channel, notification));
 	};
 	const sessionHost = createSessionHost({
-		...{ namespace, instanceId, clock, sessions, engines, feeds: following.feeds, hub, report },
+		...{ namespace, instanceId, clock, follow, hold: following.hold, settling, sessions, hub, report },
+		...{ transports, engines, feeds: following.feeds },
 		publish: (channel, message) => publish(channel, message, {}, parseMessage),
 	});
 	const bus = createBuses({
@@ -247,9 +249,13 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 			targets: outgoing.health,
 		}),
 		hold: () => following.hold(),
+		async settle() {
+			await Promise.all([...settling].map((task) => task()));
+		},
 		flush: () => outgoing.flush(),
 		rest() {
 			for (const transport of transports) transport.rest?.();
+			sessions.rest();
 		},
 		drain(how) {
 			draining ??= sessions.drain(how, (left) => hub.drain(left));

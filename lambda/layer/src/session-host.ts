@@ -2,15 +2,16 @@
 import type { Channel } from "./core/channel.ts";
 import type { Feed, FeedRequest, Sink } from "./core/client-feed.ts";
 import type { Clock } from "./core/clock.ts";
-import { emptySince, encodeLane, laneTag, NO_LANES } from "./core/cursor.ts";
+import { emptySince, encodeLane, laneTag, NO_LANES, placeCode } from "./core/cursor.ts";
 import { withDeadline } from "./core/deadline.ts";
 import { asFanoutError, FanoutError } from "./core/errors.ts";
 import type { Message } from "./core/message.ts";
-import { formatPosition, type Position } from "./core/position.ts";
+import { BEGINNING, formatPosition, type Position, samePosition } from "./core/position.ts";
 import type { Page, Transport } from "./core/transport.ts";
 import type { Engine } from "./deliver/engine.ts";
 import { openFeed } from "./deliver/feed.ts";
 import type { ExchangedFeed } from "./deliver/joined-later.ts";
+import type { Follow, Hold } from "./following.ts";
 import type { Published, SessionHost } from "./mcp/session/host.ts";
 import { controlTransport } from "./outgoing.ts";
 import type { Sessions } from "./sessions/sessions.ts";
@@ -24,8 +25,13 @@ export interface SessionHostParts {
 	readonly namespace: string;
 	readonly instanceId: string;
 	readonly clock: Clock;
+	readonly follow: Follow;
+	hold(): Promise<Hold>;
+	/** What is to be done before a freeze. */
+	readonly settling: Set<() => Promise<void>>;
 	readonly sessions: Sessions;
-	/** The same array for good. */
+	/** Those that publish, and those that are followed; the same arrays for good. */
+	readonly transports: readonly Transport[];
 	readonly engines: readonly Engine[];
 	/** Feeds that are told when transports are exchanged. */
 	readonly feeds: Set<ExchangedFeed>;
@@ -35,7 +41,8 @@ export interface SessionHostParts {
 }
 
 export function createSessionHost(parts: SessionHostParts): SessionHost {
-	const { namespace, instanceId, clock, sessions, engines, feeds, hub, report, publish } = parts;
+	const { namespace, instanceId, clock, follow, hold, settling, transports } = parts;
+	const { sessions, engines, feeds, hub, report, publish } = parts;
 	const feedDeps = { engines, clock, report, open: feeds };
 
 	/** Control addresses are on one transport only. */
@@ -92,6 +99,12 @@ export function createSessionHost(parts: SessionHostParts): SessionHost {
 		namespace,
 		instanceId,
 		clock,
+		follow,
+		hold,
+		onSettle(task) {
+			settling.add(task);
+			return () => void settling.delete(task);
+		},
 		report,
 		registry: () => sessions.registry(),
 		publish,
@@ -115,6 +128,7 @@ export function createSessionHost(parts: SessionHostParts): SessionHost {
 			return openResponse(hub, request, { ...opening, filter: { uris }, encoding: spelling });
 		},
 		async cursorOf(fresh, standing) {
+			if (engines.length === 0) return cursorAtEnds(transports, fresh, standing, clock);
 			const nothing = { deliver() {}, mark() {}, cursor() {}, end() {} };
 			const feed = openFeed(feedDeps, { channels: standing }, nothing);
 			try {
@@ -127,6 +141,27 @@ export function createSessionHost(parts: SessionHostParts): SessionHost {
 			}
 		},
 	};
+}
+
+/** Where nothing is followed, what each log ends with is asked for. */
+async function cursorAtEnds(
+	transports: readonly Transport[],
+	fresh: Channel,
+	standing: readonly Channel[],
+	clock: Clock,
+): Promise<string> {
+	const empty = emptySince(clock.now());
+	const lanes = transports.map(async (transport) => {
+		const what = `asking ${transport.place} where its logs end`;
+		const bounds = await withDeadline(clock, READ_TIMEOUT_MS, what, (signal) => transport.ends(standing, signal));
+		const place = placeCode(transport.place);
+		const ends = standing.map((channel, n) => {
+			const end = bounds[n]?.end ?? BEGINNING;
+			return encodeLane(laneTag(channel), place, samePosition(end, BEGINNING) ? empty : end);
+		});
+		return ends.join("") + encodeLane(laneTag(fresh), place, empty);
+	});
+	return NO_LANES + (await Promise.all(lanes)).join("");
 }
 
 async function readPage(transport: Transport, channel: Channel, from: Position, clock: Clock): Promise<Page> {

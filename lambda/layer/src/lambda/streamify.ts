@@ -30,11 +30,14 @@ export interface LambdaInfo {
 }
 
 export interface FetchApp {
+	/** Which requests hold a stream here, beside those that always do. */
+	holds?(request: Request): boolean;
 	fetch(request: Request, info: LambdaInfo): Response | Promise<Response>;
 }
 
 /** A fanout, as far as a handler needs one. */
 export interface LambdaFanout {
+	settle?(): Promise<unknown>;
 	flush(): Promise<unknown>;
 	hold?(): Promise<{ release(): Promise<void> }>;
 	rest?(): void;
@@ -52,7 +55,10 @@ export interface StreamifyOptions {
 	readonly maxLeaseMs?: number | undefined;
 	/** Most streams that this process holds at once; 0 holds none. More are refused before anything is done for them. */
 	readonly maxStreams?: number | undefined;
-	/** Which requests hold a stream. Default: MCP listens, and GETs that accept server-sent events. */
+	/**
+	 * Which requests hold a stream. Default: MCP listens, GETs that accept server-sent events, and those of an MCP session
+	 * where the app has sessions.
+	 */
 	readonly holds?: ((request: Request) => boolean | Promise<boolean>) | undefined;
 	/** One value per answer, also where the runtime could stream: for a front that does not take streams. It holds none. */
 	readonly buffered?: boolean | undefined;
@@ -71,7 +77,7 @@ type Start = () => Served | Promise<Served>;
 export function streamify(app: FetchApp, options: StreamifyOptions): LambdaHandler;
 export function streamify(app: Start, options?: Omit<StreamifyOptions, "fanout">): LambdaHandler;
 export function streamify(app: FetchApp | Start, options: Partial<StreamifyOptions> = {}): LambdaHandler {
-	const { clock = systemClock, holds = holdsStream, marginMs = DEFAULT_MARGIN_MS } = options;
+	const { clock = systemClock, marginMs = DEFAULT_MARGIN_MS } = options;
 	const { maxLeaseMs = Number.POSITIVE_INFINITY, maxStreams = DEFAULT_MAX_STREAMS } = options;
 	const { flushTimeoutMs = DEFAULT_FLUSH_TIMEOUT_MS } = options;
 	const { onerror = print } = options;
@@ -120,6 +126,7 @@ export function streamify(app: FetchApp | Start, options: Partial<StreamifyOptio
 		invocation: Invocation,
 		answer: Answer,
 	): Promise<Response> {
+		const { holds = (asked) => holdsStream(asked) || app.holds?.(asked) === true } = options;
 		const isHeld = await holds(request);
 		// Nobody waits any more: what is held from here on would stay.
 		if (invocation.signal.aborted) throw invocation.late("no response");
@@ -156,6 +163,10 @@ export function streamify(app: FetchApp | Start, options: Partial<StreamifyOptio
 			if (invocation.wasCut) report(invocation.late("a response was cut"));
 		} finally {
 			invocation.stop();
+			if (running === 1) {
+				const settling = soon(context, "ending what was at work", async () => fanout.settle?.());
+				await attempt("something is at work still", settling);
+			}
 			const flushing = soon(context, "flushing before the invocation ends", () => fanout.flush());
 			await attempt("what was published may be lost", flushing);
 			const closing = soon(context, "closing what a stream held", () => invocation.close());

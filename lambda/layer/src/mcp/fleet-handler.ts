@@ -15,7 +15,7 @@ import type { Listen } from "./listen.ts";
 import { readJson } from "./session/body.ts";
 import { eraOfBody, eraOfHeader } from "./session/era.ts";
 import type { SessionFactory } from "./session/factory.ts";
-import { createSessionServer } from "./session/handler.ts";
+import { createSessionServer, holdsGet } from "./session/handler.ts";
 import { resolveSessionOptions, type SessionOptions } from "./session/options.ts";
 import { refuseForNow } from "./session/refusal.ts";
 
@@ -55,6 +55,8 @@ export interface FleetHandlerOptions extends IdentityOptions {
 
 export type FleetHandler<H extends FetchHandler = FetchHandler> = Pick<H, Extract<keyof H, "bus" | "notify">> & {
 	fetch(request: Request, extra?: FetchExtra): Promise<Response>;
+	/** Whether the request holds a stream: a listen, or a session's GET where there are sessions. */
+	holds(request: Request): boolean;
 	/** Open listens. */
 	readonly listens: number;
 	/** 2025-era sessions at work in this process. */
@@ -134,6 +136,9 @@ export function createFleetHandler<H extends FetchHandler>(handler: H, options: 
 		async fetch(request: Request, extra?: FetchExtra): Promise<Response> {
 			const response = await answer(request, extra);
 			return options.fanout.affinity?.mark(response) ?? response;
+		},
+		holds(request: Request): boolean {
+			return request.headers.get("mcp-method") === LISTEN || (sessions !== undefined && holdsGet(request));
 		},
 		get listens() {
 			return listens.size;

@@ -9,7 +9,7 @@ import type { FetchExtra } from "./fleet-handler.ts";
 import { FleetRequest } from "./fleet-request.ts";
 import type { IdentityOptions } from "./identity.ts";
 import type { SessionFactory } from "./session/factory.ts";
-import { createSessionServer } from "./session/handler.ts";
+import { createSessionServer, holdsGet } from "./session/handler.ts";
 import type { SessionOptions } from "./session/options.ts";
 
 export interface SessionHandlerOptions extends IdentityOptions, Omit<SessionOptions, "sessionless"> {
@@ -18,6 +18,8 @@ export interface SessionHandlerOptions extends IdentityOptions, Omit<SessionOpti
 
 export interface SessionHandler {
 	fetch(request: Request, extra?: FetchExtra): Promise<Response>;
+	/** Whether the request holds a stream: a session's GET. */
+	holds(request: Request): boolean;
 	/** Sessions at work in this process. */
 	readonly sessions: number;
 	/** Ends GET streams at a jittered pace, lets what runs finish within `graceMs`, then gives all back. */
@@ -41,6 +43,7 @@ export function createSessionHandler(factory: SessionFactory, options: SessionHa
 			if (answer === undefined) throw new FanoutError("ConfigInvalid", "sessionless is for a fleet handler");
 			return answer;
 		},
+		holds: holdsGet,
 		get sessions() {
 			return server.size;
 		},

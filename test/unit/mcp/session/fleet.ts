@@ -89,11 +89,16 @@ export interface FleetOptions extends Omit<Partial<FleetHandlerOptions>, "fanout
 	/** In the place of the test's own factory. */
 	readonly build?: (place: number, context: SessionContext) => ServerLike | Promise<ServerLike>;
 	readonly store?: (store: Store, place: number) => Store;
+	/** As functions: nothing is followed but while it is held. */
+	readonly follow?: "held";
 }
 
 export type SessionFleet = Awaited<ReturnType<typeof startSessions>>;
 
-export async function startSessions(size: number, { server = "v2", build, store, ...options }: FleetOptions = {}) {
+export async function startSessions(
+	size: number,
+	{ server = "v2", build, store, follow, ...options }: FleetOptions = {},
+) {
 	const broker = new FakeBroker(createRandom(7).next);
 	const table = new MemoryTable();
 	const errors: FanoutError[] = [];
@@ -109,6 +114,7 @@ export async function startSessions(size: number, { server = "v2", build, store,
 			transports: [createFakeTransport(broker)],
 			registry: { store: store?.(memory, place) ?? memory },
 			timeoutMs: 2_000,
+			follow,
 			onerror: (error) => void errors.push(error),
 		});
 		const mcp = createMcpHandler(() => buildV2(place, tools), { bus: fanout.bus() });

@@ -7,6 +7,7 @@ import type { Channel } from "../../core/channel.ts";
 import { pause } from "../../core/clock.ts";
 import { decodeCursor } from "../../core/cursor.ts";
 import { asFanoutError } from "../../core/errors.ts";
+import type { Listening } from "./ear.ts";
 import { hasPriming, type SessionFacts } from "./facts.ts";
 import type { SessionHost, StreamHandle } from "./host.ts";
 import type { Peers } from "./peers.ts";
@@ -51,6 +52,8 @@ interface Slot {
 	facts: SessionFacts | undefined;
 	stream: StreamHandle | undefined;
 	isEnded: boolean;
+	/** To be told of its end, and of what its client subscribes to. */
+	readonly listening: Listening;
 }
 
 export class Gets {
@@ -72,7 +75,9 @@ export class Gets {
 
 	async open({ request, channels, principal, known, expiresAtMs }: GetRequest): Promise<Response> {
 		const [channel] = channels;
-		const slot: Slot = { channel, n: 0, newest: 0, facts: undefined, stream: undefined, isEnded: false };
+		const listening = await this.#deps.peers().listen();
+		const fresh = { n: 0, newest: 0, facts: undefined, stream: undefined, isEnded: false };
+		const slot: Slot = { channel, ...fresh, listening };
 		this.#add(slot);
 		const lastEventId = request.headers.get("last-event-id") ?? "";
 		const stored = await this.#takeOver(slot, lastEventId, principal, known);
@@ -228,6 +233,7 @@ export class Gets {
 	#remove(slot: Slot): void {
 		const slots = this.#slots.get(slot.channel.key);
 		slots?.delete(slot);
+		slot.listening.stop();
 		if (slots?.size === 0) this.#slots.delete(slot.channel.key);
 	}
 }

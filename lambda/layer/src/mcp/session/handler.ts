@@ -51,6 +51,10 @@ export interface SessionServer {
 	close(): Promise<void>;
 }
 
+export function holdsGet({ method, headers }: Request): boolean {
+	return method === "GET" && headers.has("mcp-session-id") && (headers.get("accept") ?? "").includes(SSE_TYPE);
+}
+
 export function createSessionServer(
 	host: SessionHost,
 	factory: SessionFactory,
@@ -67,7 +71,10 @@ export function createSessionServer(
 	};
 	const { idleMs, maxSessions, coalesce } = options;
 	const live = new LiveSessions(
-		{ host, store, factory, changed: (stored, ask) => hearing.changed(stored, ask) },
+		{
+			...{ host, store, factory, changed: (stored, ask) => hearing.changed(stored, ask) },
+			listen: host.follow === "held" ? () => peers.listen() : undefined,
+		},
 		maxSessions,
 	);
 	const gets = new Gets({ host, store, peers: () => peers, retryMs: options.retryMs, coalesce });
@@ -78,6 +85,12 @@ export function createSessionServer(
 	peers.opened.catch((error) => host.report(asFanoutError(error, "TransportUnavailable", "peers are not heard")));
 	let isClosed = false;
 	let timer = clock.after(options.sweepMs, beat);
+	// A server that is frozen hears nothing: the next call takes the session over from its record.
+	const unsettle = host.onSettle(async () => {
+		if (host.follow !== "held") return;
+		await live.rest("the process that ran the request has stopped: call again");
+		await peers.close();
+	});
 
 	function beat(): void {
 		hearing
@@ -147,7 +160,8 @@ export function createSessionServer(
 		// As many at once as sessions may be at work: each holds a feed.
 		if (signs.size >= maxSessions) return refuseForNow(`${maxSessions} streams are resumed now, the most accepted`);
 		const primes = hasPriming(stored.facts.protocol);
-		const deps = { host, peers, logs: made, signs, open: replays, retryMs, primes };
+		const listening = await peers.listen();
+		const deps = { host, peers, listening, logs: made, signs, open: replays, retryMs, primes };
 		const response = await replayPost(deps, request, channel, event);
 		if (isClosed) endReplays();
 		return response;
@@ -205,8 +219,9 @@ export function createSessionServer(
 			for (const channel of gets.channels()) gets.end(channel);
 			// Without peers they would take their requests' process for dead.
 			endReplays();
+			unsettle();
 			await live.close("this process is going away: call again");
-			peers.close();
+			await peers.close();
 		},
 	};
 }

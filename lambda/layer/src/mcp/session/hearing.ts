@@ -5,6 +5,7 @@
 import type { Channel } from "../../core/channel.ts";
 import { asFanoutError } from "../../core/errors.ts";
 import type { Request as Ask } from "../../core/message.ts";
+import type { Listening } from "./ear.ts";
 import type { Gets } from "./gets.ts";
 import type { SessionHost } from "./host.ts";
 import type { LiveSessions } from "./live-sessions.ts";
@@ -81,9 +82,22 @@ export class Hearing implements Listener {
 		const { channel, facts } = stored;
 		gets.refresh(stored);
 		const holder = facts.get.instance;
-		const sign = holder === "" || holder === host.instanceId ? undefined : signs.once(host.clock, CHANGE_WAIT_MS);
+		const isElsewhere = holder !== "" && holder !== host.instanceId;
+		const listening = isElsewhere ? await this.#listen() : undefined;
+		const sign = listening === undefined ? undefined : signs.once(host.clock, CHANGE_WAIT_MS);
 		peers().tellAll({ kind: "changed", session: channel, message, key: sign?.key ?? "" });
 		await sign?.seen;
+		listening?.stop();
+	}
+
+	/** Undefined when no sign would be seen: the change stands all the same. */
+	async #listen(): Promise<Listening | undefined> {
+		try {
+			return await this.#deps.peers().listen();
+		} catch (error) {
+			this.#failed(error, "this process cannot be told anything");
+			return undefined;
+		}
 	}
 
 	async #hear(word: Word, from: string): Promise<void> {

@@ -50,6 +50,12 @@ export interface SessionHost {
 	readonly namespace: string;
 	readonly instanceId: string;
 	readonly clock: Clock;
+	/** `held`: only while somebody holds it, as a function does that freezes between its invocations. */
+	readonly follow: boolean | "held";
+	/** Follows until released. */
+	hold(): Promise<{ release(): Promise<void> }>;
+	/** Calls `task` when nothing runs here any more, and a freeze may follow; returns what takes that back. */
+	onSettle(task: () => Promise<void>): () => void;
 	report(error: FanoutError): void;
 	/** Opened by the first call; when that fails the next tries again. */
 	registry(): Promise<Registry>;

@@ -5,11 +5,13 @@
  * the record before the client hears of its success, and is fed to the session's servers in other processes too.
  */
 import type { Channel } from "../../core/channel.ts";
+import type { Timer } from "../../core/clock.ts";
 import { withDeadline } from "../../core/deadline.ts";
 import { asFanoutError, FanoutError } from "../../core/errors.ts";
 import type { Response as Answer, Request as Ask, Message, Notification, RequestId } from "../../core/message.ts";
 import type { Json } from "../../sessions/record.ts";
 import type { AuthInfoLike } from "../identity.ts";
+import { Attention, type Listening } from "./ear.ts";
 import type { ServerLike, SessionAuth, SessionFactory } from "./factory.ts";
 import { MAX_SUBSCRIPTIONS, MAX_URI_LENGTH, type SessionFacts } from "./facts.ts";
 import type { SessionHost } from "./host.ts";
@@ -20,6 +22,9 @@ import { type Asker, SessionTransport } from "./transport.ts";
 /** A factory, a connect or an initialize that takes longer has failed. */
 export const BUILD_TIMEOUT_MS = 10_000;
 
+/** A call that takes longer is worth a connection, by which its client can cancel it through another process. */
+export const HEAR_AFTER_MS = 500;
+
 export const INITIALIZED = "notifications/initialized";
 
 export interface LiveDeps {
@@ -29,6 +34,8 @@ export interface LiveDeps {
 	/** The record changed by this request; resolves when the client may hear of it. */
 	changed(stored: StoredSession, request: Ask): Promise<void>;
 	ended(session: LiveSession): void;
+	/** Where this process is told things only while it listens. */
+	readonly listen: (() => Promise<Listening>) | undefined;
 }
 
 export interface Visit {
@@ -56,6 +63,8 @@ export class LiveSession {
 	#state: Json;
 	#server: ServerLike | undefined;
 	#silent = 0;
+	readonly #attention: Attention | undefined;
+	#longCall: Timer | undefined;
 
 	constructor(deps: LiveDeps, channel: Channel, principal: string | undefined, stored?: StoredSession) {
 		this.#deps = deps;
@@ -66,8 +75,10 @@ export class LiveSession {
 		this.#state = stored?.state ?? null;
 		this.verifiedAt = deps.host.clock.monotonic();
 		this.usedAt = this.verifiedAt;
+		this.#attention = deps.listen && new Attention(deps.listen);
 		this.transport = new SessionTransport(channel.id, {
 			instanceId: deps.host.instanceId,
+			hear: (isAsk) => this.#attention?.wait(isAsk),
 			publish: (message) => deps.host.publish(channel, message),
 			answered: (answer) => this.#answered(answer),
 			closed: () => this.#closed(),
@@ -129,7 +140,19 @@ export class LiveSession {
 	/** A request of the client. */
 	request(message: Ask, asker: Asker, extra: object): void {
 		if (Object.hasOwn(CHANGES, message.method)) this.#observed.set(message.id, message);
+		if (this.#attention !== undefined) this.#hearLater(this.#attention);
 		this.transport.request(message, asker, extra);
+	}
+
+	#hearLater(attention: Attention): void {
+		const { host } = this.#deps;
+		this.#longCall ??= host.clock.after(HEAR_AFTER_MS, () => {
+			this.#longCall = undefined;
+			if (this.transport.requests === 0) return;
+			const failed = (error: unknown) =>
+				host.report(asFanoutError(error, "TransportUnavailable", "a call cannot be cancelled through other processes"));
+			attention.wait(true)?.catch(failed);
+		});
 	}
 
 	/** A notification of the client. */
@@ -155,6 +178,8 @@ export class LiveSession {
 
 	#closed(): void {
 		this.isEnded = true;
+		this.#longCall?.cancel();
+		this.#attention?.over();
 		this.#observed.clear();
 		this.#deps.ended(this);
 	}

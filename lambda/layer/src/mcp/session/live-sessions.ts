@@ -74,6 +74,11 @@ export class LiveSessions {
 	/** Ends all of them here, and takes none from now on: nobody would end one that a late lookup brought. */
 	async close(why: string): Promise<void> {
 		this.#isClosed = true;
+		await this.rest(why);
+	}
+
+	/** None is at work here any more; each can be taken over again. */
+	async rest(why: string): Promise<void> {
 		await Promise.all(this.all().map((session) => session.end(why)));
 	}
 

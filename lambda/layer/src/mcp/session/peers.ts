@@ -3,9 +3,10 @@
  * It comes from a broker, so it is checked; what one process does not know it ignores, for another may be newer.
  */
 import { type Channel, createChannel, parseChannel } from "../../core/channel.ts";
-import type { Feed } from "../../core/client-feed.ts";
+import type { Sink } from "../../core/client-feed.ts";
 import { asFanoutError } from "../../core/errors.ts";
 import { type Message, parseMessage } from "../../core/message.ts";
+import { Ear, type Listening } from "./ear.ts";
 import { MAX_URI_LENGTH } from "./facts.ts";
 import type { SessionHost } from "./host.ts";
 
@@ -34,28 +35,31 @@ export const EVERYONE = "*";
 
 export class Peers {
 	readonly #host: SessionHost;
-	readonly #feed: Feed;
+	readonly #ear: Ear;
 
 	constructor(host: SessionHost, listener: Listener) {
 		this.#host = host;
 		const channels = [host.instanceId, EVERYONE].map((id) => this.#address(id));
-		this.#feed = host.openFeed(
-			{ channels },
-			{
-				deliver: ({ message, origin }) => {
-					const word = readWord(message);
-					if (word !== undefined) listener.told(word, origin);
-				},
-				mark: () => listener.missed(),
-				cursor() {},
-				end: () => listener.missed(),
+		const sink: Sink = {
+			deliver: ({ message, origin }) => {
+				const word = readWord(message);
+				if (word !== undefined) listener.told(word, origin);
 			},
-		);
+			mark: () => listener.missed(),
+			cursor() {},
+			end: () => listener.missed(),
+		};
+		this.#ear = new Ear(host, () => host.openFeed({ channels }, sink));
 	}
 
-	/** Rejects when this process cannot be told anything. */
+	/** Rejects when this process should always be told things, and cannot be. */
 	get opened(): Promise<void> {
-		return this.#feed.opened;
+		return this.#ear.opened;
+	}
+
+	/** Resolves when this process hears all that it is told from now on, until it stops. */
+	listen(): Promise<Listening> {
+		return this.#ear.listen();
 	}
 
 	/** Resolves when the word is on its way for good; whether its hearer lives is not known. */
@@ -72,8 +76,9 @@ export class Peers {
 		);
 	}
 
-	close(): void {
-		this.#feed.close();
+	/** Nobody here listens any more. Resolves when nothing is open for it. */
+	close(): Promise<void> {
+		return this.#ear.close();
 	}
 
 	#address(id: string): Channel {

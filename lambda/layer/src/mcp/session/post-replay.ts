@@ -8,6 +8,7 @@ import type { Feed } from "../../core/client-feed.ts";
 import type { Timer } from "../../core/clock.ts";
 import { asFanoutError } from "../../core/errors.ts";
 import type { RequestId } from "../../core/message.ts";
+import type { Listening } from "./ear.ts";
 import type { SessionHost } from "./host.ts";
 import type { Peers } from "./peers.ts";
 import { eventIdOf, type PostLogs, postChannel, type readEventId, readLogged } from "./post-log.ts";
@@ -21,6 +22,8 @@ const MAX_SILENCE = 3;
 export interface ReplayDeps {
 	readonly host: SessionHost;
 	readonly peers: Peers;
+	/** For the signs; stopped when the stream is over. */
+	readonly listening: Listening;
 	readonly logs: PostLogs;
 	readonly signs: Signs;
 	/** What ends each that is open: they end with their handler, and one of a POST makes place for the next. */
@@ -35,8 +38,13 @@ export async function replayPost(
 	session: Channel,
 	event: NonNullable<ReturnType<typeof readEventId>>,
 ): Promise<Response> {
-	const cursor = await deps.host.cursorOf(postChannel(session, event.post), []);
-	return new Replay(deps, request, session, event).start(cursor);
+	try {
+		const cursor = await deps.host.cursorOf(postChannel(session, event.post), []);
+		return new Replay(deps, request, session, event).start(cursor);
+	} catch (error) {
+		deps.listening.stop();
+		throw error;
+	}
 }
 
 class Replay {
@@ -137,5 +145,6 @@ class Replay {
 		this.#timer?.cancel();
 		this.#feed?.close();
 		this.#sign.stop();
+		this.#deps.listening.stop();
 	}
 }

@@ -1,9 +1,11 @@
 /**
  * The answer to one POST of requests: waiting, then JSON when answers are all that is said, or an SSE stream from the
  * first other message on, or when it takes long; then ended. The client's leaving cancels nothing: its requests run
- * on, and what they say goes into the POST's log, if it has one, and else nowhere.
+ * on, and what they say goes into the POST's log, if it has one, and else nowhere. The end of a lease does end them:
+ * each that has no answer gets an error while it can still be told.
  */
 import type { Clock, Timer } from "../../core/clock.ts";
+import { isLeaseOver } from "../../core/lease.ts";
 import type { Response as Answer, Message, RequestId } from "../../core/message.ts";
 import type { PostLog } from "./post-log.ts";
 import { SseBody } from "./sse-body.ts";
@@ -45,16 +47,14 @@ export class PostStream implements Asker {
 		this.response = new Promise((resolve) => {
 			this.#resolve = resolve;
 		});
+		// Before the body's own: what is said last must still find it open.
+		signal.addEventListener("abort", this.#aborted, { once: true });
 		if (mode === "sse") this.#stream();
-		else {
-			signal.addEventListener("abort", this.#left, { once: true });
-			if (mode === "auto") this.#timer = clock.after(SSE_AFTER_MS, () => this.#stream());
-		}
+		if (mode === "auto") this.#timer = clock.after(SSE_AFTER_MS, () => this.#stream());
 	}
 
 	answer(message: Answer): void {
-		this.#pending.delete(message.id as RequestId);
-		if (this.#isOver) return;
+		if (!this.#pending.delete(message.id as RequestId) || this.#isOver) return;
 		if (this.#body === undefined) this.#answers.push(message);
 		else this.#write(message);
 		this.#endIfDone();
@@ -86,6 +86,7 @@ export class PostStream implements Asker {
 			return;
 		}
 		this.#stream()?.close();
+		this.#options.signal.removeEventListener("abort", this.#aborted);
 		log?.end();
 	}
 
@@ -94,7 +95,6 @@ export class PostStream implements Asker {
 		if (this.#body !== undefined || this.#isOver) return this.#body;
 		const { clock, headers, signal, log, primes } = this.#options;
 		this.#timer?.cancel();
-		signal.removeEventListener("abort", this.#left);
 		this.#body = new SseBody({ clock, headers, signal, left() {} });
 		this.#resolve(this.#body.response);
 		log?.begin([...this.#pending, ...this.#answers.map(({ id }) => id as RequestId)]);
@@ -111,15 +111,23 @@ export class PostStream implements Asker {
 		return body?.isOver === false || id !== undefined;
 	}
 
-	readonly #left = (): void => {
+	readonly #aborted = (): void => {
+		const { reason } = this.#options.signal;
+		if (isLeaseOver(reason)) {
+			const error = { code: -32_000, message: "the time of the process that ran the request is over: call again" };
+			for (const id of [...this.#pending]) this.answer({ jsonrpc: "2.0", id, error });
+		} else this.#left();
+	};
+
+	#left(): void {
 		if (this.#isOver || this.#body !== undefined) return;
 		this.#over();
 		this.#resolve(new Response(null, { status: 499 }));
-	};
+	}
 
 	#over(): void {
 		this.#isOver = true;
 		this.#timer?.cancel();
-		this.#options.signal.removeEventListener("abort", this.#left);
+		this.#options.signal.removeEventListener("abort", this.#aborted);
 	}
 }

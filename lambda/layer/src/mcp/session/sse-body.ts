@@ -1,8 +1,9 @@
 /**
  * A response's body as an SSE stream for one client: it beats while nothing is said, and what waits for a client that
- * does not read is bounded: beyond it the stream breaks. `left` is called once when the client is gone or was let go.
+ * does not read is bounded: beyond it the stream breaks. The end of a lease ends it. `left` is called once when the client is gone or was let go.
  */
 import type { Clock, Timer } from "../../core/clock.ts";
+import { isLeaseOver } from "../../core/lease.ts";
 
 const HEARTBEAT_MS = 15_000;
 export const MAX_UNREAD_BYTES = 4 * 1024 * 1024;
@@ -79,7 +80,10 @@ export class SseBody {
 		else this.#break(`the client left ${MAX_UNREAD_BYTES} bytes unread`);
 	}
 
-	readonly #aborted = (): void => this.#break("the client has left");
+	readonly #aborted = (): void => {
+		if (isLeaseOver(this.#options.signal.reason)) this.close();
+		else this.#break("the client has left");
+	};
 
 	#break(why: string): void {
 		if (this.#isOver) return;

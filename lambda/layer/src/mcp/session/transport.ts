@@ -19,6 +19,8 @@ export interface Asker {
 
 export interface TransportHost {
 	readonly instanceId: string;
+	/** What has to be waited for before this is said: its answer may come by another process. */
+	hear(isAsk: boolean): Promise<unknown> | undefined;
 	/** To the session's channel. */
 	publish(message: Message): Promise<unknown>;
 	/** May change the answer to a request that the session's record must know of first. */
@@ -89,8 +91,10 @@ export class SessionTransport {
 	}
 
 	async send(said: SomeMessage, options: { readonly relatedRequestId?: RequestId | undefined } = {}): Promise<void> {
-		if (this.#isClosed) throw new FanoutError("Closed", "the session has ended in this process");
 		const message = said as Message;
+		const heard = "method" in message ? this.#host.hear("id" in message) : undefined;
+		if (heard !== undefined) await heard;
+		if (this.#isClosed) throw new FanoutError("Closed", "the session has ended in this process");
 		if (!("method" in message)) return this.#answer(message);
 		const outbound = this.#asks.outbound(message);
 		try {
