@@ -1,6 +1,7 @@
 /**
- * An MCP server on Lambda. `mcp-fanout` comes from the layer, the MCP SDK from this function's own bundle. A tool call
- * publishes and costs no connection that stays; a listen is held until shortly before the function's deadline.
+ * An MCP server on Lambda, for clients of both eras. `mcp-fanout` comes from the layer, the MCP SDK from this function's
+ * own bundle. A tool call publishes and costs no connection that stays; a listen, or a session's GET stream, is held
+ * until shortly before the function's deadline.
  */
 import { createMcpHandler } from "@modelcontextprotocol/server";
 import { createFanout } from "mcp-fanout";
@@ -10,6 +11,7 @@ import { buildServer } from "../node-fleet/build-server.ts";
 
 export const handler = streamify(async () => {
 	const fanout = await createFanout(); // the cell, from the environment that the layer's construct has set
-	const mcp = createMcpHandler(() => buildServer(fanout, undefined), { bus: fanout.bus() });
-	return { app: createFleetHandler(mcp, { fanout }), fanout };
+	const build = () => buildServer(fanout, undefined);
+	const mcp = createMcpHandler(build, { bus: fanout.bus() });
+	return { app: createFleetHandler(mcp, { fanout, sessions: build }), fanout };
 });

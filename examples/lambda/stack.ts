@@ -24,7 +24,7 @@ export class McpServerStack extends Stack {
 			runtime: Runtime.NODEJS_24_X,
 			architecture: Architecture.ARM_64,
 			memorySize: 512,
-			// How long a listen is held at most; its client comes back by itself.
+			// How long a stream is held at most; its client comes back by itself.
 			timeout: Duration.minutes(5),
 			bundling: {
 				format: OutputFormat.CJS,
@@ -32,7 +32,7 @@ export class McpServerStack extends Stack {
 				forceDockerBundling: false,
 			},
 		});
-		FanoutLayer.fromParameters(this, "Fanout", { prefix }).attach(server, { listen: true });
+		FanoutLayer.fromParameters(this, "Fanout", { prefix }).attach(server, { listen: true, sessions: true });
 
 		const { url } = server.addFunctionUrl({
 			// Callers sign their requests: an example must not stand open to the world.

@@ -62,6 +62,7 @@ test("the example's own client: an edit in one environment reaches a listen in a
 		deadlineMs: 60_000,
 	});
 	expect(output).toContain("the listener was told: docs://handbook changed");
+	expect(output).toContain("the subscriber of a session was told, too");
 	expect(fn.environments.length).toBeGreaterThan(1);
 }, 120_000);
 

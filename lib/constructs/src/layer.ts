@@ -22,7 +22,7 @@ export interface AttachOptions {
 	readonly publish?: boolean;
 	/** Follow channels while an invocation holds a stream: connect as a back end, read the log. @default false */
 	readonly listen?: boolean;
-	/** Own sessions (`fanout.sessions`): read and write this region's registry. @default false */
+	/** MCP sessions of the 2025 era, and `fanout.sessions`: read and write this region's registry. @default false */
 	readonly sessions?: boolean;
 	/** Issue tickets for end clients. @default false */
 	readonly tickets?: boolean;

@@ -5,6 +5,7 @@ import { GetFunctionConfigurationCommand } from "@aws-sdk/client-lambda";
 import { type Cell, createCellClients } from "../cell.ts";
 import type { Cells } from "../cells.ts";
 import { ROOT } from "../root.ts";
+import type { FunctionOptions } from "./environment.ts";
 import { type EventOf, type LambdaFunction, startFunction } from "./function.ts";
 
 export interface Deployed {
@@ -39,8 +40,22 @@ export async function startDeployed(options: Deployed): Promise<LambdaFunction> 
 		name,
 		taskRoot: codeOf(options.assembly ?? own, variables),
 		handler: Handler as string,
+		...standInEnv(emulator, cell, variables),
+		timeoutMs,
+		logFile: join(emulator.dir, `${name}.log`),
+		...(eventOf !== undefined && { eventOf }),
+	});
+}
+
+/** What a function of the cell finds around it: the layer, the runtime's modules, and its variables. */
+export function standInEnv(
+	emulator: Cells["emulator"],
+	cell: Cell,
+	variables: Readonly<Record<string, string>>,
+): Pick<FunctionOptions, "nodePath" | "env"> {
+	return {
 		nodePath: [
-			only("asset.*/nodejs/node_modules", own),
+			only("asset.*/nodejs/node_modules", join(emulator.dir, "cdk.out")),
 			// Stands for the runtime's own copy of AWS's client library.
 			join(ROOT, "node_modules"),
 		],
@@ -51,10 +66,7 @@ export async function startDeployed(options: Deployed): Promise<LambdaFunction> 
 			AWS_ACCESS_KEY_ID: emulator.env.AWS_ACCESS_KEY_ID as string,
 			AWS_SECRET_ACCESS_KEY: emulator.env.AWS_SECRET_ACCESS_KEY as string,
 		},
-		timeoutMs,
-		logFile: join(emulator.dir, `${name}.log`),
-		...(eventOf !== undefined && { eventOf }),
-	});
+	};
 }
 
 /** The directory of the function's asset: the one whose template names the same Powertools service, or none. */

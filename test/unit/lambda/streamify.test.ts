@@ -33,6 +33,35 @@ describe("streamify", () => {
 		expect(calls).toEqual(["flushed"]);
 	});
 
+	it("ends what was at work once nothing runs any more, and flushes what that said", async () => {
+		const calls: string[] = [];
+		const step = (name: string) => async () => void calls.push(name);
+		const fanout = { settle: step("settled"), flush: step("flushed"), rest: () => void calls.push("rested") };
+		const { promise: slow, resolve: end } = Promise.withResolvers<void>();
+		const app = {
+			async fetch(request: Request) {
+				if ((await request.text()) === "slow") await slow;
+				return new Response("done");
+			},
+		};
+		const handler = streamify(app, { fanout });
+		const first = handler({ ...event, body: "slow" }, lasting(30_000));
+		await handler(event, lasting(30_000));
+		expect(calls).toEqual(["flushed"]);
+		end();
+		await first;
+		expect(calls).toEqual(["flushed", "settled", "flushed", "rested"]);
+	});
+
+	it("holds no stream where answers are whole, also none that only the app knows of", async () => {
+		const { handler } = setup(() => new Response("never"));
+		const app = { fetch: () => new Response("never"), holds: ({ method }: Request) => method === "GET" };
+		const held = streamify(app, { fanout: { flush: async () => {} } });
+		const get = { ...event, requestContext: { http: { method: "GET" } }, body: undefined };
+		expect((await held(get, lasting(30_000))).statusCode).toBe(405);
+		expect((await handler(get, lasting(30_000))).statusCode).toBe(200);
+	});
+
 	it("reads a response that comes in pieces to its end", async () => {
 		const pieces = ["event: message\n", "data: {}\n\n"];
 		const body = () =>

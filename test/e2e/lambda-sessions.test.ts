@@ -1,0 +1,129 @@
+/**
+ * Sessions of the 2025 era on functions: servers and clients of the SDK's v1 and v2, the registry in DynamoDB, and each
+ * request of a client at whichever function the test says.
+ */
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Cell } from "../support/cell.ts";
+import { type Cells, openCells } from "../support/cells.ts";
+import type { LambdaFunction } from "../support/lambda/function.ts";
+import { bundleSessionServer, startSessionFunction } from "../support/lambda/session-functions.ts";
+import { connectSession, type SessionClient, type Version } from "../support/sessions/client.ts";
+
+const VERSIONS: readonly Version[] = ["v1", "v2"];
+const ARRIVAL_MS = 30_000;
+const CALLS = 20;
+/** Long enough for a few calls in each, short enough that a GET stream has several. */
+const LEASE_MS = 8_000;
+let cells: Cells;
+let taskRoot: string;
+const cleanups: (() => Promise<unknown>)[] = [];
+
+beforeAll(async () => {
+	cells = await openCells();
+	cleanups.push(() => cells.close());
+	taskRoot = await bundleSessionServer(cells);
+}, 300_000);
+afterAll(async () => {
+	for (const cleanup of cleanups.reverse()) await cleanup();
+});
+
+const socketsOf = ({ environments }: LambdaFunction) => environments.map((environment) => environment.sockets());
+const quiet = async (fn: LambdaFunction) => {
+	await fn.idle();
+	return socketsOf(fn).every((sockets) => sockets === 0);
+};
+const methodIn = ({ body }: RequestInit): string | undefined =>
+	typeof body === "string" ? (JSON.parse(body) as { method?: string }).method : undefined;
+/** Of the answer to the session's own request at a function. */
+const statusAt = async ({ url }: LambdaFunction, session: string, init: RequestInit): Promise<number> => {
+	const headers = { "content-type": "application/json", accept: "application/json, text/event-stream" };
+	const response = await fetch(`${url}/mcp`, { ...init, headers: { ...headers, "mcp-session-id": session } });
+	await response.arrayBuffer();
+	return response.status;
+};
+const PING = { method: "POST", body: JSON.stringify({ jsonrpc: "2.0", id: "ping", method: "ping" }) };
+
+describe.each(VERSIONS)("%s servers", (server) => {
+	/** Opens sessions and takes what is told of them; runs calls; holds GET streams. */
+	let [door, calls, gets]: LambdaFunction[] = [];
+	const [atDoor, atCalls, atGets] = [
+		() => door as LambdaFunction,
+		() => calls as LambdaFunction,
+		() => gets as LambdaFunction,
+	];
+
+	beforeAll(async () => {
+		const start = async (name: string, timeoutMs: number) => {
+			const options = { taskRoot, name: `sessions-${server}-${name}`, version: server, timeoutMs };
+			const fn = await startSessionFunction(cells, cells.cells[0] as Cell, options);
+			cleanups.push(() => fn.stop());
+			return fn;
+		};
+		[door, calls, gets] = await Promise.all([start("door", 30_000), start("calls", LEASE_MS), start("gets", LEASE_MS)]);
+	});
+
+	const connect = (client: Version, onGet?: () => void): Promise<SessionClient> =>
+		connectSession(client, (init) => {
+			if (init.method === "GET") onGet?.();
+			if (init.method === "GET") return atGets().url;
+			return (methodIn(init) === "tools/call" ? atCalls() : atDoor()).url;
+		});
+
+	test.each(VERSIONS)(
+		"[P3] %s clients: opened at one function, called at another, asked by it and answered through the first",
+		async (client) => {
+			const one = await connect(client);
+			await expect.poll(() => Math.max(0, ...socketsOf(atGets())), { timeout: ARRIVAL_MS }).toBeGreaterThan(0);
+			expect(await one.call("ask")).toMatch(new RegExp(`^sessions-${server}-calls [1-9].*"ann"`));
+			expect(one.asked.count).toBe(1);
+			await one.call("publish", { sessions: [one.session], from: 0, count: 20 });
+			await expect.poll(() => one.heard.length, { timeout: ARRIVAL_MS }).toBe(20);
+			expect(one.heard).toEqual(Array.from({ length: 20 }, (_, n) => n));
+			await one.close();
+		},
+		120_000,
+	);
+
+	test("[P9] a plain call follows nothing, and leaves no socket open", async () => {
+		const one = await connect("v2");
+		for (let n = 0; n < CALLS; n += 1) {
+			expect(await one.call("where")).toBe(`sessions-${server}-calls 0`);
+			expect([await quiet(atCalls()), await quiet(atDoor())]).toEqual([true, true]);
+		}
+		await one.close();
+	}, 120_000);
+
+	test("[P3] a GET stream goes on over its leases: in order, none lost, none twice", async () => {
+		let opens = 0;
+		const one = await connect("v2", () => {
+			opens += 1;
+		});
+		let sent = 0;
+		for (const until = Date.now() + 2 * LEASE_MS; Date.now() < until; sent += 5) {
+			await one.call("publish", { sessions: [one.session], from: sent, count: 5 });
+		}
+		await expect.poll(() => one.heard.length, { timeout: ARRIVAL_MS }).toBe(sent);
+		expect(one.heard).toEqual(Array.from({ length: sent }, (_, n) => n));
+		expect(opens).toBeGreaterThan(1);
+		await one.close();
+	}, 120_000);
+
+	test("a session that one function ends is gone at all of them, and so is its GET stream", async () => {
+		const one = await connect("v2");
+		await expect.poll(() => Math.max(0, ...socketsOf(atGets())), { timeout: ARRIVAL_MS }).toBeGreaterThan(0);
+		expect(await one.call("where")).toContain("calls");
+		expect(await statusAt(atCalls(), one.session, { method: "DELETE" })).toBe(200);
+		for (const fn of [atDoor(), atCalls(), atGets()]) expect(await statusAt(fn, one.session, PING)).toBe(404);
+		await one.close();
+		// Its client may have come back once more in this moment.
+		await expect.poll(() => quiet(atGets()), { timeout: ARRIVAL_MS }).toBe(true);
+	}, 120_000);
+
+	test("a call that outlives its function ends with an error, and so does what it asked", async () => {
+		const one = await connect("v2");
+		await expect(one.call("wait")).rejects.toThrow("the time of the process that ran the request is over");
+		expect(await quiet(atCalls())).toBe(true);
+		expect(await one.call("where")).toBe(`sessions-${server}-calls 0`);
+		await one.close();
+	}, 120_000);
+});
