@@ -111,6 +111,9 @@ export async function startEnvironment(options: FunctionOptions): Promise<Enviro
 		const contentType = req.headers["content-type"] ?? "";
 		invocation.answered.resolve({ contentType, payload, done: invocation.done.promise });
 		req.on("data", (chunk: Buffer) => void (payload.write(chunk) || wait(req, payload)));
+		req.on("close", () => {
+			if (!req.complete) payload.destroy(new Error("the environment died"));
+		});
 		req.on("end", () => {
 			const error = req.trailers["lambda-runtime-function-error-body"];
 			if (typeof error === "string") {

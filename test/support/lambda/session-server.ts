@@ -25,5 +25,6 @@ export const handler = streamify(async () => {
 	};
 	const mcp = createMcpHandler(() => buildV2(tools), { bus: fanout.bus() });
 	const sessions = () => (version === "v1" ? buildV1(tools) : buildV2(tools));
-	return { app: createFleetHandler(mcp, { fanout, sessions, sessionOptions: { retryMs: 100 } }), fanout };
+	const sessionOptions = { retryMs: 100, resumePosts: true };
+	return { app: createFleetHandler(mcp, { fanout, sessions, sessionOptions }), fanout };
 });

@@ -17,6 +17,8 @@ export class Invocation {
 	readonly #closers: (() => unknown)[] = [];
 	readonly #startedAt: number;
 	#leaseMs: number;
+	/** Node forgets a request's signal with the request itself, whoever still listens to it. */
+	request: Request | undefined;
 	#isLease = false;
 	#isGone = false;
 	#timer: Timer;

@@ -158,6 +158,7 @@ export function streamify(app: FetchApp | Start, options: Partial<StreamifyOptio
 		running += 1;
 		try {
 			const request = requestOf(event, invocation.signal);
+			invocation.request = request;
 			const response = await invocation.race(respond(served, request, { event, context }, invocation, answer));
 			await answer.send(response, invocation.cut, () => invocation.gone());
 			if (invocation.wasCut) report(invocation.late("a response was cut"));
