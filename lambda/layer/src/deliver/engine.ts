@@ -126,11 +126,13 @@ export function createEngine(transport: Transport, deps: EngineDeps): Engine {
 		}
 	}
 
-	function scheduleCheck(): void {
-		if (stop.signal.aborted || transport.capabilities.endCheckMs <= 0) return;
-		// The stated bound covers one lost check: half of it between checks.
-		checkTimer = clock.after(transport.capabilities.endCheckMs / 2, () => {
-			checkEnds().finally(scheduleCheck);
+	function scheduleCheck(tookMs = 0): void {
+		const { endCheckMs } = transport.capabilities;
+		if (stop.signal.aborted || endCheckMs <= 0) return;
+		// The stated bound covers one lost check: half of it from one to the next, also where a check takes its time.
+		checkTimer = clock.after(Math.max(endCheckMs / 8, endCheckMs / 2 - tookMs), () => {
+			const startedAt = clock.monotonic();
+			checkEnds().finally(() => scheduleCheck(clock.monotonic() - startedAt));
 		});
 	}
 

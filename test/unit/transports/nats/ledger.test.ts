@@ -36,8 +36,8 @@ function world(perChannel = 100) {
 		},
 		/** As the engine's regular check asks. */
 		async check(...names: string[]) {
-			const bounds = await ledger.bounds(names.map(question));
-			return names.map((_, index) => Number(bounds[index]?.end.offset));
+			const bounds = await ledger.check(names.map(question), 100);
+			return bounds && names.map((_, index) => Number(bounds[index]?.end.offset));
 		},
 		page,
 		async verdict(id: string, offset: number) {
@@ -188,6 +188,59 @@ test("[P3] a check costs by what is lost, not by what is heard: a copy lost afte
 	const next = check(...names);
 	await clock.advance(1_000);
 	expect(await next).toEqual(heard.map((seq, index) => (index === 5 ? lost : seq)));
+});
+
+test("[P3] a check of many takes its time, in small pieces; who opens meanwhile does not wait for it", async () => {
+	const { clock, stream, follow, ends, check } = world();
+	const names = ids(200);
+	for (const id of names) stream.add(subjectOf(id));
+	follow(...names);
+	await ends(...names);
+	for (const id of names) stream.add(subjectOf(id));
+	const multis = () => stream.asked.filter((what) => what.startsWith("multi"));
+	stream.asked.length = 0;
+	let isOver = false;
+	const checked = check(...names).finally(() => {
+		isOver = true;
+	});
+	await clock.settle();
+	expect(multis()).toHaveLength(1);
+	follow("late");
+	expect(await ends("late")).toEqual([stream.last]);
+	await clock.advance(60);
+	expect(isOver).toBe(false);
+	await clock.advance(200);
+	expect(await checked).toEqual(names.map((_, index) => stream.last - 199 + index));
+	expect(multis()).toHaveLength(Math.ceil(200 / 24));
+});
+
+test("[P3] what went between the pieces of a check is told: the bounds are those after them", async () => {
+	const { clock, stream, follow, ends, check } = world();
+	const names = ids(60);
+	follow(...names);
+	await ends(...names);
+	const lost = stream.add(subjectOf("c59"));
+	const checked = check(...names);
+	await clock.settle();
+	stream.add(EPOCH_SUBJECT, "e0000000");
+	stream.drop(lost);
+	await clock.advance(200);
+	expect((await checked)?.[59]).toBe(lost);
+});
+
+test("[P3] a check says nothing of a log that became another one meanwhile", async () => {
+	const { clock, stream, partition, follow, ends, check } = world();
+	const names = ids(60);
+	follow(...names);
+	await ends(...names);
+	stream.add(subjectOf("c0"));
+	const checked = check(...names);
+	await clock.settle();
+	stream.lose();
+	stream.add(EPOCH_SUBJECT, "e0000009");
+	await partition.inspect();
+	await clock.advance(200);
+	expect(await checked).toBeUndefined();
 });
 
 test("[P3] a position is whole while its own entry is there, or nothing can be gone; else `retention`", async () => {

@@ -17,7 +17,7 @@ import { createFollow, type Shard } from "./follow.ts";
 import { Gate } from "./gate.ts";
 import { createInbox } from "./inbox.ts";
 import { Ledger } from "./ledger.ts";
-import type { NatsSettings } from "./options.ts";
+import { END_CHECK_MS, type NatsSettings } from "./options.ts";
 import { Partition } from "./partition.ts";
 import { createPublish, type Publish } from "./publish.ts";
 import { readPage } from "./read.ts";
@@ -46,6 +46,9 @@ export interface JetStream {
 
 /** How many times a check goes round, at the most, until it has been through all partitions. */
 const PARTITION_TURNS = 8;
+/** A question about more channels is a regular check, which is spread over so long. */
+const FEW = 16;
+const CHECK_MS = END_CHECK_MS / 4;
 const HEAL = { baseMs: 100, capMs: 1_000 } as const;
 
 export function createJetStream({ nc, settings, clock, random32, report }: JetStreamDeps): JetStream {
@@ -178,7 +181,11 @@ export function createJetStream({ nc, settings, clock, random32, report }: JetSt
 			const bounds: Bounds[] = new Array(channels.length);
 			const waiting = [...groups];
 			const failures: unknown[] = [];
-			// A few partitions at a time: a check of many channels is no burst that live entries would have to wait for.
+			// A few partitions at a time, and each in pieces: a check of many channels is no burst that live entries would
+			// have to wait for.
+			const workers = Math.ceil(waiting.length / PARTITION_TURNS);
+			const withinMs = CHECK_MS / Math.ceil(waiting.length / workers);
+			const isRegular = channels.length > FEW;
 			const work = async () => {
 				for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
 					const [index, group] = next;
@@ -186,14 +193,17 @@ export function createJetStream({ nc, settings, clock, random32, report }: JetSt
 					// What it missed is being handed over, and its ends are told after that.
 					if (gate.isShut && groups.size > 1) continue;
 					try {
-						const found = await ledger.bounds(group);
-						for (const [place, { at }] of group.entries()) bounds[at] = found[place] as Bounds;
+						const found = await (isRegular ? ledger.check(group, withinMs) : ledger.bounds(group));
+						for (const [place, { at }] of group.entries()) {
+							const one = found?.[place];
+							if (one !== undefined) bounds[at] = one;
+						}
 					} catch (error) {
 						failures.push(error);
 					}
 				}
 			};
-			await Promise.all(Array.from({ length: Math.ceil(waiting.length / PARTITION_TURNS) }, work));
+			await Promise.all(Array.from({ length: workers }, work));
 			// One without a leader keeps no other partition from being checked.
 			if (failures.length === groups.size && groups.size > 0) throw failures[0];
 			for (const error of failures) failed(error, "the ends of a partition could not be asked for");

@@ -5,7 +5,6 @@
  * that it is; then the leader is asked, one channel at a time.
  */
 import { type Clock, pause } from "../../core/clock.ts";
-import { asFanoutError, type FanoutError } from "../../core/errors.ts";
 import type { Bounds } from "../../core/transport.ts";
 import type { Api } from "./api.ts";
 import type { BatchGet } from "./batch-get.ts";
@@ -17,8 +16,9 @@ import { Turns } from "./turns.ts";
 const CHUNK = 1_000;
 /** Up to so many channels the leader is asked for each. */
 const SINGLY = 2;
-/** A question about more is a regular check. */
-const FEW = 8;
+/** In one piece of a regular check, at the least; and the shortest rest between two. */
+const PIECE = 24;
+const PIECE_REST_MS = 2;
 /** Between the rounds of many who ask by themselves, as when another instance's streams come here. */
 const REST_MS = 20;
 /** Up to so many channels in a round `oldest` is exact; beyond, it is a bound from below. */
@@ -36,15 +36,12 @@ export interface Subject {
 
 interface Question extends Subject {
 	readonly oldest: boolean;
-	/** One of many in a regular check: what was heard of since the last one may wait for the next. */
-	readonly isPatient: boolean;
 }
 
 interface Answer {
 	readonly snapshot: Snapshot;
 	readonly lasts: ReadonlyMap<string, number>;
 	readonly oldest: ReadonlyMap<string, number>;
-	/** Something new was found that no live copy was heard of. */
 	readonly isOnItsWay: boolean;
 }
 
@@ -69,24 +66,52 @@ export class Ledger {
 	}
 
 	/**
-	 * A question about many channels is a regular check: channels with live copies since the last one are left to the
-	 * next, for a loss between the copies shows by itself; so a check costs by what is lost, not by what is heard.
 	 * What was stored a moment ago may still be on its way as a live copy: an end is told when it had the time to come,
 	 * else every check of a busy instance would find "lost" entries and read them once more.
 	 */
 	async bounds(subjects: readonly Subject[]): Promise<Bounds[]> {
-		const { snapshot, lasts, oldest, isOnItsWay } = await this.#ask(subjects, true, subjects.length > FEW);
-		if (isOnItsWay) await pause(this.#deps.clock, ON_ITS_WAY_MS);
-		const at = (seq: number) => ({ epoch: snapshot.epoch, offset: BigInt(seq) });
-		return subjects.map(({ key }) => {
-			const last = lasts.get(key) ?? snapshot.last;
-			return { oldest: at(oldest.get(key) ?? Math.min(last, snapshot.first)), end: at(last) };
-		});
+		const answer = await this.#ask(subjects, true);
+		if (answer.isOnItsWay) await pause(this.#deps.clock, ON_ITS_WAY_MS);
+		return toBounds(subjects, answer);
+	}
+
+	/**
+	 * The same for many, as a regular check that takes its time: in small pieces with rests between, for the server and
+	 * this process would let live entries wait for a large one. Channels with live copies since the last check are left
+	 * to the next: a loss between the copies shows by itself, so a check costs by what is lost, not by what is heard.
+	 * Undefined when the log became another one meanwhile.
+	 */
+	async check(subjects: readonly Subject[], withinMs: number): Promise<Bounds[] | undefined> {
+		const { partition, followed, clock, stop } = this.#deps;
+		const before = await partition.inspect();
+		const lasts = new Map<string, number>();
+		const moved: Subject[] = [];
+		for (const subject of subjects) {
+			const known = followed.get(subject.key);
+			if (known?.ready && (known.verified >= before.last || isFresh(known))) lasts.set(subject.key, known.last);
+			else moved.push(subject);
+		}
+		const sorted = this.#byVerified(moved);
+		const most = Math.max(1, Math.floor(withinMs / PIECE_REST_MS));
+		const size = Math.min(CHUNK, Math.max(PIECE, Math.ceil(sorted.length / most)));
+		const found = new Map<string, number>();
+		for (let at = 0; at < sorted.length; at += size) {
+			if (at > 0) await pause(clock, withinMs / Math.ceil(sorted.length / size), stop);
+			if (stop?.aborted || partition.epoch !== before.epoch) return undefined;
+			await this.#piece(sorted.slice(at, at + size), before, found);
+		}
+		// What went meanwhile would be missed: the bounds are to be those after the pieces.
+		const { epoch, first } = moved.length > 0 ? await partition.inspect() : before;
+		if (epoch !== before.epoch) return undefined;
+		const snapshot = { ...before, first };
+		const isOnItsWay = this.#settleAll(moved, found, snapshot, lasts);
+		if (isOnItsWay) await pause(clock, ON_ITS_WAY_MS);
+		return toBounds(subjects, { snapshot, lasts, oldest: new Map() });
 	}
 
 	/** The same without `oldest`, for channels that are followed. */
 	async ends(subjects: readonly Subject[]): Promise<Map<string, { readonly epoch: string; readonly offset: bigint }>> {
-		const { snapshot, lasts } = await this.#ask(subjects, false, false);
+		const { snapshot, lasts } = await this.#ask(subjects, false);
 		const ends = subjects.map(({ key }) => {
 			const offset = BigInt(lasts.get(key) ?? snapshot.last);
 			return [key, { epoch: snapshot.epoch, offset }] as const;
@@ -94,8 +119,8 @@ export class Ledger {
 		return new Map(ends);
 	}
 
-	#ask(subjects: readonly Subject[], oldest: boolean, isPatient: boolean): Promise<Answer> {
-		return this.#turns.ask(subjects.map(({ key, log }) => ({ key, log, oldest, isPatient })));
+	#ask(subjects: readonly Subject[], oldest: boolean): Promise<Answer> {
+		return this.#turns.ask(subjects.map(({ key, log }) => ({ key, log, oldest })));
 	}
 
 	async #round(questions: readonly Question[]): Promise<Answer> {
@@ -112,18 +137,12 @@ export class Ledger {
 				known.ready = true;
 				saw(known, seq);
 			}
-			if (known?.ready && (known.verified >= snapshot.last || known.last === seq || isFresh(known, question))) {
+			if (known?.ready && (known.verified >= snapshot.last || known.last === seq)) {
 				lasts.set(question.key, known.last);
 			} else moved.set(question.key, question);
 		}
 		const found = await this.#lasts([...moved.values()], snapshot);
-		let isOnItsWay = false;
-		for (const key of moved.keys()) {
-			const known = followed.get(key);
-			const before = known?.ready ? known.last : Number.POSITIVE_INFINITY;
-			lasts.set(key, this.#settle(key, found.get(key), snapshot));
-			if (known !== undefined && known.last > Math.max(before, known.heard)) isOnItsWay = true;
-		}
+		const isOnItsWay = this.#settleAll([...moved.values()], found, snapshot, lasts);
 		const wanted = new Map(questions.filter(({ oldest }) => oldest).map((question) => [question.key, question]));
 		const oldest = wanted.size > OLDEST ? new Map() : await this.#oldest([...wanted.values()], lasts, snapshot);
 		return { snapshot, lasts, oldest, isOnItsWay };
@@ -133,6 +152,23 @@ export class Ledger {
 	async #early(questions: readonly Question[]): Promise<Map<string, number>> {
 		const opening = questions.filter(({ key }) => this.#deps.followed.get(key)?.ready === false);
 		return opening.length > SINGLY ? new Map() : this.#singly(opening);
+	}
+
+	/** True when something new was found that no live copy was heard of. */
+	#settleAll(
+		moved: readonly Subject[],
+		found: ReadonlyMap<string, number>,
+		snapshot: Snapshot,
+		lasts: Map<string, number>,
+	): boolean {
+		let isOnItsWay = false;
+		for (const { key } of moved) {
+			const known = this.#deps.followed.get(key);
+			const before = known?.ready ? known.last : Number.POSITIVE_INFINITY;
+			lasts.set(key, this.#settle(key, found.get(key), snapshot));
+			if (known !== undefined && known.last > Math.max(before, known.heard)) isOnItsWay = true;
+		}
+		return isOnItsWay;
 	}
 
 	/** What the leader said becomes what is known; an end never moves back within an epoch. */
@@ -151,24 +187,31 @@ export class Ledger {
 
 	async #lasts(questions: readonly Question[], snapshot: Snapshot): Promise<Map<string, number>> {
 		if (questions.length <= SINGLY) return this.#singly(questions);
-		const { followed } = this.#deps;
-		const from = ({ key }: Question) => {
-			const known = followed.get(key);
-			return known?.ready ? known.verified + 1 : 0;
-		};
-		const sorted = [...questions].sort((a, b) => from(a) - from(b));
+		const sorted = this.#byVerified(questions);
 		const found = new Map<string, number>();
-		for (let at = 0; at < sorted.length; at += CHUNK) {
-			const chunk = sorted.slice(at, at + CHUNK);
-			const lasts = (await this.#chunk(chunk, from(chunk[0] as Question), snapshot)) ?? (await this.#singly(chunk));
-			for (const [key, seq] of lasts) found.set(key, seq);
-		}
+		for (let at = 0; at < sorted.length; at += CHUNK) await this.#piece(sorted.slice(at, at + CHUNK), snapshot, found);
 		return found;
+	}
+
+	/** Where nothing is verified it begins at the log's beginning. */
+	#from({ key }: Subject): number {
+		const known = this.#deps.followed.get(key);
+		return known?.ready ? known.verified + 1 : 0;
+	}
+
+	#byVerified<T extends Subject>(subjects: readonly T[]): T[] {
+		return [...subjects].sort((a, b) => this.#from(a) - this.#from(b));
+	}
+
+	/** Adds the newest of some that are sorted by what is verified. */
+	async #piece(piece: readonly Subject[], snapshot: Snapshot, found: Map<string, number>): Promise<void> {
+		const lasts = (await this.#chunk(piece, this.#from(piece[0] as Subject), snapshot)) ?? (await this.#singly(piece));
+		for (const [key, seq] of lasts) found.set(key, seq);
 	}
 
 	/** Undefined when no replica proved that it was far enough. */
 	async #chunk(
-		questions: readonly Question[],
+		questions: readonly Subject[],
 		from: number,
 		snapshot: Snapshot,
 	): Promise<Map<string, number> | undefined> {
@@ -197,7 +240,7 @@ export class Ledger {
 		return undefined;
 	}
 
-	async #singly(questions: readonly Question[]): Promise<Map<string, number>> {
+	async #singly(questions: readonly Subject[]): Promise<Map<string, number>> {
 		const { api, partition } = this.#deps;
 		const found = new Map<string, number>();
 		await inParallel(questions, async ({ key, log }) => {
@@ -231,17 +274,24 @@ export class Ledger {
 	}
 }
 
+function toBounds(
+	subjects: readonly Subject[],
+	{ snapshot, lasts, oldest }: Pick<Answer, "snapshot" | "lasts" | "oldest">,
+): Bounds[] {
+	const at = (seq: number) => ({ epoch: snapshot.epoch, offset: BigInt(seq) });
+	return subjects.map(({ key }) => {
+		const last = lasts.get(key) ?? snapshot.last;
+		return { oldest: at(oldest.get(key) ?? Math.min(last, snapshot.first)), end: at(last) };
+	});
+}
+
 /** Heard of since the last check, which this one then is. */
-function isFresh(known: Known, { isPatient }: Question): boolean {
-	if (!isPatient || known.heard === known.heardAtCheck) return false;
+function isFresh(known: Known): boolean {
+	if (known.heard === known.heardAtCheck) return false;
 	known.heardAtCheck = known.heard;
 	return known.heard === known.last;
 }
 
 async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
 	for (let at = 0; at < items.length; at += PARALLEL) await Promise.all(items.slice(at, at + PARALLEL).map(work));
-}
-
-export function unavailable(error: unknown, what: string): FanoutError {
-	return asFanoutError(error, "TransportUnavailable", what, true);
 }
