@@ -3,11 +3,14 @@
  * request of a client at whichever function the test says.
  */
 import { setTimeout as sleep } from "node:timers/promises";
+import { createFanout } from "mcp-fanout";
+import { createSessionHandler } from "mcp-fanout/mcp";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Cell } from "../support/cell.ts";
 import { type Cells, openCells } from "../support/cells.ts";
 import type { LambdaFunction } from "../support/lambda/function.ts";
 import { bundleSessionServer, startSessionFunction } from "../support/lambda/session-functions.ts";
+import { buildV2 } from "../support/sessions/build-v2.ts";
 import { connectSession, type SessionClient, type Version } from "../support/sessions/client.ts";
 
 const VERSIONS: readonly Version[] = ["v1", "v2"];
@@ -35,12 +38,17 @@ const quiet = async (fn: LambdaFunction) => {
 };
 const methodIn = ({ body }: RequestInit): string | undefined =>
 	typeof body === "string" ? (JSON.parse(body) as { method?: string }).method : undefined;
+const HEADERS = { "content-type": "application/json", accept: "application/json, text/event-stream" };
 /** Of the answer to the session's own request at a function. */
 const statusAt = async ({ url }: LambdaFunction, session: string, init: RequestInit): Promise<number> => {
-	const headers = { "content-type": "application/json", accept: "application/json, text/event-stream" };
-	const response = await fetch(`${url}/mcp`, { ...init, headers: { ...headers, "mcp-session-id": session } });
+	const response = await fetch(`${url}/mcp`, { ...init, headers: { ...HEADERS, "mcp-session-id": session } });
 	await response.arrayBuffer();
 	return response.status;
+};
+const INFO = { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: { name: "raw", version: "1.0.0" } };
+const HELLO = {
+	method: "POST",
+	body: JSON.stringify({ jsonrpc: "2.0", id: 1, method: "initialize", params: INFO }),
 };
 const PING = { method: "POST", body: JSON.stringify({ jsonrpc: "2.0", id: "ping", method: "ping" }) };
 
@@ -122,6 +130,34 @@ describe.each(VERSIONS)("%s servers", (server) => {
 		await one.close();
 		// Its client may have come back once more in this moment.
 		await expect.poll(() => quiet(atGets()), { timeout: ARRIVAL_MS }).toBe(true);
+	}, 120_000);
+
+	test("a process that is always there takes the GET stream of a session of functions, and hears of its end", async () => {
+		const { emulator } = cells;
+		const { region, environment } = cells.cells[0] as Cell;
+		const { AWS_ACCESS_KEY_ID } = emulator.env;
+		Object.assign(process.env, { AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY: "test" });
+		const fanout = await createFanout({ follow: true, aws: { region, environment, endpoint: emulator.endpoint } });
+		const handler = createSessionHandler(() => buildV2({ place: "process", publish: async () => {} }), { fanout });
+		const opened = await fetch(`${atDoor().url}/mcp`, { ...HELLO, headers: HEADERS });
+		const session = opened.headers.get("mcp-session-id") ?? "";
+		await opened.arrayBuffer();
+		const headers = { ...HEADERS, "mcp-session-id": session };
+		const stream = await handler.fetch(new Request("http://localhost/mcp", { headers }));
+		const publisher = await connect("v2");
+		await publisher.call("publish", { sessions: [session], from: 7, count: 1 });
+		const body = (stream.body as ReadableStream<Uint8Array>).pipeThrough(new TextDecoderStream());
+		let text = "";
+		for await (const chunk of body) {
+			const before = text;
+			text += chunk;
+			if (before.includes('"n":7') || !text.includes('"n":7')) continue;
+			expect(await statusAt(atCalls(), session, { method: "DELETE" })).toBe(200);
+		}
+		expect(text).toContain('"n":7');
+		await publisher.close();
+		await handler.close();
+		await fanout.close();
 	}, 120_000);
 
 	test("a call whose environment dies ends with an error at another function", async () => {
