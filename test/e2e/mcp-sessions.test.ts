@@ -1,8 +1,8 @@
-/** 2025-era sessions over three real processes: servers and clients of the SDK's v1 and v2, kills included. */
+/** 2025-era sessions over three real processes, on NATS and on Valkey: servers and clients of v1 and v2, kills included. */
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { runLeg } from "../conformance/suite.ts";
-import { type McpFleet, type McpProcess, startMcpFleet } from "../support/mcp-fleet.ts";
+import { type BrokerKind, type McpFleet, type McpProcess, startMcpFleet } from "../support/mcp-fleet.ts";
 import { connectSession, type Route, type SessionClient, type Version } from "../support/sessions/client.ts";
 import { gather } from "../support/sessions/crowd.ts";
 
@@ -13,16 +13,19 @@ const EVENTS = Number(process.env.SESSION_EVENTS ?? 900);
 
 const CROWD = 200;
 
-const start = (version: Version) => startMcpFleet(3, { example: "../test/support/sessions", program: `${version}.ts` });
+const start = (version: Version, broker: BrokerKind) =>
+	startMcpFleet(3, { example: "../test/support/sessions", program: `${version}.ts`, broker });
 const methodIn = ({ body }: RequestInit): string | undefined =>
 	typeof body === "string" ? (JSON.parse(body) as { method?: string }).method : undefined;
 
-for (const server of VERSIONS) {
-	describe(`${server} servers`, () => {
+const WORLDS = (["nats", "redis"] as const).flatMap((broker) => VERSIONS.map((server) => ({ broker, server })));
+
+for (const { broker, server } of WORLDS) {
+	describe(`${server} servers on ${broker}`, () => {
 		let fleet: McpFleet;
 		let processes: [McpProcess, McpProcess, McpProcess];
 		beforeAll(async () => {
-			fleet = await start(server);
+			fleet = await start(server, broker);
 			processes = fleet.processes as typeof processes;
 		}, 120_000);
 		afterAll(() => fleet?.stop());
@@ -59,7 +62,7 @@ for (const server of VERSIONS) {
 		}
 
 		test("[P3] a process that runs a call is killed: its client hears an error elsewhere; one that drains loses nothing", async () => {
-			const doomed = await start(server);
+			const doomed = await start(server, broker);
 			try {
 				const [a, b, c] = doomed.processes as [McpProcess, McpProcess, McpProcess];
 				let at = a;

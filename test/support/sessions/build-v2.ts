@@ -15,8 +15,10 @@ const PUBLISH = fromJsonSchema<{ sessions: string[]; from: number; count: number
 });
 
 export function buildV2(tools: Tools): McpServer {
-	const capabilities = { tools: { listChanged: true }, logging: {} };
-	const server = new McpServer({ name: "sessions", version: "1.0.0" }, { capabilities });
+	const { release = "1" } = tools;
+	const capabilities = { tools: { listChanged: true }, ...(release !== "less" && { logging: {} }) };
+	const server = new McpServer({ name: "sessions", version: `${release}.0.0` }, { capabilities });
+	if (release === "2") server.registerTool("added", { description: "new in the second" }, async () => text("added"));
 	server.registerTool("where", { description: "the process" }, async () => text(tools.place));
 	server.registerTool("ask", { description: "asks the user" }, async (ctx) => {
 		const answer = await ctx.mcpReq.elicitInput({ mode: "form", message: "name?", requestedSchema: NAME });

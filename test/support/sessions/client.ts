@@ -2,7 +2,11 @@
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { Client as ClientV1 } from "@modelcontextprotocol/sdk/client/index.js";
 import { StreamableHTTPClientTransport as TransportV1 } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
-import { ElicitRequestSchema, LoggingMessageNotificationSchema } from "@modelcontextprotocol/sdk/types.js";
+import {
+	ElicitRequestSchema,
+	LoggingMessageNotificationSchema,
+	ToolListChangedNotificationSchema,
+} from "@modelcontextprotocol/sdk/types.js";
 
 export type Version = "v1" | "v2";
 /** The address of the process that a request goes to. */
@@ -14,8 +18,11 @@ export interface SessionClient {
 	readonly heard: number[];
 	/** How often the user was asked. */
 	readonly asked: { count: number };
+	/** How often it was told that the tools changed. */
+	readonly changes: { count: number };
 	/** Answers to POSTs that came as streams. */
 	streams(): number;
+	tools(): Promise<string[]>;
 	call(tool: string, args?: Readonly<Record<string, unknown>>): Promise<string>;
 	close(): Promise<void>;
 }
@@ -38,6 +45,10 @@ export async function connectSession(version: Version, route: Route): Promise<Se
 		asked.count += 1;
 		return { action: "accept" as const, content: { name: "ann" } };
 	};
+	const changes = { count: 0 };
+	const change = () => {
+		changes.count += 1;
+	};
 	let streamed = 0;
 	const streams = () => streamed;
 	const options = {
@@ -55,17 +66,23 @@ export async function connectSession(version: Version, route: Route): Promise<Se
 		const transport = new StreamableHTTPClientTransport(url, options);
 		client.setRequestHandler("elicitation/create", answer);
 		client.setNotificationHandler("notifications/message", hear);
+		client.setNotificationHandler("notifications/tools/list_changed", change);
 		await client.connect(transport);
 		const call = async (name: string, args = {}) => textOf(await client.callTool({ name, arguments: args }));
-		return { session: transport.sessionId ?? "", heard, asked, streams, call, close: () => client.close() };
+		const tools = async () => (await client.listTools()).tools.map(({ name }) => name);
+		const session = transport.sessionId ?? "";
+		return { session, heard, asked, changes, streams, tools, call, close: () => client.close() };
 	}
 	const client = new ClientV1(INFO, { capabilities: CAPABILITIES });
 	const transport = new TransportV1(url, options);
 	client.setRequestHandler(ElicitRequestSchema, answer);
 	client.setNotificationHandler(LoggingMessageNotificationSchema, hear);
+	client.setNotificationHandler(ToolListChangedNotificationSchema, change);
 	await client.connect(transport as never);
 	const call = async (name: string, args = {}) => textOf(await client.callTool({ name, arguments: args }));
-	return { session: transport.sessionId ?? "", heard, asked, streams, call, close: () => client.close() };
+	const tools = async () => (await client.listTools()).tools.map(({ name }) => name);
+	const session = transport.sessionId ?? "";
+	return { session, heard, asked, changes, streams, tools, call, close: () => client.close() };
 }
 
 function textOf(result: unknown): string {

@@ -37,10 +37,16 @@ export interface FetchHandler {
 	readonly notify?: unknown;
 }
 
+export interface Drain {
+	readonly graceMs: number;
+	/** Part of the grace. Default 0. */
+	readonly noticeMs?: number;
+}
+
 export interface FleetHandlerOptions extends IdentityOptions {
 	readonly fanout: {
 		bus(): FanoutBus;
-		drain(how: { readonly graceMs: number }): Promise<void>;
+		drain(how: Drain): Promise<void>;
 		/** Names this instance to proxies, on every answer. */
 		readonly affinity?: { mark(response: Response): Response };
 	};
@@ -61,8 +67,11 @@ export type FleetHandler<H extends FetchHandler = FetchHandler> = Pick<H, Extrac
 	readonly listens: number;
 	/** 2025-era sessions at work in this process. */
 	readonly sessions: number;
-	/** Refuses new listens and drops the open ones at a jittered pace, all within `graceMs`; other requests go on. */
-	drain(how: { readonly graceMs: number }): Promise<void>;
+	/**
+	 * Not ready at once, and for `noticeMs` all goes on, so that balancers see it. Then refuses new listens and drops the
+	 * open ones at a jittered pace, all within `graceMs`; other requests go on as long as sessions' calls run.
+	 */
+	drain(how: Drain): Promise<void>;
 	/** Drops every listen, then closes the handler. */
 	close(): Promise<void>;
 };
@@ -146,13 +155,14 @@ export function createFleetHandler<H extends FetchHandler>(handler: H, options: 
 		get sessions() {
 			return sessions?.size ?? 0;
 		},
-		async drain(how: { readonly graceMs: number }) {
-			isDraining = true;
-			await Promise.all([
-				options.fanout.drain(how),
-				dropPaced([...listens], how.graceMs * DRAIN_SPREAD, clock),
-				sessions?.drain(how.graceMs),
-			]);
+		async drain(how: Drain) {
+			const drained = options.fanout.drain(how);
+			const goAway = async () => {
+				const left = await notice(how, clock);
+				isDraining = true;
+				await Promise.all([dropPaced([...listens], left * DRAIN_SPREAD, clock), sessions?.drain(left)]);
+			};
+			await Promise.all([drained, goAway()]);
 		},
 		async close() {
 			isDraining = true;
@@ -179,6 +189,13 @@ function claimBus(handler: FetchHandler, { fanout, bus }: FleetHandlerOptions): 
 	}
 	seam.scoped = true;
 	return seam;
+}
+
+/** Waits while everything goes on; what is left of the grace then. */
+export async function notice({ graceMs, noticeMs = 0 }: Drain, clock: Clock): Promise<number> {
+	const notice = Math.min(noticeMs, graceMs);
+	if (notice > 0) await pause(clock, notice, undefined, true);
+	return graceMs - notice;
 }
 
 /** Each in its own slice of the time, so that their clients do not all come back at once. */

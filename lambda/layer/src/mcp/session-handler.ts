@@ -5,7 +5,7 @@
 import { FanoutError } from "../core/errors.ts";
 import { type FanoutBus, seamOf } from "./bus.ts";
 import { enter } from "./entry.ts";
-import type { FetchExtra } from "./fleet-handler.ts";
+import { type Drain, type FetchExtra, notice } from "./fleet-handler.ts";
 import { FleetRequest } from "./fleet-request.ts";
 import type { IdentityOptions } from "./identity.ts";
 import type { SessionFactory } from "./session/factory.ts";
@@ -13,7 +13,7 @@ import { createSessionServer, holdsGet } from "./session/handler.ts";
 import type { SessionOptions } from "./session/options.ts";
 
 export interface SessionHandlerOptions extends IdentityOptions, Omit<SessionOptions, "sessionless"> {
-	readonly fanout: { bus(): FanoutBus; drain(how: { readonly graceMs: number }): Promise<void> };
+	readonly fanout: { bus(): FanoutBus; drain(how: Drain): Promise<void> };
 }
 
 export interface SessionHandler {
@@ -23,7 +23,7 @@ export interface SessionHandler {
 	/** Sessions at work in this process. */
 	readonly sessions: number;
 	/** Ends GET streams at a jittered pace, lets what runs finish within `graceMs`, then gives all back. */
-	drain(how: { readonly graceMs: number }): Promise<void>;
+	drain(how: Drain): Promise<void>;
 	close(): Promise<void>;
 }
 
@@ -48,7 +48,8 @@ export function createSessionHandler(factory: SessionFactory, options: SessionHa
 			return server.size;
 		},
 		async drain(how) {
-			await Promise.all([options.fanout.drain(how), server.drain(how.graceMs)]);
+			const goAway = async () => server.drain(await notice(how, clock));
+			await Promise.all([options.fanout.drain(how), goAway()]);
 		},
 		close: () => server.close(),
 	};
