@@ -98,9 +98,10 @@ describe("a start", () => {
 });
 
 /** What the documentation tells operators to allow. */
-const EVERYWHERE = "evalsha eval info ping hello hmget hset hget get set time xadd xrange xtrim unlink pexpire".split(
-	" ",
-);
+const EVERYWHERE =
+	"evalsha eval info ping hello hmget hset hget hincrby hdel exists get set time xadd xrange xtrim unlink pexpire".split(
+		" ",
+	);
 const ALLOWED = [...EVERYWHERE, "publish", "subscribe", "unsubscribe"];
 const ALLOWED_IN_CLUSTER = [...EVERYWHERE, "spublish", "ssubscribe", "sunsubscribe", "cluster|slots", "cluster|info"];
 

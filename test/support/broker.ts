@@ -26,7 +26,20 @@ export async function startNats(progress: Progress = silent): Promise<Broker> {
 
 export async function startValkey(progress: Progress = silent): Promise<Broker> {
 	return start("redis", await valkeyCommand(progress), (port, dir) => [
-		...["--bind", "127.0.0.1", "--port", String(port), "--dir", dir, "--save", "", "--appendonly", "no"],
+		...[
+			"--bind",
+			"127.0.0.1",
+			"--port",
+			String(port),
+			"--dir",
+			dir,
+			"--save",
+			"",
+			"--appendonly",
+			"no",
+			"--enable-debug-command",
+			"yes",
+		],
 	]);
 }
 

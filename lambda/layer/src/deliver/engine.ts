@@ -37,6 +37,9 @@ export const DEFAULT_ENGINE: EngineLimits = {
 	endsTimeoutMs: 5_000,
 };
 
+/** Lanes that are compared with their ends in one turn. */
+const TURN_LANES = 64;
+
 export interface EngineDeps {
 	readonly clock: Clock;
 	random(): number;
@@ -123,6 +126,8 @@ export function createEngine(transport: Transport, deps: EngineDeps): Engine {
 		for (const [index, lane] of lanes.entries()) {
 			const found = bounds[index];
 			if (found !== undefined) lane.compare(found.end, asked[index] as Position);
+			// Entries that came meanwhile need not wait for all of them.
+			if (index % TURN_LANES === TURN_LANES - 1) await new Promise((resolve) => setImmediate(resolve));
 		}
 	}
 

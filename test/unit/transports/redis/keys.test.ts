@@ -15,8 +15,7 @@ describe("keys", () => {
 				keys.meta(p),
 				keys.state(p, channel),
 				keys.log(p, channel),
-				keys.ids(p, channel, 0),
-				keys.ids(p, channel, 1),
+				keys.id(p, channel, "00000000-0000-7000-8000-000000000000"),
 				keys.live(p),
 				keys.beat(p, "instance"),
 			];

@@ -171,7 +171,7 @@ export class Model {
 	/** As another replication id looks: of the same process, or of a promoted replica. */
 	async #turn(how: "rename" | "promote"): Promise<void> {
 		if ((await this.#client.exists(this.keys.meta(0))) === 0) return;
-		await this.#client.hset(this.keys.meta(0), "line", "0123");
+		await this.#client.call("DEBUG", "CHANGE-REPL-ID");
 		if (how === "rename") return;
 		await this.#client.hset(this.keys.meta(0), "run", "0123");
 		this.#lose();
@@ -183,7 +183,8 @@ export class Model {
 			const dump = await this.#client.dumpBuffer(name);
 			if (dump !== null) dumps.push([name, dump as Buffer]);
 		}
-		const [epoch, offset] = await this.#client.hmget(this.keys.meta(0), "epoch", "offset");
+		const epoch = await this.#client.hget(this.keys.meta(0), "epoch");
+		const offset = await this.#client.hget(this.keys.meta(0), epoch ?? "");
 		const accepted = this.#accepted.map((ids) => ids.length);
 		this.#copy = { dumps, accepted, epoch: epoch ?? "", offset: BigInt(offset ?? 0), at: this.#now };
 	}
@@ -196,7 +197,7 @@ export class Model {
 		const names = await this.#names();
 		if (names.length > 0) await this.#client.del(...names);
 		for (const [name, dump] of copy.dumps) await this.#client.restore(name, 0, dump);
-		if (how !== "rollback") await this.#client.hset(this.keys.meta(0), "line", "0123");
+		if (how !== "rollback") await this.#client.call("DEBUG", "CHANGE-REPL-ID");
 		if (how === "restore") await this.#client.hset(this.keys.meta(0), "run", "0123");
 		if (how === "restore" || this.#knows) this.#lose();
 		for (const [index, ids] of this.#accepted.entries()) {

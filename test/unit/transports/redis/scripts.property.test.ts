@@ -82,7 +82,7 @@ it("a loss that many know is told once: their knowledge is settled, and epochs s
 	for (const how of ["flush", "foreign"]) {
 		if (how === "flush") await client.flushall();
 		// Copied from elsewhere: everybody knows an epoch that this store never had.
-		else await client.hset(keys.meta(0), "epoch", "0123abcd", "past", "");
+		else await client.hset(keys.meta(0), "epoch", "0123abcd", "0123abcd", "7", "past", "");
 		const after: (Position | undefined)[] = [];
 		for (let round = 0; round < 3; round += 1) for (const store of stores) after.push(await endOf(store));
 		expect(new Set(after.map((end) => end && formatPosition(end))).size, how).toBe(1);

@@ -12,7 +12,7 @@ for i = 2, #KEYS, 2 do
   local s = readState(KEYS[i])
   if not s then
     redis.call('UNLINK', KEYS[i + 1])
-    s = { epoch = p.epoch, last = p.offset, base = p.offset, trim = '0', ids = '0a' }
+    s = { epoch = p.epoch, last = p.offset, beat = '-' }
     redis.call('SET', KEYS[i], stateText(s), 'PX', life)
   else
     if not stands(p, s.epoch, s.last) then
@@ -40,11 +40,11 @@ export const TIPS = `
 local info = redis.call('INFO', 'replication')
 local answer = {}
 for i, key in ipairs(KEYS) do
-  local m = redis.call('HMGET', key, 'epoch', 'offset', 'line', 'partitions')
-  local told, at = string.match(ARGV[i + 1], '^(%x*)%.?(%d*)$')
-  local plain = m[1] and m[3] and m[4] == ARGV[1] and string.find(info, 'master_replid:' .. m[3], 1, true)
-    and (told == '' or (told == m[1] and tonumber(at) <= tonumber(m[2])))
-  answer[2 * i - 1] = plain and m[1] or ''
+  local told, at = string.match(ARGV[i + 1], '^(%x+)%.(%d+)$')
+  local m = redis.call('HMGET', key, 'epoch', told or '', 'line', 'partitions')
+  local plain = told and told == m[1] and m[2] and tonumber(at) <= tonumber(m[2])
+    and m[3] and m[4] == ARGV[1] and string.find(info, 'master_replid:' .. m[3], 1, true)
+  answer[2 * i - 1] = plain and told or ''
   answer[2 * i] = plain and m[2] or ''
 end
 return answer

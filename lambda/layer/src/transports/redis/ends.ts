@@ -10,6 +10,8 @@ import type { Followers } from "./followers.ts";
 import type { Keys } from "./keys.ts";
 import type { Store, Tip } from "./store.ts";
 
+/** Channels that are vouched for in one turn: with very many, entries are handed over between them. */
+const TURN_CHANNELS = 64;
 /** Channels in one question: the server does nothing else meanwhile. */
 export const ENDS_CHANNELS = 128;
 
@@ -50,20 +52,34 @@ export function createEnds({ keys, store, followers }: EndsDeps): Ends {
 		return (await Promise.all(chunks)).flat();
 	}
 
+	/** Looks up those at these places in the list. */
 	async function check(
 		partition: number,
 		channels: readonly Channel[],
-		tip: Tip | undefined,
-		found: Map<string, Bounds>,
+		places: readonly number[],
+		found: Bounds[],
 	): Promise<void> {
-		const rest = channels.filter((channel) => {
-			const bounds = tip && followers.vouched(partition, channel, tip);
-			if (bounds !== undefined) found.set(channel.key, bounds);
+		const bounds = await lookUp(
+			partition,
+			places.map((place) => channels[place] as Channel),
+		);
+		for (const [index, place] of places.entries()) found[place] = bounds[index] as Bounds;
+	}
+
+	/** The places of those that a tip does not vouch for. */
+	function unvouched(
+		partition: number,
+		channels: readonly Channel[],
+		places: readonly number[],
+		tip: Tip | undefined,
+		found: Bounds[],
+	): readonly number[] {
+		if (tip === undefined) return places;
+		return places.filter((place) => {
+			const bounds = followers.vouched(partition, channels[place] as Channel, tip);
+			if (bounds !== undefined) found[place] = bounds;
 			return bounds === undefined;
 		});
-		if (rest.length === 0) return;
-		const bounds = await lookUp(partition, rest);
-		for (const [index, { key }] of rest.entries()) found.set(key, bounds[index] as Bounds);
 	}
 
 	function flush(): void {
@@ -92,14 +108,30 @@ export function createEnds({ keys, store, followers }: EndsDeps): Ends {
 				if (waiting.length === 1) setImmediate(flush);
 			}),
 		async all(channels) {
-			const found = new Map<string, Bounds>();
-			const byPartition = [...Map.groupBy(channels, keys.partitionOf)];
+			const found: Bounds[] = [];
+			const byPartition = new Map<number, number[]>();
+			for (const [place, channel] of channels.entries()) {
+				const partition = keys.partitionOf(channel);
+				const places = byPartition.get(partition);
+				if (places === undefined) byPartition.set(partition, [place]);
+				else places.push(place);
+			}
 			// What is to be looked up anyhow needs no tip, and one channel alone is as soon looked up.
 			const isOne = channels.length === 1;
-			const quick = byPartition.map(([partition]) => partition).filter((each) => !isOne && !store.isRenewalDue(each));
-			const tips = await store.tips(quick);
-			await Promise.all(byPartition.map(([partition, some]) => check(partition, some, tips.get(partition), found)));
-			return channels.map(({ key }) => found.get(key) as Bounds);
+			const tips = await store.tips([...byPartition.keys()].filter((each) => !isOne && !store.isRenewalDue(each)));
+			const asking: Promise<void>[] = [];
+			let inTurn = 0;
+			for (const [partition, places] of byPartition) {
+				const rest = unvouched(partition, channels, places, tips.get(partition), found);
+				if (rest.length > 0) asking.push(check(partition, channels, rest, found));
+				asking.at(-1)?.catch(() => {});
+				inTurn += places.length;
+				if (inTurn < TURN_CHANNELS) continue;
+				inTurn = 0;
+				await new Promise((resolve) => setImmediate(resolve));
+			}
+			await Promise.all(asking);
+			return found;
 		},
 	};
 }

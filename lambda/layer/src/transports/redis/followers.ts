@@ -41,7 +41,7 @@ export interface FollowersDeps {
 }
 
 /** `epoch first last prev` */
-const HEAD = /([0-9a-f]{8}) (\d+) (\d+) (\d+)\n/y;
+const HEAD = /^([0-9a-f]{8}) (\d{1,15}) (\d{1,15}) (\d{1,15})$/;
 
 export function createFollowers(deps: FollowersDeps): Followers {
 	const byPartition = new Map<number, Map<string, Follow>>();
@@ -55,23 +55,13 @@ export function createFollowers(deps: FollowersDeps): Followers {
 		}
 	};
 
-	function hand(follow: Follow, head: RegExpExecArray, text: string): void {
-		const [, epoch = "", first, last, prev] = head;
-		const texts = first === last ? [text] : text.split("\n");
-		let before = BigInt(prev as string);
-		let offset = BigInt(first as string);
-		for (const each of texts) {
-			const position: Position = { epoch, offset };
-			const place = { position, prev: { epoch, offset: before } };
-			const envelope = envelopeOf(follow.channel, each, deps.report);
-			const entry: Entry = envelope === undefined ? place : { ...place, envelope };
-			follow.handed += 1;
-			guarded(() => follow.subscriber.entry(entry));
-			before = offset;
-			offset += 1n;
-			const { heard } = follow;
-			if (heard?.epoch !== epoch || heard.offset < position.offset) follow.heard = position;
-		}
+	function hand(follow: Follow, position: Position, prev: Position, text: string): void {
+		const envelope = envelopeOf(follow.channel, text, deps.report);
+		const entry: Entry = envelope === undefined ? { position, prev } : { position, prev, envelope };
+		follow.handed += 1;
+		guarded(() => follow.subscriber.entry(entry));
+		const { heard } = follow;
+		if (heard?.epoch !== position.epoch || heard.offset < position.offset) follow.heard = position;
 	}
 
 	async function recheckSome(partition: number, follows: readonly Follow[]): Promise<void> {
@@ -105,22 +95,33 @@ export function createFollowers(deps: FollowersDeps): Followers {
 		has: (partition) => byPartition.has(partition),
 		heard(partition, text) {
 			const keyEnd = text.indexOf("\n");
-			HEAD.lastIndex = keyEnd + 1;
-			const head = HEAD.exec(text);
-			if (keyEnd < 0 || head === null) {
+			const headEnd = text.indexOf("\n", keyEnd + 1);
+			const head = headEnd < 0 ? null : HEAD.exec(text.slice(keyEnd + 1, headEnd));
+			if (head === null) {
 				deps.report(new FanoutError("InvalidEnvelope", "what was published to a partition cannot be read"));
 				return;
 			}
-			const [, epoch = "", first, last] = head;
-			deps.saw(partition, epoch, Number(last));
+			const epoch = head[1] as string;
+			const first = Number(head[2]);
+			const last = Number(head[3]);
+			deps.saw(partition, epoch, last);
 			let run = runs.get(partition);
 			if (run === undefined) {
 				run = new Run();
 				runs.set(partition, run);
 			}
-			run.heard(epoch, Number(first), Number(last));
+			run.heard(epoch, first, last);
 			const follow = byPartition.get(partition)?.get(text.slice(0, keyEnd));
-			if (follow !== undefined) hand(follow, head, text.slice(keyEnd + 1 + head[0].length));
+			if (follow === undefined) return;
+			const rest = text.slice(headEnd + 1);
+			let prev: Position = { epoch, offset: BigInt(head[4] as string) };
+			let offset = BigInt(first);
+			for (const each of first === last ? [rest] : rest.split("\n")) {
+				const position = { epoch, offset };
+				hand(follow, position, prev, each);
+				prev = position;
+				offset += 1n;
+			}
 		},
 		learn(partition, channel, tip, bounds) {
 			const follow = byPartition.get(partition)?.get(channel.key);
@@ -132,7 +133,7 @@ export function createFollowers(deps: FollowersDeps): Followers {
 			const { epoch, offset } = known.tip;
 			if (offset < tip.offset && runs.get(partition)?.spans(epoch, offset, tip.offset) !== true) return undefined;
 			const isNewer = heard?.epoch === epoch && heard.offset > BigInt(offset);
-			return isNewer ? { ...known.bounds, end: heard } : known.bounds;
+			return isNewer ? { oldest: known.bounds.oldest, end: heard } : known.bounds;
 		},
 		async recheck(partitions) {
 			const asking: Promise<void>[] = [];

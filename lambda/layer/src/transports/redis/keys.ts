@@ -13,8 +13,8 @@ export interface Keys {
 	state(partition: number, channel: Channel): string;
 	/** A channel's entries. */
 	log(partition: number, channel: Channel): string;
-	/** Ids that a channel holds, in the even or odd window of time. */
-	ids(partition: number, channel: Channel, parity: 0 | 1): string;
+	/** The position that an envelope's id got, for as long as it is remembered. */
+	id(partition: number, channel: Channel, id: string): string;
 	/** What is published to the partition's followers. */
 	live(partition: number): string;
 	beat(partition: number, instance: string): string;
@@ -36,7 +36,7 @@ export function createKeys(prefix: string, partitions: number): Keys {
 		meta: (partition) => `${tag(partition)}:meta`,
 		state: (partition, channel) => `${tag(partition)}:end:${channel.key}`,
 		log: (partition, channel) => `${tag(partition)}:log:${channel.key}`,
-		ids: (partition, channel, parity) => `${tag(partition)}:ids${parity}:${channel.key}`,
+		id: (partition, channel, id) => `${tag(partition)}:id:${id}:${channel.key}`,
 		live: (partition) => `${tag(partition)}:live`,
 		beat: (partition, instance) => `${tag(partition)}:beat:${instance}`,
 	};

@@ -8,6 +8,8 @@ const MOST = 4;
 export interface Knowledge {
 	/** As scripts take it. */
 	tell(): string;
+	/** The newest offset, where no other epoch is in question. */
+	at(epoch: string): number | undefined;
 	/** Something was seen at this position. */
 	saw(epoch: string, offset: number): void;
 	/** The server answered, having been told `told`. */
@@ -31,6 +33,7 @@ export function createKnowledge(): Knowledge {
 			for (const [epoch, offset] of known) text += `${text === "" ? "" : " "}${epoch}.${offset}`;
 			return text;
 		},
+		at: (epoch) => (known.size === 1 ? known.get(epoch) : undefined),
 		saw,
 		answered(told, epoch, offset) {
 			for (const text of known.size === 1 && known.has(epoch) ? [] : told.split(" ")) {

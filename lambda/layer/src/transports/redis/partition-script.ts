@@ -6,6 +6,9 @@
  * restart), the old epoch is closed at the offset that survived and a fresh one goes on from there. A position of a
  * closed epoch beyond that offset was given for a write that is gone, however far the counter has come since. What
  * callers know (`known`, their newest positions) proves such a loss to everybody: the closed epoch is marked lossy.
+ *
+ * The offset is kept in a field that is called as its epoch, and that field goes with its epoch: to count on in an epoch
+ * is one command, which finds nothing when the epoch is not the one that stands. An epoch has one replication id.
  */
 
 /**
@@ -15,26 +18,28 @@
 export const OPEN = `
 local fmt = function(n) return string.format('%.0f', n) end
 local function openPartition()
-  local m = redis.call('HMGET', KEYS[1], 'epoch', 'offset', 'line', 'past', 'partitions')
+  local m = redis.call('HMGET', KEYS[1], 'epoch', 'line', 'past', 'partitions')
   local info = redis.call('INFO', 'replication')
-  local line = m[3]
+  local line = m[2]
   if not line or not string.find(info, 'master_replid:' .. line, 1, true) then
     line = string.match(info, 'master_replid:(%x+)')
     if not line then return nil, 'NOLINE INFO replication shows no master_replid' end
   end
-  local p = { epoch = m[1], offset = tonumber(m[2] or '0'), past = {} }
+  local offset = m[1] and redis.call('HGET', KEYS[1], m[1]) or '0'
+  local p = { epoch = m[1], offset = tonumber(offset), past = {}, line = line }
   local fresh
   local save = function()
     local past = {}
     for i, t in ipairs(p.past) do past[i] = t.epoch .. '.' .. fmt(t.cut) .. (t.lossy and 'x' or '') end
     local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') or ''
-    redis.call('HSET', KEYS[1], 'epoch', p.epoch, 'offset', fmt(p.offset), 'line', line, 'run', run,
+    if m[1] then redis.call('HDEL', KEYS[1], m[1]) end
+    redis.call('HSET', KEYS[1], 'epoch', p.epoch, p.epoch, fmt(p.offset), 'line', line, 'run', run,
       'past', table.concat(past, ' '), 'partitions', ARGV[1])
   end
   local isNew = not p.epoch
   if isNew then p.epoch, fresh = ARGV[2], true
-  elseif m[5] ~= ARGV[1] then return nil, 'PARTITIONS the store has ' .. tostring(m[5]) .. ', not ' .. ARGV[1] end
-  for epoch, cut, lossy in string.gmatch(m[4] or '', '(%x+)%.(%d+)(x?)') do
+  elseif m[4] ~= ARGV[1] then return nil, 'PARTITIONS the store has ' .. tostring(m[4]) .. ', not ' .. ARGV[1] end
+  for epoch, cut, lossy in string.gmatch(m[3] or '', '(%x+)%.(%d+)(x?)') do
     p.past[#p.past + 1] = { epoch = epoch, cut = tonumber(cut), lossy = lossy == 'x' }
   end
   local function turn(lossy)
@@ -45,7 +50,7 @@ local function openPartition()
     p.epoch = ARGV[2]
     fresh = true
   end
-  if m[3] ~= line and not isNew then
+  if m[2] ~= line and not isNew then
     -- Never a replica, and loaded from its own append-only file or merely renamed: nothing is known to be lost.
     local alone = string.match(info, 'master_replid2:(%x+)') == string.rep('0', 40)
     local same = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') == redis.call('HGET', KEYS[1], 'run')
@@ -76,7 +81,7 @@ local function openPartition()
 end
 `;
 
-/** Leaves the partition in `p`. A channel's state is "epoch last base trim ids": see publish-script.ts. */
+/** Leaves the partition in `p`. A channel's state is "epoch last beat": see publish-script.ts. */
 export const PARTITION = `${OPEN}
 -- Whether a position is of the line that stands now; if not, up to which offset it is, when its epoch is known.
 local function stands(p, epoch, n)
@@ -95,11 +100,11 @@ end
 local function readState(key)
   local text = redis.call('GET', key)
   if not text then return nil end
-  local epoch, last, base, trim, ids = string.match(text, '^(%x+) (%d+) (%d+) (%d+) (%d+%l)$')
-  return { epoch = epoch, last = tonumber(last), base = tonumber(base), trim = trim, ids = ids }
+  local epoch, last, beat = string.match(text, '^(%x+) (%d+) (%S+)$')
+  return { epoch = epoch, last = tonumber(last), beat = beat }
 end
 local function stateText(s)
-  return s.epoch .. ' ' .. fmt(s.last) .. ' ' .. fmt(s.base) .. ' ' .. s.trim .. ' ' .. s.ids
+  return s.epoch .. ' ' .. fmt(s.last) .. ' ' .. s.beat
 end
 local p, refusal = openPartition()
 if not p then return redis.error_reply(refusal) end

@@ -1,4 +1,4 @@
-/** Takes a batch: numbered, stored once, published. This runs for every batch, so it is lean. */
+/** Takes a batch: numbered, stored once, published. It runs for every batch, so it is lean: seven commands for one envelope. */
 import type { RedisSettings } from "./options.ts";
 import { OPEN } from "./partition-script.ts";
 
@@ -7,81 +7,96 @@ export function lifeMs(retentionMs: number): number {
 	return Math.floor((retentionMs * 17) / 16) + 60_000;
 }
 
+/** Goes on in the epoch that the caller knows; if that is not the one that stands, nothing is done. */
+const AS_KNOWN = `
+local epoch, line = ARGV[1], ''
+local offset = call('HINCRBY', KEYS[1], epoch, count) - count
+if offset < tonumber(ARGV[2]) or not string.find(call('INFO', 'replication'), ARGV[3], 1, true) then
+  -- An offset that was not there is of no epoch that stands.
+  if offset == 0 then call('HDEL', KEYS[1], epoch) else call('HINCRBY', KEYS[1], epoch, -count) end
+  return false
+end`;
+
+const OPENED = `${OPEN}
+local p, refusal = openPartition()
+if not p then return redis.error_reply(refusal) end
+local epoch, offset, line = p.epoch, p.offset, p.line
+call('HINCRBY', KEYS[1], epoch, count)`;
+
+export interface PublishScripts {
+	/**
+	 * KEYS: 1 meta, 2 state, 3 log, 4 live, then the id of each. ARGV: 1 epoch, 2 an offset over 0 that it had, 3 what INFO
+	 * says of its line, 4 channel key, then each envelope. Answers the newest offset when all of them are new, or as
+	 * `opening` does; nothing when the partition is not as the caller knows it.
+	 */
+	readonly known: string;
+	/**
+	 * The same, but ARGV 1 to 3 as in partition-script.ts. Answers epoch, offset, line, then position and whether it was
+	 * there already of each.
+	 */
+	readonly opening: string;
+}
+
 /**
- * KEYS: 1 meta, 2 state, 3 log, 4 and 5 ids, 6 live. ARGV: 1 to 3 as in partition-script.ts, 4 channel key, then id and
- * envelope of each. Answers epoch, offset, then position and whether it was there already of each.
- *
- * A state is "epoch last base trim ids": the newest offset, the one before the oldest ever, when to trim next, and the
- * window of time of the newest ids, with `b` when the window before has ids too. Numbers stay text where they can.
+ * A state is "epoch last beat". A beat is a sixteenth of the retention: at the first envelope of each, what is too old
+ * goes and the log's own end is put off. It is "-" before the first envelope ever, whose entry has one field more.
  */
-export function publishScript(settings: RedisSettings, command: "PUBLISH" | "SPUBLISH"): string {
+export function publishScripts(settings: RedisSettings, command: "PUBLISH" | "SPUBLISH"): PublishScripts {
 	const { retentionMs, dedupMs, maxEventsPerChannel } = settings;
-	return `
+	// Asked for at the last moment, it is still known: what is on its way takes its time.
+	const remembered = Math.ceil((dedupMs * 9) / 8);
+	const beatMs = Math.max(1, Math.floor(retentionMs / 16));
+	const script = (begin: string): string => `
 local call, format = redis.call, string.format
-local m = call('HMGET', KEYS[1], 'epoch', 'offset', 'line', 'partitions')
-local epoch, last, offset = m[1], m[2], tonumber(m[2])
-local told, at = string.match(ARGV[3], '^(%x*)%.?(%d*)$')
-if not (epoch and m[3] and m[4] == ARGV[1] and (told == '' or (told == epoch and tonumber(at) <= offset))
-    and string.find(call('INFO', 'replication'), 'master_replid:' .. m[3], 1, true)) then
-  -- Not as it was left: seldom, so that what it takes is made only here.
-${OPEN}
-  local p, refusal = openPartition()
-  if not p then return redis.error_reply(refusal) end
-  epoch, offset, last = p.epoch, p.offset, fmt(p.offset)
-end
-local text = call('GET', KEYS[2])
-local base, trim, window, both
-if text then
-  last, base, trim, window, both = string.match(text, '^%x+ (%d+) (%d+) (%d+) (%d+)(%l)$')
-  trim, window = tonumber(trim), tonumber(window)
-else
-  -- A log without its end cannot be continued: what there was of it counts as gone.
-  call('UNLINK', KEYS[3], KEYS[4], KEYS[5])
-  base, trim, window, both = last, 0, 0, 'a'
-end
-local time = call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local bucket = math.floor(now / ${dedupMs})
--- A clock that was set back a little stays in the window that was begun.
-if window == bucket + 1 then bucket = window end
-local ids = KEYS[4 + bucket % 2]
-if window ~= bucket then
-  both = window == bucket - 1 and 'b' or 'a'
-  call('UNLINK', ids)
-end
-local older = both == 'b' and KEYS[5 - bucket % 2]
-local ms = '-' .. format('%.0f', now)
-local answer, live, prev, first, bare = { epoch, '' }, {}, last, nil, false
-for i = 5, #ARGV, 2 do
-  local id, envelope = ARGV[i], ARGV[i + 1]
-  -- Its empty field says that there is such a key, which ends by itself.
-  local found = call('HMGET', ids, '', id)
-  local known = found[2] or (older and call('HGET', older, id))
-  bare = bare or not found[1]
-  if known then
-    answer[#answer + 1] = known
-    answer[#answer + 1] = 1
+local count = #KEYS - 4
+${begin}
+local last, known, stood = offset, nil, nil
+for i = 1, count do
+  local key, position = KEYS[4 + i], epoch .. '.' .. format('%.0f', last + 1)
+  if call('SET', key, position, 'PX', '${remembered}', 'NX') then last = last + 1
   else
-    offset = offset + 1
-    local n = format('%.0f', offset)
-    local position = epoch .. '.' .. n
-    call('XADD', KEYS[3], 'MAXLEN', '~', '${maxEventsPerChannel}', n .. ms, 'e', epoch, 'p', last, 'v', envelope)
-    call('HSET', ids, id, position)
-    first, last = first or n, n
-    answer[#answer + 1] = position
-    answer[#answer + 1] = 0
-    live[#live + 1] = envelope
+    if stood == nil then stood = call('EXISTS', KEYS[2]) == 1 end
+    local was = call('GET', key)
+    local at = string.match(was, '^' .. epoch .. '%.(%d+)$')
+    -- In a log that has lost its end, only what this very batch brought is still there.
+    if stood or (at and tonumber(at) > offset) then
+      known = known or {}
+      known[i] = was
+    else
+      call('SET', key, position, 'PX', '${remembered}')
+      last = last + 1
+    end
   end
 end
-if first then
-  call('HSET', KEYS[1], 'offset', last)
-  if bare then
-    call('HSET', ids, '', '1')
-    call('PEXPIRE', ids, '${2 * dedupMs}')
+local newest = format('%.0f', last)
+if last > offset then
+  local time = call('TIME')
+  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  local beat, ms = format('%.0f', math.floor(now / ${beatMs})), '-' .. format('%.0f', now)
+  local state = call('SET', KEYS[2], epoch .. ' ' .. newest .. ' ' .. beat, 'PX', '${lifeMs(retentionMs)}', 'GET')
+  local prev, before
+  if state then prev, before = string.match(state, '^%x+ (%d+) (%S+)$')
+  else
+    -- A log without its end cannot be continued: what there was of it counts as gone.
+    call('UNLINK', KEYS[3])
+    prev, before = format('%.0f', offset), '-'
   end
-  local life = 'KEEPTTL'
-  if now >= trim then
-    -- Once in a while: what is too old goes, and the channel's own end is put off.
+  local head = ARGV[4] .. '\\n' .. epoch .. ' ' .. format('%.0f', offset + 1) .. ' ' .. newest .. ' ' .. prev .. '\\n'
+  local live, n = {}, offset
+  for i = 1, count do
+    if not (known and known[i]) then
+      local envelope = ARGV[4 + i]
+      n = n + 1
+      local at = format('%.0f', n)
+      if before == '-' then
+        call('XADD', KEYS[3], at .. ms, 'e', epoch, 'p', prev, 'v', envelope, 'f', '')
+        before = ''
+      else call('XADD', KEYS[3], 'MAXLEN', '~', '${maxEventsPerChannel}', at .. ms, 'e', epoch, 'p', prev, 'v', envelope) end
+      prev = at
+      live[#live + 1] = envelope
+    end
+  end
+  if before ~= beat then
     local kept
     repeat
       local oldest = call('XRANGE', KEYS[3], '-', '+', 'COUNT', 100)
@@ -93,14 +108,22 @@ if first then
       call('XTRIM', KEYS[3], 'MINID', kept or format('%.0f', tonumber(string.match(oldest[#oldest][1], '^%d+')) + 1))
     until kept
     call('PEXPIRE', KEYS[3], '${lifeMs(retentionMs)}')
-    trim, life = now + ${Math.floor(retentionMs / 16)}, 'PX'
   end
-  local state = epoch .. ' ' .. last .. ' ' .. base .. ' ' .. format('%.0f', trim) .. ' ' .. bucket .. both
-  if life == 'PX' then call('SET', KEYS[2], state, 'PX', '${lifeMs(retentionMs)}') else call('SET', KEYS[2], state, 'KEEPTTL') end
-  local head = ARGV[4] .. '\\n' .. epoch .. ' ' .. first .. ' ' .. last .. ' ' .. prev
-  call('${command}', KEYS[6], head .. '\\n' .. (live[2] and table.concat(live, '\\n') or live[1]))
+  call('${command}', KEYS[4], head .. (live[2] and table.concat(live, '\\n') or live[1]))
 end
-answer[2] = format('%.0f', offset)
+if not known and line == '' then return last end
+call('HINCRBY', KEYS[1], epoch, last - offset - count)
+local answer, n = { epoch, newest, line }, offset
+for i = 1, count do
+  local position = known and known[i]
+  answer[2 * i + 3] = position and 1 or 0
+  if not position then
+    n = n + 1
+    position = epoch .. '.' .. format('%.0f', n)
+  end
+  answer[2 * i + 2] = position
+end
 return answer
 `;
+	return { known: script(AS_KNOWN), opening: script(OPENED) };
 }

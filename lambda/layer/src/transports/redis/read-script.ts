@@ -24,12 +24,14 @@ local function range(from, to, count)
 end
 local oldest = range('-', '+', 1)[1]
 local gone = oldest and tonumber(oldest[2][4]) or s.last
+-- The first entry ever says so, and a channel that never had one has no beat.
+local isShort = oldest and not oldest[2][8] or not oldest and s.beat ~= '-'
 local to = '+'
 if since then
-  if gone > s.base and (not oldest or tonumber(string.match(oldest[1], '-(%d+)')) > since) then answer[3] = 'retention' end
+  if isShort and (not oldest or tonumber(string.match(oldest[1], '-(%d+)')) > since) then answer[3] = 'retention' end
   after = gone
 elseif beginning then
-  if gone > s.base then answer[3] = 'retention' end
+  if isShort then answer[3] = 'retention' end
   after = gone
 else
   local ok, cut = stands(p, epoch, after)

@@ -13,7 +13,7 @@ import { ENDS, TIPS } from "./ends-script.ts";
 import type { Keys } from "./keys.ts";
 import { createKnowledge, type Knowledge } from "./knowledge.ts";
 import type { RedisSettings } from "./options.ts";
-import { lifeMs, publishScript } from "./publish-script.ts";
+import { lifeMs, publishScripts } from "./publish-script.ts";
 import { READ } from "./read-script.ts";
 
 /** Envelope bytes in one page, unless its first entry alone is more. */
@@ -71,24 +71,29 @@ export function createStore(deps: StoreDeps): Store {
 	const { retentionMs, partitions } = settings;
 	const knowledge: Knowledge[] = Array.from({ length: partitions }, createKnowledge);
 	const renewedAt: number[] = Array.from({ length: partitions }, () => Number.NEGATIVE_INFINITY);
+	/** Epochs that stood, with what INFO says of their lines. */
+	const lines: ({ readonly epoch: string; readonly line: string } | undefined)[] = [];
 	const renewMs = Math.min(RENEW_MS, retentionMs / 4);
 
-	const publishing = script(publishScript(settings, deps.sharded ? "SPUBLISH" : "PUBLISH"));
+	const publishing = publishScripts(settings, deps.sharded ? "SPUBLISH" : "PUBLISH");
+	const [PUBLISH_KNOWN, PUBLISH_OPENING] = [script(publishing.known), script(publishing.opening)];
 	const life = lifeMs(retentionMs);
 
 	async function evaluate(
 		{ sha, body }: Script,
 		keyCount: number,
 		all: readonly (string | number)[],
-	): Promise<readonly unknown[]> {
-		let answer: unknown;
+	): Promise<unknown> {
 		try {
-			answer = await client.evalsha(sha, keyCount, ...all);
+			return await client.evalsha(sha, keyCount, ...all);
 		} catch (error) {
 			// The server has not seen the script yet, or forgot it: nothing was done.
 			if (!(error instanceof Error && error.message.startsWith("NOSCRIPT"))) throw error;
-			answer = await client.eval(body, keyCount, ...all);
+			return client.eval(body, keyCount, ...all);
 		}
+	}
+
+	function listOf(answer: unknown): readonly unknown[] {
 		if (!Array.isArray(answer)) throw new FanoutError("TransportRefused", "a script answered no list");
 		return answer;
 	}
@@ -103,7 +108,7 @@ export function createStore(deps: StoreDeps): Store {
 		const known = knowledge[partition] as Knowledge;
 		const told = known.tell();
 		const all = [keys.meta(partition), ...more, partitions, epochOf(deps.random32()), told, ...args];
-		const answer = await evaluate(which, more.length + 1, all);
+		const answer = listOf(await evaluate(which, more.length + 1, all));
 		known.answered(told, String(answer[0]), Number(answer[1]));
 		return answer;
 	}
@@ -111,7 +116,7 @@ export function createStore(deps: StoreDeps): Store {
 	/** Adds the tips of partitions that share a server; none of one that has to be opened or turned. */
 	async function someTips(some: readonly number[], found: Map<number, Tip>): Promise<void> {
 		const told = some.map((partition) => (knowledge[partition] as Knowledge).tell());
-		const answer = await evaluate(TIPS_SCRIPT, some.length, [...some.map(keys.meta), partitions, ...told]);
+		const answer = listOf(await evaluate(TIPS_SCRIPT, some.length, [...some.map(keys.meta), partitions, ...told]));
 		for (const [index, partition] of some.entries()) {
 			const tip = tipOf(answer.slice(2 * index));
 			if (tip.epoch === "") continue;
@@ -140,20 +145,33 @@ export function createStore(deps: StoreDeps): Store {
 		},
 		async publish(channel, batch) {
 			const partition = keys.partitionOf(channel);
-			const more = [
-				keys.state(partition, channel),
-				keys.log(partition, channel),
-				keys.ids(partition, channel, 0),
-				keys.ids(partition, channel, 1),
-				keys.live(partition),
-			];
+			const more = [keys.state(partition, channel), keys.log(partition, channel), keys.live(partition)];
+			for (const { id } of batch) more.push(keys.id(partition, channel, id));
 			const args = [channel.key];
-			for (const envelope of batch) args.push(envelope.id, encodeEnvelope(envelope));
-			const answer = await run(publishing, partition, more, args);
-			return batch.map((_, index) => ({
-				position: parsePosition(answer[2 + 2 * index]),
-				duplicate: answer[3 + 2 * index] === 1,
-			}));
+			for (const envelope of batch) args.push(encodeEnvelope(envelope));
+			const { epoch = "", line = "" } = lines[partition] ?? {};
+			const known = knowledge[partition] as Knowledge;
+			const at = known.at(epoch) ?? 0;
+			if (at > 0) {
+				const all = [keys.meta(partition), ...more, epoch, at, line, ...args];
+				const answer = await evaluate(PUBLISH_KNOWN, more.length + 1, all);
+				if (typeof answer === "number") {
+					known.saw(epoch, answer);
+					const before = answer - batch.length;
+					return batch.map((_, index) => ({
+						position: { epoch, offset: BigInt(before + 1 + index) },
+						duplicate: false,
+					}));
+				}
+				if (answer !== null) {
+					const list = listOf(answer);
+					known.saw(epoch, Number(list[1]));
+					return acceptedOf(list, batch.length);
+				}
+			}
+			const answer = await run(PUBLISH_OPENING, partition, more, args);
+			lines[partition] = { epoch: String(answer[0]), line: `master_replid:${answer[2]}` };
+			return acceptedOf(answer, batch.length);
 		},
 		isRenewalDue,
 		async tips(asked) {
@@ -194,6 +212,13 @@ export function createStore(deps: StoreDeps): Store {
 		},
 		saw: (partition, epoch, offset) => knowledge[partition]?.saw(epoch, offset),
 	};
+}
+
+function acceptedOf(answer: readonly unknown[], count: number): Accepted[] {
+	return Array.from({ length: count }, (_, index) => ({
+		position: parsePosition(answer[3 + 2 * index]),
+		duplicate: answer[4 + 2 * index] === 1,
+	}));
 }
 
 /** The envelope of a text from the store; none when it cannot be read or is another channel's: streams are told `gap`. */
