@@ -123,5 +123,5 @@ it("an end that is vouched for is never older than the tip [P3]", () => {
 		}),
 		{ seed, numRuns: 2_000 },
 	);
-	expect(vouched, "the property is about something").toBeGreaterThan(1_000);
+	expect(vouched, "the property is about something").toBeGreaterThan(500);
 });
