@@ -29,7 +29,7 @@ import { createSessionHost } from "./session-host.ts";
 import { openStore } from "./session-store.ts";
 import { createSessions } from "./sessions/sessions.ts";
 import { createHub } from "./stream/hub.ts";
-import { streamOptions } from "./stream/request.ts";
+import { channelsOf, streamOptions } from "./stream/request.ts";
 import { openResponse } from "./stream/response.ts";
 import { openSse } from "./stream/sse.ts";
 import { openWebSocket } from "./stream/websocket.ts";
@@ -219,24 +219,26 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 		sse(req, res, request = {}) {
 			following.insist();
 			affinity?.write(res);
-			return openSse(hub, req, res, streamOptions(request, namespace, req.headers["last-event-id"]));
+			return openSse(hub, req, res, streamOptions(request, namespace));
 		},
 		response(request, { headers, onStream, ...rest } = {}) {
 			following.insist();
-			const lastEventId = request.headers.get("last-event-id") ?? undefined;
-			const stream = streamOptions(rest, namespace, lastEventId);
 			const own = { ...affinity?.headers(), ...headers };
-			return openResponse(hub, request, { ...stream, headers: own, ...(onStream && { onStream }) });
+			return openResponse(hub, request, {
+				...streamOptions(rest, namespace),
+				headers: own,
+				...(onStream && { onStream }),
+			});
 		},
 		websocket(ws, request = {}) {
 			following.insist();
-			return openWebSocket(hub, ws, streamOptions(request, namespace, undefined));
+			return openWebSocket(hub, ws, streamOptions(request, namespace));
 		},
 		async issueTicket({ ttlSeconds, ...request }) {
 			if (settings.aws === undefined)
 				throw new FanoutError("Unsupported", "tickets are for the aws transport's WebSocket API");
 			const { issueCellTicket } = await import("./transports/aws/index.ts");
-			const { channels } = streamOptions(request, namespace, undefined);
+			const channels = channelsOf(request, namespace);
 			return issueCellTicket(settings.aws, clock, { namespace, channels, principal: request.principal, ttlSeconds });
 		},
 		health: () => ({

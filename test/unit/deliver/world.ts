@@ -20,8 +20,8 @@ export class Client {
 	readonly seen: Seen[] = [];
 	readonly ends: string[] = [];
 	cursor: string | undefined;
-	/** When given: what a replay waits for before each page. */
-	room: (() => Promise<void>) | undefined;
+	/** When given: what a replay waits for; undefined while there is room. */
+	room: (() => Promise<void> | undefined) | undefined;
 	#feed: Feed | undefined;
 
 	connect(engines: readonly Engine[], clock: FakeClock, channels: readonly Channel[], sinceMs?: number): void {

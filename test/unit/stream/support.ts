@@ -4,10 +4,11 @@ import type { Feed, FeedRequest, OpenFeed, Sink } from "../../../lambda/layer/sr
 import type { Envelope } from "../../../lambda/layer/src/core/envelope.ts";
 import { createIds } from "../../../lambda/layer/src/core/ids.ts";
 import type { Message } from "../../../lambda/layer/src/core/message.ts";
-import type { HubStream, Wire } from "../../../lambda/layer/src/stream/client-stream.ts";
+import type { HubStream } from "../../../lambda/layer/src/stream/client-stream.ts";
 import { sseEncoding } from "../../../lambda/layer/src/stream/frames.ts";
 import { createHub, type Hub } from "../../../lambda/layer/src/stream/hub.ts";
 import type { StreamLimits, StreamOptions } from "../../../lambda/layer/src/stream/port.ts";
+import type { Wire } from "../../../lambda/layer/src/stream/wire.ts";
 import { createFakeClock } from "../../../lambda/layer/src/testing/fake-clock.ts";
 import { createFill } from "../../../lambda/layer/src/testing/seeded.ts";
 

@@ -95,7 +95,10 @@ export class Track implements Follower {
 			if (missed === undefined) return false;
 			if (this.#closed) return true;
 			if (missed.length === 0) break;
-			for (const entry of missed) this.#show(entry);
+			for (const entry of missed) {
+				if (this.#host.room() !== undefined) return false;
+				this.#show(entry);
+			}
 		}
 		this.#joined = true;
 		this.isLive = true;
@@ -108,6 +111,7 @@ export class Track implements Follower {
 		for (let attempt = 0; ; ) {
 			await this.#host.room();
 			if (this.#closed || this.#join()) return;
+			if (this.#host.room() !== undefined) continue;
 			const before = this.position;
 			try {
 				await this.#page();
@@ -133,7 +137,13 @@ export class Track implements Follower {
 			const from = first && { epoch: first.position.epoch, offset: prevOffset(first) };
 			this.#restart(page.verdict, from ?? seen);
 		}
-		for (const entry of page.entries) this.#show(entry);
+		for (const entry of page.entries) {
+			// A page may be more than the stream's queue can hold, of a client that reads as fast as it can.
+			const full = this.#host.room();
+			if (full !== undefined) await full;
+			if (this.#closed) return;
+			this.#show(entry);
+		}
 		if (page.quiet !== undefined) this.#skip(page.quiet);
 		if (!page.more && this.lane.after(this.position) === undefined) await this.#wait(page.through);
 	}

@@ -2,7 +2,7 @@
  * One client stream, whatever carries it: opening, open, ended, released. It is the engine's sink: it never blocks and
  * never throws. While its wire takes what it gets, frames go to the wire as text and leave once per turn of the event
  * loop; while the wire pushes back they wait in a bounded queue, and when that is full the stream ends with
- * `slow-consumer`. An ended stream writes its end frame, and its wire has `endGraceMs` to take it.
+ * `slow-consumer`. An ended stream writes its end frame, and its wire has `endGraceMs` to take it; one that throws is lost.
  */
 import type { Channel } from "../core/channel.ts";
 import type { Feed, Reason, Sink } from "../core/client-feed.ts";
@@ -11,24 +11,9 @@ import type { Envelope } from "../core/envelope.ts";
 import { FanoutError } from "../core/errors.ts";
 import { compileFilter, type Filter } from "./filter.ts";
 import { type Encoding, messageJson } from "./frames.ts";
-import type { ClientStream, StreamChange, StreamLimits, StreamOptions } from "./port.ts";
+import type { ClientStream, OpenOptions, StreamChange, StreamLimits } from "./port.ts";
 import { FrameQueue, invalidationKey, type QueuedFrame } from "./queue.ts";
-
-/** What carries frames to one client. It calls `drained` after it pushed back, and `gone` once it is let go. */
-export interface Wire {
-	/** The stream was accepted: write the head. Nothing is flushed before. */
-	start(): void;
-	/** Characters appended and not flushed. */
-	readonly size: number;
-	append(frame: string): void;
-	/** Hands over what was appended; false when the connection pushes back. */
-	flush(): boolean;
-	beat(): void;
-	/** Ends politely, after what was flushed. */
-	finish(reason: Reason): void;
-	/** Lets go at once. */
-	destroy(): void;
-}
+import type { Wire } from "./wire.ts";
 
 /** What a stream needs of its hub. */
 export interface StreamHost {
@@ -65,7 +50,7 @@ export class HubStream implements ClientStream, Sink {
 	#room: PromiseWithResolvers<void> | undefined;
 	#closed: PromiseWithResolvers<Reason> | undefined;
 
-	constructor(host: StreamHost, number: number, encoding: Encoding, options: StreamOptions) {
+	constructor(host: StreamHost, number: number, encoding: Encoding, options: OpenOptions) {
 		this.#filter = compileFilter(options.filter);
 		this.number = number;
 		this.#host = host;
@@ -102,7 +87,7 @@ export class HubStream implements ClientStream, Sink {
 		this.#isStarted = true;
 		// The client may have left before its head was written.
 		if (this.#isReleased) return;
-		if (this.#isEnded) this.#finish(wire);
+		if (this.#isEnded) this.#finish();
 		else this.flush();
 	}
 
@@ -136,7 +121,7 @@ export class HubStream implements ClientStream, Sink {
 		if (reason !== "slow-consumer") this.flush();
 		if (this.#isEnded) return;
 		this.#stop(reason);
-		if (this.#isStarted && this.#wire !== undefined) this.#finish(this.#wire);
+		if (this.#isStarted) this.#finish();
 	}
 
 	async update(change: StreamChange): Promise<void> {
@@ -177,19 +162,23 @@ export class HubStream implements ClientStream, Sink {
 	flush(): void {
 		const wire = this.#wire;
 		if (this.#isEnded || !this.#isStarted || wire === undefined || this.#blockedAt !== undefined) return;
-		do {
-			this.#queue?.drain(({ text, cursor, isMessage }) => {
-				wire.append(isMessage ? this.#encoding.message(text, cursor) : text);
-				return wire.size < this.#host.limits.maxTurnBytes;
-			});
-			if (this.#queue?.size === 0) this.#queue = undefined;
-			if (!wire.flush()) this.#blockedAt = this.#host.clock.monotonic();
-		} while (this.#queue !== undefined && this.#blockedAt === undefined && !this.#isEnded);
+		try {
+			do {
+				this.#queue?.drain(({ text, cursor, isMessage }) => {
+					wire.append(isMessage ? this.#encoding.message(text, cursor) : text);
+					return wire.size < this.#host.limits.maxTurnBytes;
+				});
+				if (this.#queue?.size === 0) this.#queue = undefined;
+				if (!wire.flush()) this.#blockedAt = this.#host.clock.monotonic();
+			} while (this.#queue !== undefined && this.#blockedAt === undefined && !this.#isEnded);
+		} catch {
+			this.destroy();
+		}
 		if (this.#room !== undefined && this.room() === undefined) this.#makeRoom();
 	}
 
 	room(): Promise<void> | undefined {
-		if (this.#isEnded || (this.#blockedAt === undefined && this.#queue === undefined)) return undefined;
+		if (this.#isEnded || this.#blockedAt === undefined) return undefined;
 		this.#room ??= Promise.withResolvers();
 		return this.#room.promise;
 	}
@@ -224,7 +213,7 @@ export class HubStream implements ClientStream, Sink {
 	beat(): void {
 		if (this.#isEnded || !this.#isStarted || this.#wire === undefined) return;
 		if (this.#blockedAt === undefined) {
-			this.#wire.beat();
+			this.#attempt((wire) => wire.beat());
 			this.#host.soon(this);
 		} else if (this.#host.clock.monotonic() - this.#blockedAt >= this.#host.limits.maxStallMs) {
 			this.end("slow-consumer");
@@ -233,8 +222,20 @@ export class HubStream implements ClientStream, Sink {
 
 	/** Without a goodbye: a grace is over. */
 	destroy(): void {
-		this.#wire?.destroy();
+		try {
+			this.#wire?.destroy();
+		} catch {
+			// It is let go all the same.
+		}
 		this.gone();
+	}
+
+	#attempt(say: (wire: Wire) => void): void {
+		try {
+			if (this.#wire !== undefined) say(this.#wire);
+		} catch {
+			this.destroy();
+		}
 	}
 
 	#stop(reason: Reason): void {
@@ -250,11 +251,14 @@ export class HubStream implements ClientStream, Sink {
 		this.#room = undefined;
 	}
 
-	#finish(wire: Wire): void {
+	#finish(): void {
+		if (this.#wire === undefined) return;
 		this.#linger = this.#host.clock.after(this.#host.limits.endGraceMs, () => this.destroy());
-		wire.append(this.#encoding.end(this.#reason));
-		wire.flush();
-		wire.finish(this.#reason);
+		this.#attempt((wire) => {
+			wire.append(this.#encoding.end(this.#reason));
+			wire.flush();
+			wire.finish(this.#reason);
+		});
 	}
 
 	#show(frame: string): void {

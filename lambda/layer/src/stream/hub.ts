@@ -9,10 +9,11 @@ import { type Clock, pause, systemClock, type Timer } from "../core/clock.ts";
 import type { Envelope } from "../core/envelope.ts";
 import { FanoutError } from "../core/errors.ts";
 import { createIds, type Ids } from "../core/ids.ts";
-import { HubStream, type StreamHost, type Wire } from "./client-stream.ts";
+import { HubStream, type StreamHost } from "./client-stream.ts";
 import { paceOut } from "./drain.ts";
 import type { Encoding } from "./frames.ts";
-import { DEFAULT_STREAM_LIMITS, type StreamLimits, type StreamOptions } from "./port.ts";
+import { DEFAULT_STREAM_LIMITS, type OpenOptions, type StreamLimits, type StreamOptions } from "./port.ts";
+import type { Wire } from "./wire.ts";
 
 export interface HubOptions {
 	readonly openFeed: OpenFeed;
@@ -51,7 +52,7 @@ const SHIFTS = 15;
 /** The share of a drain's grace in which streams are told to go; the rest is for them to go. */
 const DRAIN_SPREAD = 0.8;
 
-function feedRequest({ channels, lastEventId, sinceMs }: StreamOptions): FeedRequest {
+function feedRequest({ channels, lastEventId, sinceMs }: OpenOptions): FeedRequest {
 	return {
 		channels,
 		...(lastEventId === undefined || lastEventId === "" ? {} : { cursor: lastEventId }),
@@ -80,12 +81,7 @@ export function createHub(options: HubOptions): Hub {
 		turn = undefined;
 		for (const stream of batch) {
 			stream.isDirty = false;
-			try {
-				stream.flush();
-			} catch {
-				// A connection that throws is a lost one, and must not starve those behind it.
-				stream.destroy();
-			}
+			stream.flush();
 		}
 	};
 	const beat = (): void => {
@@ -152,7 +148,7 @@ export function createHub(options: HubOptions): Hub {
 		get isReady() {
 			return refusal === undefined;
 		},
-		open(request, encoding, wireOf) {
+		open(asked, encoding, wireOf) {
 			if (refusal !== undefined) throw new FanoutError("Closed", refusal, { retryable: true });
 			if (streams.size >= limits.maxStreams) {
 				throw new FanoutError("TooManyStreams", `${limits.maxStreams} client streams are open, the most accepted`, {
@@ -160,6 +156,8 @@ export function createHub(options: HubOptions): Hub {
 					data: { maxStreams: limits.maxStreams },
 				});
 			}
+			const channels = typeof asked.channels === "function" ? asked.channels() : asked.channels;
+			const request = { ...asked, channels };
 			opened += 1;
 			const stream = new HubStream(host, opened, encoding, request);
 			streams.add(stream);

@@ -7,7 +7,8 @@ import type { Reason } from "../core/client-feed.ts";
 import type { FilterOptions } from "./filter.ts";
 
 export interface StreamOptions {
-	readonly channels: readonly Channel[];
+	/** Or what works them out: what that throws refuses the stream. */
+	readonly channels: readonly Channel[] | (() => readonly Channel[]);
 	readonly lastEventId?: string;
 	/** Nothing published before this wall time is replayed, whatever the cursor says. */
 	readonly sinceMs?: number;
@@ -18,6 +19,11 @@ export interface StreamOptions {
 	readonly cursorFrames?: boolean;
 	/** SSE: how long the client shall wait before it reconnects. */
 	readonly retryMs?: number;
+}
+
+/** With the channels worked out. */
+export interface OpenOptions extends StreamOptions {
+	readonly channels: readonly Channel[];
 }
 
 export interface StreamChange {

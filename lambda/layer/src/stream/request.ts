@@ -15,12 +15,9 @@ export interface StreamRequest extends Omit<StreamOptions, "channels"> {
 	readonly tenant?: string;
 }
 
-export function streamOptions(
-	request: StreamRequest,
-	namespace: string,
-	lastEventId: string | readonly string[] | undefined,
-): StreamOptions {
-	const { session, principal, topics = [], all = true, everyTenant = false, tenant, ...options } = request;
+/** Throws InvalidChannel, or ScopeRequired where nothing is asked for. */
+export function channelsOf(request: StreamRequest, namespace: string): Channel[] {
+	const { session, principal, topics = [], all = true, everyTenant = false, tenant } = request;
 	const scope = { namespace, tenant };
 	const channels: Channel[] = [];
 	if (session !== undefined) channels.push(createChannel("session", session, scope));
@@ -31,8 +28,11 @@ export function streamOptions(
 	if (channels.length === 0) {
 		throw new FanoutError("ScopeRequired", "a client stream follows a session, a principal, a topic or all");
 	}
-	const cursor = options.lastEventId ?? (typeof lastEventId === "string" ? lastEventId : undefined);
 	// Of its exact size: an array that grew keeps room for seventeen, in every stream.
-	const given = { ...options, channels: channels.slice() };
-	return cursor === undefined ? given : { ...given, lastEventId: cursor };
+	return channels.slice();
+}
+
+/** What names no channel is then refused on its own connection, as everything else is that cannot be opened. */
+export function streamOptions<T extends StreamRequest>(request: T, namespace: string): T & StreamOptions {
+	return { ...request, channels: () => channelsOf(request, namespace) };
 }

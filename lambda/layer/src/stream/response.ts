@@ -4,12 +4,13 @@
  * (core/lease.ts) ends it with `shutdown` instead.
  */
 import { isLeaseOver } from "../core/lease.ts";
-import type { HubStream, Wire } from "./client-stream.ts";
+import type { HubStream } from "./client-stream.ts";
 import { type Encoding, SSE_HEARTBEAT, sseEncoding } from "./frames.ts";
 import type { Hub } from "./hub.ts";
 import type { ClientStream, StreamOptions } from "./port.ts";
 import { refusalOf } from "./refusal.ts";
 import { SSE_HEADERS } from "./sse.ts";
+import type { Wire } from "./wire.ts";
 
 export interface ResponseOptions extends StreamOptions {
 	readonly headers?: Readonly<Record<string, string>>;
@@ -120,6 +121,12 @@ export function openResponse(hub: Hub, request: Request, options: ResponseOption
 		options.onStream?.(ended);
 		return new Response(text, { status, headers });
 	}
-	options.onStream?.(stream);
+	try {
+		options.onStream?.(stream);
+	} catch (error) {
+		// Nobody will read its body.
+		stream.destroy();
+		throw error;
+	}
 	return new Response(body, { headers: { ...SSE_HEADERS, ...options.headers } });
 }

@@ -6,11 +6,12 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { FanoutError } from "../core/errors.ts";
-import type { HubStream, Wire } from "./client-stream.ts";
+import type { HubStream } from "./client-stream.ts";
 import { SSE_HEARTBEAT, sseEncoding } from "./frames.ts";
 import type { Hub } from "./hub.ts";
 import type { ClientStream, StreamOptions } from "./port.ts";
 import { refusalOf } from "./refusal.ts";
+import type { Wire } from "./wire.ts";
 
 /** `no-transform` keeps compressing middleware and proxies from holding frames back. */
 export const SSE_HEADERS = {

@@ -4,11 +4,12 @@
  * Heartbeats are pings; a peer that answered none by the next one is gone.
  */
 import type { Reason } from "../core/client-feed.ts";
-import type { HubStream, Wire } from "./client-stream.ts";
+import type { HubStream } from "./client-stream.ts";
 import { jsonEncoding } from "./frames.ts";
 import type { Hub } from "./hub.ts";
 import type { ClientStream, StreamOptions } from "./port.ts";
 import { refusalOf } from "./refusal.ts";
+import type { Wire } from "./wire.ts";
 
 export interface WebSocketLike {
 	readonly readyState: number;
