@@ -14,7 +14,7 @@ test("[P7] whoever waits for its token: never more retries in any span than the 
 			const retries: number[] = [];
 			for (const wait of waits) {
 				await clock.advance(wait);
-				retries.push(clock.monotonic() + budget.takeMs());
+				retries.push(clock.monotonic() + budget.takeMs(Number.POSITIVE_INFINITY));
 			}
 			retries.sort((x, y) => x - y);
 			for (const [first, from] of retries.entries()) {
@@ -26,4 +26,13 @@ test("[P7] whoever waits for its token: never more retries in any span than the 
 		}),
 		{ seed, numRuns: 100 },
 	);
+});
+
+test("[P7] who cannot wait for its token takes none: an outage of thousands leaves no debt behind", async () => {
+	const clock = createFakeClock();
+	const budget = new RetryBudget(clock, { burst: 5, perSecond: 10 });
+	const waits = Array.from({ length: 10_000 }, () => budget.takeMs(500));
+	expect([waits.slice(0, 12), waits.at(-1)]).toEqual([[0, 0, 0, 0, 0, 100, 200, 300, 400, 500, 600, 600], 600]);
+	await clock.advance(1_000);
+	expect(budget.takeMs(500)).toBe(0);
 });

@@ -239,8 +239,9 @@ export class ChannelQueue {
 
 	#pause(attempt: number): Promise<void> {
 		const { clock, stop, random, budget } = this.#host;
-		const ms = Math.max(fullJitter(attempt, DEFAULT_RETRY, random), budget.takeMs());
+		const withinMs = this.#timeLeft();
+		const ms = Math.max(fullJitter(attempt, DEFAULT_RETRY, random), budget.takeMs(withinMs));
 		// Nobody waits for what is kept: it does not keep the process alive.
-		return pause(clock, Math.min(this.#timeLeft(), ms), stop, this.#waiting > 0);
+		return pause(clock, Math.min(withinMs, ms), stop, this.#waiting > 0);
 	}
 }

@@ -1,6 +1,6 @@
 /**
  * A token bucket for one target's retries, over all of its channels: a target that fails everyone is not asked again
- * by everyone at once. A retry without a token waits for its own.
+ * by everyone at once. A retry without a token waits for its own, and takes none that would come too late for it.
  */
 import type { Clock } from "../core/clock.ts";
 
@@ -19,12 +19,14 @@ export class RetryBudget {
 		this.#at = clock.monotonic();
 	}
 
-	/** Takes the next token; how long until it is there. */
-	takeMs(): number {
+	/** How long until the next token is there. It is taken when that is within what its retry can wait. */
+	takeMs(withinMs: number): number {
 		const now = this.#clock.monotonic();
 		const { burst, perSecond } = this.#limits;
-		this.#tokens = Math.min(burst, this.#tokens + ((now - this.#at) * perSecond) / 1_000) - 1;
+		this.#tokens = Math.min(burst, this.#tokens + ((now - this.#at) * perSecond) / 1_000);
 		this.#at = now;
-		return this.#tokens >= 0 ? 0 : (-this.#tokens * 1_000) / perSecond;
+		const waitMs = Math.max(0, ((1 - this.#tokens) * 1_000) / perSecond);
+		if (waitMs <= withinMs) this.#tokens -= 1;
+		return waitMs;
 	}
 }
