@@ -2,6 +2,7 @@ import { afterEach, expect, test } from "vitest";
 import { FanoutError } from "../../lambda/layer/src/core/errors.ts";
 import type { Transport } from "../../lambda/layer/src/core/transport.ts";
 import { createFanout, type Fanout } from "../../lambda/layer/src/fanout.ts";
+import { DEFAULT_STREAM_LIMITS } from "../../lambda/layer/src/stream/port.ts";
 import { FakeBroker } from "../../lambda/layer/src/testing/fake-broker.ts";
 import { createFakeTransport } from "../../lambda/layer/src/testing/fake-transport.ts";
 import { createRandom } from "../support/random.ts";
@@ -133,6 +134,11 @@ test("[P9] close is idempotent, and afterwards every call says Closed", async ()
 test.each([
 	[{ startup: "maybe" }, "startup"],
 	[{ timeoutMs: -1 }, "timeoutMs"],
+	[{ namespace: "" }, "namespace"],
+	[{ streams: { heartbeatMs: 0 } }, "streams.heartbeatMs"],
+	[{ streams: { maxQueuedBytes: Number.NaN } }, "streams.maxQueuedBytes"],
+	[{ streams: { maxStream: 5 } }, "streams.maxStream"],
+	[{ publisher: { maxQueued: "many" } }, "publisher.maxQueued"],
 	[{ local: { maxEvents: 0 } }, "maxEvents"],
 	[{ aws: { environment: {} } }, "AWS_REGION"],
 	[{ aws: { environment: { AWS_REGION: "eu-west-1" } } }, "FANOUT_REGIONS"],
@@ -151,4 +157,12 @@ test("[P9] a transport that fails to close is reported, and keeps no other from 
 	await fanout.close();
 	expect(errors).toContainEqual(expect.stringContaining("did not close cleanly"));
 	expect(fine.closed).toBe(1);
+});
+
+test("[P6] a bound that is there without a value is the default, not none", async () => {
+	const fanout = await make({ local: {}, streams: { maxStreams: undefined, maxQueuedFrames: 4 } as never });
+	const statuses = Array.from({ length: DEFAULT_STREAM_LIMITS.maxStreams + 1 }, () => {
+		return fanout.response(new Request("http://x/")).status;
+	});
+	expect(statuses.slice(-2)).toEqual([200, 503]);
 });

@@ -86,7 +86,7 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 		openFeed: (request, sink) => openFeed(feedDeps, request, sink),
 		clock,
 		ids,
-		limits: options.streams ?? {},
+		limits: settings.streams ?? {},
 		left: (session) => sessions.left(session),
 	});
 	const sessions = createSessions({

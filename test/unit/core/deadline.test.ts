@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { pause } from "../../../lambda/layer/src/core/clock.ts";
+import { pause, systemClock } from "../../../lambda/layer/src/core/clock.ts";
 import { withDeadline } from "../../../lambda/layer/src/core/deadline.ts";
 import { createFakeClock } from "../../../lambda/layer/src/testing/fake-clock.ts";
 
@@ -102,4 +102,14 @@ describe("a pause", () => {
 		await pause(clock, 1000, controller.signal);
 		expect(clock.waiting).toBe(0);
 	});
+});
+
+test("a wait longer than a timer can take is not over at once", async () => {
+	let runs = 0;
+	const timer = systemClock.after(2 ** 31, () => {
+		runs += 1;
+	});
+	await new Promise((resolve) => setTimeout(resolve, 20));
+	timer.cancel();
+	expect(runs).toBe(0);
 });

@@ -4,12 +4,13 @@
  */
 
 import type { AffinityOptions } from "../affinity.ts";
-import { DEFAULT_NAMESPACE } from "../core/channel.ts";
+import { createChannel, DEFAULT_NAMESPACE } from "../core/channel.ts";
 import type { Clock } from "../core/clock.ts";
 import { FanoutError } from "../core/errors.ts";
 import type { Ids } from "../core/ids.ts";
+import { checkRanges } from "../core/ranges.ts";
 import type { Transport } from "../core/transport.ts";
-import type { PublisherLimits } from "../publish/publisher.ts";
+import { PUBLISHER_RANGES, type PublisherLimits } from "../publish/publisher.ts";
 import {
 	type BreakerOptions,
 	checkBreaker,
@@ -20,7 +21,7 @@ import {
 	type TransportRole,
 } from "../route/options.ts";
 import { checkRegistry, type SessionRegistryOptions } from "../sessions/options.ts";
-import type { StreamLimits } from "../stream/port.ts";
+import { STREAM_RANGES, type StreamLimits } from "../stream/port.ts";
 import type { AwsOptions } from "../transports/aws/options.ts";
 import type { LocalOptions } from "../transports/local/options.ts";
 import type { NatsOptions } from "../transports/nats/options.ts";
@@ -96,6 +97,8 @@ export interface FanoutSettings {
 	readonly startup: "fail" | "degrade";
 	readonly startTimeoutMs: number;
 	readonly timeoutMs: number;
+	readonly streams: Partial<StreamLimits> | undefined;
+	readonly publisher: Partial<PublisherLimits> | undefined;
 	readonly breaker: Partial<BreakerOptions> | undefined;
 	readonly outbox: Partial<OutboxOptions> | undefined;
 	readonly reload: { readonly watch: boolean; readonly onSighup: boolean };
@@ -123,6 +126,17 @@ function enabled<T extends TransportRole>(name: string, options: T | undefined):
 function flag(name: string, value: boolean): boolean {
 	if (typeof value === "boolean") return value;
 	throw new FanoutError("ConfigInvalid", `${name} must be true or false, not ${String(value)}`);
+}
+
+/** A namespace that is none would be refused with the first channel only, when transports run already. */
+function checked(namespace: string): string {
+	try {
+		return createChannel("all", "", { namespace }).namespace;
+	} catch (cause) {
+		throw new FanoutError("ConfigInvalid", `namespace ${JSON.stringify(namespace)} cannot be part of a channel`, {
+			cause,
+		});
+	}
 }
 
 function positive(name: string, value: number): number {
@@ -161,11 +175,13 @@ export function resolveOptions(options: FanoutOptions, environment: NodeJS.Proce
 	};
 	return {
 		...transports,
-		namespace: options.namespace ?? (aws === undefined ? undefined : cell[ENV.namespace]) ?? DEFAULT_NAMESPACE,
+		namespace: checked(options.namespace ?? (aws === undefined ? undefined : cell[ENV.namespace]) ?? DEFAULT_NAMESPACE),
 		follow,
 		startup,
 		startTimeoutMs: positive("startTimeoutMs", options.startTimeoutMs ?? DEFAULT_START_TIMEOUT_MS),
 		timeoutMs: positive("timeoutMs", options.timeoutMs ?? DEFAULT_TIMEOUT_MS),
+		streams: checkRanges("streams", options.streams, STREAM_RANGES),
+		publisher: checkRanges("publisher", options.publisher, PUBLISHER_RANGES),
 		breaker: checkBreaker(options.breaker),
 		outbox: checkOutbox(options.outbox),
 		reload: {

@@ -15,11 +15,14 @@ export interface Clock {
 	after(ms: number, task: () => void, keepsAlive?: boolean): Timer;
 }
 
+/** What a timer of Node's takes; it runs at once for more. */
+export const MAX_TIMER_MS = 2 ** 31 - 1;
+
 export const systemClock: Clock = {
 	now: () => Date.now(),
 	monotonic: () => performance.now(),
 	after(ms, task, keepsAlive = false) {
-		const handle = setTimeout(task, ms);
+		const handle = setTimeout(task, Math.min(ms, MAX_TIMER_MS));
 		if (!keepsAlive) handle.unref();
 		return { cancel: () => clearTimeout(handle) };
 	},

@@ -4,9 +4,10 @@
  * before it was called. With a gate, everyone hears at once when it shuts; with an outbox, what is refused is kept.
  */
 import type { Channel } from "../core/channel.ts";
-import { type Clock, pause } from "../core/clock.ts";
+import { type Clock, MAX_TIMER_MS, pause } from "../core/clock.ts";
 import { decodeEnvelope, type Envelope, envelopeBytes } from "../core/envelope.ts";
 import { asFanoutError, FanoutError } from "../core/errors.ts";
+import type { Range } from "../core/ranges.ts";
 import type { Transport } from "../core/transport.ts";
 import { ChannelQueue } from "./channel-queue.ts";
 import type { Gate } from "./gate.ts";
@@ -29,6 +30,12 @@ export const DEFAULT_PUBLISHER: PublisherLimits = {
 	timeoutMs: 5_000,
 	maxQueued: 100_000,
 	maxQueuedBytes: 64 * 1024 * 1024,
+};
+
+export const PUBLISHER_RANGES: Readonly<Record<keyof PublisherLimits, Range>> = {
+	timeoutMs: [1, MAX_TIMER_MS],
+	maxQueued: [0, 10_000_000],
+	maxQueuedBytes: [0, 2 ** 34],
 };
 
 export interface Publisher {

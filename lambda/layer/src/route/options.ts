@@ -2,7 +2,9 @@
  * What routing, breakers and outboxes can be told, their defaults and their bounds. Nothing of what is configured is
  * loaded by it. Times are in milliseconds.
  */
+import { MAX_TIMER_MS } from "../core/clock.ts";
 import { FanoutError } from "../core/errors.ts";
+import { checkRanges, type Range } from "../core/ranges.ts";
 
 /**
  * `type` and `sessionPattern` are globs: `*` is any run of characters, all else itself. `sessionPattern` is true of
@@ -85,51 +87,30 @@ export const DEFAULT_OUTBOX: OutboxOptions = {
 	maxAgeMs: 600_000,
 };
 
-type Bounds = readonly [least: number, most: number];
-
-const MOST_MS = 2 ** 31 - 1;
-const BREAKER_BOUNDS: Readonly<Record<keyof BreakerOptions, Bounds>> = {
+const BREAKER_BOUNDS: Readonly<Record<keyof BreakerOptions, Range>> = {
 	consecutiveFailures: [1, 1_000_000],
-	windowMs: [100, MOST_MS],
+	windowMs: [100, MAX_TIMER_MS],
 	minCalls: [1, 1_000_000],
 	usualShare: [0, 1],
-	openMs: [1, MOST_MS],
-	maxOpenMs: [1, MOST_MS],
+	openMs: [1, MAX_TIMER_MS],
+	maxOpenMs: [1, MAX_TIMER_MS],
 	jitter: [0, 1],
 };
-const OUTBOX_BOUNDS: Readonly<Record<Exclude<keyof OutboxOptions, "file">, Bounds>> = {
+const OUTBOX_BOUNDS: Readonly<Record<Exclude<keyof OutboxOptions, "file">, Range>> = {
 	maxEnvelopes: [0, 10_000_000],
 	maxBytes: [0, 2 ** 34],
-	maxAgeMs: [1, MOST_MS],
+	maxAgeMs: [1, MAX_TIMER_MS],
 };
-
-/** What is given, without what is undefined: defaults are spread under it. */
-function check<T extends object>(
-	where: string,
-	given: T | undefined,
-	bounds: Readonly<Record<string, Bounds>>,
-): T | undefined {
-	for (const [key, value] of Object.entries(given ?? {})) {
-		const [least, most] = Object.hasOwn(bounds, key) ? (bounds[key] as Bounds) : [];
-		if (least === undefined || most === undefined) {
-			throw new FanoutError("ConfigInvalid", `${where}.${key} is none of ${Object.keys(bounds).join(", ")}`);
-		}
-		if (value === undefined || (typeof value === "number" && value >= least && value <= most)) continue;
-		throw new FanoutError("ConfigInvalid", `${where}.${key} must be ${least} to ${most}, not ${String(value)}`);
-	}
-	if (given === undefined) return undefined;
-	return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as T;
-}
 
 /** Throws ConfigInvalid. */
 export function checkBreaker(given: Partial<BreakerOptions> | undefined): Partial<BreakerOptions> | undefined {
-	return check("breaker", given, BREAKER_BOUNDS);
+	return checkRanges("breaker", given, BREAKER_BOUNDS);
 }
 
 /** Throws ConfigInvalid. */
 export function checkOutbox(given: Partial<OutboxOptions> | undefined): Partial<OutboxOptions> | undefined {
 	const { file, ...bounded } = given ?? {};
-	const checked = given === undefined ? undefined : check("outbox", bounded, OUTBOX_BOUNDS);
+	const checked = given === undefined ? undefined : checkRanges("outbox", bounded, OUTBOX_BOUNDS);
 	if (file === undefined) return checked;
 	if (typeof file === "string" && file !== "" && !file.includes("\0")) return { ...checked, file };
 	throw new FanoutError("ConfigInvalid", `outbox.file must be a path, not ${JSON.stringify(file)}`);

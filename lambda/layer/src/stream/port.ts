@@ -1,9 +1,11 @@
 /**
  * What the stream stage asks of its neighbours and offers to callers: the feed behind a client stream (the delivery
- * engine implements it), the options of a client stream, and the handle that callers get. Types and defaults only.
+ * engine implements it), the options of a client stream, and the handle that callers get. Types, defaults and ranges.
  */
 import type { Channel } from "../core/channel.ts";
 import type { Reason } from "../core/client-feed.ts";
+import { MAX_TIMER_MS } from "../core/clock.ts";
+import type { Range } from "../core/ranges.ts";
 import type { FilterOptions } from "./filter.ts";
 
 export interface StreamOptions {
@@ -66,4 +68,14 @@ export const DEFAULT_STREAM_LIMITS: StreamLimits = {
 	heartbeatMs: 15_000,
 	maxStallMs: 60_000,
 	endGraceMs: 5_000,
+};
+
+export const STREAM_RANGES: Readonly<Record<keyof StreamLimits, Range>> = {
+	maxStreams: [0, 10_000_000],
+	maxQueuedFrames: [1, 10_000_000],
+	maxQueuedBytes: [1, 2 ** 34],
+	maxTurnBytes: [1, 2 ** 29],
+	heartbeatMs: [1, MAX_TIMER_MS],
+	maxStallMs: [1, MAX_TIMER_MS],
+	endGraceMs: [0, MAX_TIMER_MS],
 };
