@@ -148,3 +148,22 @@ test("[P6] a replay waits for room: a reader that does not read holds one page, 
 		expect(blocked.numbers(channels[0] as never)).toEqual([1, 2, 3, 4, 5, 6, 7].slice(0, room));
 	}
 });
+
+test("[P3] a channel that is removed before the stream opened gives no cursor without places", async () => {
+	const { world, publish, client, channels } = await opened(["a", "b"]);
+	const one = await client(undefined);
+	one.kill();
+	const { cursor } = one;
+	publish("a", 3);
+	one.connect(world.engines[0] ?? [], world.clock, channels);
+	one.feed.remove(channels[1] as never);
+	expect(one.cursor).toBe(cursor);
+	await world.clock.advance(1_000);
+	expect([one.numbers(channels[0] as never), one.cursor?.length, one.marks]).toEqual([[1, 2, 3], 25, []]);
+});
+
+test.each(["2026-01-01T00:00:00Z", Number.NaN, {}])("[P5] %j is no time to authorise from", async (sinceMs) => {
+	const { world, channels } = await opened(["a"]);
+	const connect = () => new Client().connect(world.engines[0] ?? [], world.clock, channels, sinceMs as number);
+	expect(connect).toThrow(expect.objectContaining({ code: "InvalidCursor" }));
+});

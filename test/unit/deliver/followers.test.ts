@@ -7,7 +7,7 @@ test("followers are told as those of a set would be, though some leave or all go
 	const scene = fc.record({ steps: fc.array(step, { maxLength: 30 }), during: fc.array(step, { maxLength: 4 }) });
 	fc.assert(
 		fc.property(scene, ({ steps, during }) => {
-			const known = Array.from({ length: 4 }, (): Follower => ({ entry() {}, jump() {}, ended() {} }));
+			const known = Array.from({ length: 4 }, (): Follower => ({ opened() {}, entry() {}, jump() {}, ended() {} }));
 			const followers = new Followers();
 			const model = new Set<Follower>();
 			for (const { n, action } of steps) {

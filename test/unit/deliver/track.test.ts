@@ -21,6 +21,7 @@ function bench(position: Position, window: { from: number; entries: Entry[] }) {
 	let released = 0;
 	let checks = 0;
 	const lane = {
+		state: "live",
 		get seen() {
 			return window.entries.at(-1)?.position ?? at(window.from);
 		},
@@ -59,7 +60,7 @@ function bench(position: Position, window: { from: number; entries: Entry[] }) {
 		asked.shift()?.resolve({ channel, entries, more: false, verdict: "whole", ...more });
 		return clock.settle();
 	};
-	return { clock, said, asked, track, window, page, counts: () => ({ released, checks }) };
+	return { clock, said, asked, track, lane, window, page, counts: () => ({ released, checks }) };
 }
 
 test("[P4] what a lane hands over is shown once: not what stands at or before the stream's place", () => {
@@ -174,4 +175,16 @@ test("[P3] where nothing is, it goes on to the lane's end or as far as that is k
 		expect([track.position, said]).toEqual([at(place), []]);
 		track.close();
 	}
+});
+
+test("[P3] after a jump it is live again with the first entry that its lane hands over as it happens", () => {
+	const { track, lane } = bench(at(3), { from: 3, entries: [] });
+	track.start();
+	lane.state = "filling";
+	track.jump("epoch", at(0, "e0000002"));
+	track.entry(entry(1, "e0000002"));
+	expect(track.isLive).toBe(false);
+	lane.state = "live";
+	track.entry(entry(2, "e0000002"));
+	expect(track.isLive).toBe(true);
 });

@@ -69,14 +69,15 @@ export function createEngine(transport: Transport, deps: EngineDeps): Engine {
 	const stop = new AbortController();
 	let checkTimer: Timer | undefined;
 
-	const ends = (channels: readonly Channel[]): Promise<Bounds[]> =>
-		withDeadline(
-			clock,
-			limits.endsTimeoutMs,
-			`the ends of ${channels.length} lanes at ${transport.place}`,
-			(signal) => transport.ends(channels, signal),
-			stop.signal,
-		);
+	async function ends(channels: readonly Channel[]): Promise<Bounds[]> {
+		const what = `the ends of ${channels.length} lanes at ${transport.place}`;
+		const ask = (signal: AbortSignal) => transport.ends(channels, signal);
+		try {
+			return await withDeadline(clock, limits.endsTimeoutMs, what, ask, stop.signal);
+		} catch (error) {
+			throw asFanoutError(error, "TransportUnavailable", "an end check failed", true);
+		}
+	}
 
 	const host: LaneHost = {
 		clock,

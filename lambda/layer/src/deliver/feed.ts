@@ -24,6 +24,7 @@ export const DEFAULT_FEED = {
 
 /** Where a track is before its lane has opened: nowhere, and no cursor lists it. Known by its identity. */
 const UNPLACED: Position = { ...BEGINNING };
+const isLate = ({ lane }: Track): boolean => !lane.isOpen;
 
 export interface FeedDeps {
 	readonly engines: readonly Engine[];
@@ -56,7 +57,8 @@ class StreamFeed implements Feed, TrackHost, ExchangedFeed {
 		this.#deps = deps;
 		this.#sink = sink;
 		this.#sinceMs = request.sinceMs ?? 0;
-		if (Number.isNaN(this.#sinceMs)) throw new FanoutError("InvalidCursor", "sinceMs must be a time in milliseconds");
+		if (!Number.isFinite(this.#sinceMs))
+			throw new FanoutError("InvalidCursor", "sinceMs must be a time in milliseconds");
 		const channels = new Map(request.channels.map((channel) => [channel.key, channel]));
 		try {
 			for (const channel of channels.values()) this.#acquire(channel);
@@ -115,7 +117,7 @@ class StreamFeed implements Feed, TrackHost, ExchangedFeed {
 		if (this.#closed || removed.length === 0) return;
 		this.#tracks = this.#tracks.filter((track) => !removed.includes(track));
 		for (const track of removed) track.close();
-		this.#call(() => this.#sink.cursor(this.cursor));
+		if (this.cursor !== NO_LANES) this.#call(() => this.#sink.cursor(this.cursor)); // else it is not open yet
 	}
 
 	early(envelope: Envelope): void {
@@ -222,18 +224,13 @@ class StreamFeed implements Feed, TrackHost, ExchangedFeed {
 		if (told !== undefined) this.mark(told);
 		for (const track of tracks) {
 			if (!late.has(track)) track.start();
-			else {
-				track.lane.opened.then(
-					() => this.#late(track),
-					() => {},
-				);
-			}
+			else track.whenOpen.then(() => this.#late(track));
 		}
 	}
 
 	/** A lane opened late: what it had meanwhile is missing here, unless a cursor says from where. */
 	#late(track: Track): void {
-		if (!this.#tracks.includes(track)) return;
+		if (!track.lane.isOpen || !this.#tracks.includes(track)) return;
 		if (track.position === UNPLACED) {
 			this.#place(track);
 			this.mark("gap");
@@ -273,15 +270,15 @@ class StreamFeed implements Feed, TrackHost, ExchangedFeed {
 
 	/** Waits for lanes, not longer than the deadline; returns the tracks whose lanes are late. */
 	async #lanesOpen(tracks: readonly Track[]): Promise<Set<Track>> {
-		const late = new Set(tracks);
-		const opening = tracks.map((track) => track.lane.opened.then(() => late.delete(track)));
-		let timer: Timer | undefined;
-		const deadline = new Promise<void>((resolve) => {
-			timer = this.clock.after(this.#deps.openTimeoutMs ?? DEFAULT_FEED.openTimeoutMs, resolve, true);
-		});
-		await Promise.race([Promise.allSettled(opening), deadline]);
-		timer?.cancel();
-		return late;
+		if (tracks.some(isLate)) {
+			let timer: Timer | undefined;
+			const deadline = new Promise<void>((resolve) => {
+				timer = this.clock.after(this.#deps.openTimeoutMs ?? DEFAULT_FEED.openTimeoutMs, resolve, true);
+			});
+			await Promise.race([Promise.all(tracks.map((track) => track.whenOpen)), deadline]);
+			timer?.cancel();
+		}
+		return new Set(tracks.filter(isLate));
 	}
 
 	#call(say: () => void): void {

@@ -3,6 +3,8 @@ import type { Position } from "../core/position.ts";
 import type { Entry } from "../core/transport.ts";
 
 export interface Follower {
+	/** The lane is open; or it is closed before it was, and nobody need wait. */
+	opened(): void;
 	entry(entry: Entry): void;
 	/** The lane goes on at `position`; what stood between is gone. */
 	jump(reason: "gap" | "retention" | "epoch", position: Position): void;

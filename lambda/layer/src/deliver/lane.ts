@@ -10,7 +10,7 @@
 import type { Channel } from "../core/channel.ts";
 import type { Timer } from "../core/clock.ts";
 import { laneTag } from "../core/cursor.ts";
-import { asFanoutError, FanoutError } from "../core/errors.ts";
+import { asFanoutError } from "../core/errors.ts";
 import { BEGINNING, isAtOrBefore, NO_EPOCH, type Position, samePosition } from "../core/position.ts";
 import { type Entry, type Page, prevOffset, type Subscriber } from "../core/transport.ts";
 import { CursorPart } from "./cursor-part.ts";
@@ -19,10 +19,6 @@ import { backOff, type LaneHost } from "./lane-host.ts";
 import { Patience } from "./patience.ts";
 import { Recent } from "./recent.ts";
 import { Stash } from "./stash.ts";
-
-/** What lanes that are open resolve with: one for all of them. */
-const OPENED: Promise<void> = Promise.resolve();
-const closedError = () => new FanoutError("Closed", "the lane is closed");
 
 export class Lane implements Subscriber {
 	readonly channel: Channel;
@@ -36,7 +32,6 @@ export class Lane implements Subscriber {
 	#state: Lane["state"] = "opening";
 	#unsubscribe: (() => void) | undefined;
 	// Made when first needed: most lanes open at once, and lose and doubt nothing.
-	#opening: PromiseWithResolvers<void> | undefined;
 	#stop: AbortController | undefined;
 	#stash: Stash | undefined;
 	#filled: Promise<void> | undefined;
@@ -50,15 +45,9 @@ export class Lane implements Subscriber {
 		this.#open();
 	}
 
-	/** Resolves when the lane is live for the first time; rejects only when the lane is closed before. */
-	get opened(): Promise<void> {
-		if (this.#state === "live" || this.#state === "filling") return OPENED;
-		if (this.#opening === undefined) {
-			this.#opening = Promise.withResolvers();
-			this.#opening.promise.catch(() => {});
-			if (this.#state === "closed") this.#opening.reject(closedError());
-		}
-		return this.#opening.promise;
+	/** It has been live, and is not closed. */
+	get isOpen(): boolean {
+		return this.#state === "live" || this.#state === "filling";
 	}
 
 	/** Everything up to here was handed to followers. */
@@ -143,9 +132,9 @@ export class Lane implements Subscriber {
 	close(): void {
 		if (this.#state === "closed") return;
 		this.#state = "closed";
-		this.#opening?.reject(closedError());
 		this.#stop?.abort();
 		this.#unsubscribe?.();
+		this.#followers.each((follower) => follower.opened());
 		this.#followers.clear();
 		this.#stash = undefined;
 	}
@@ -160,8 +149,7 @@ export class Lane implements Subscriber {
 				this.#recent.reset(end);
 				this.#state = "live";
 				this.#settle();
-				this.#opening?.resolve();
-				this.#opening = undefined;
+				this.#followers.each((follower) => follower.opened());
 				return;
 			} catch (error) {
 				if (this.#isClosed) return;
@@ -245,6 +233,7 @@ export class Lane implements Subscriber {
 				const { seen } = this;
 				const page = await this.read(seen);
 				if (this.#state !== "filling") return;
+				if (this.seen !== seen) continue; // asked of the log as it was before a jump
 				this.#take(page);
 				if (this.seen !== seen) patience.renew();
 				if (page.more && page.entries.length > 0) continue;
@@ -286,9 +275,7 @@ export class Lane implements Subscriber {
 			if (first === undefined) return;
 			this.#jump(page.verdict, { epoch: first.position.epoch, offset: prevOffset(first) });
 		}
-		for (const entry of page.entries) {
-			if (!isAtOrBefore(entry.position, this.seen)) this.#append(entry);
-		}
+		for (const entry of page.entries) if (!isAtOrBefore(entry.position, this.seen)) this.#append(entry);
 	}
 
 	async #backOff(attempt: number): Promise<void> {

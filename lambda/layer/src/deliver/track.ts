@@ -39,6 +39,7 @@ export class Track implements Follower {
 	#joined = false;
 	#closed = false;
 	#replaying: AbortController | undefined;
+	#opening: PromiseWithResolvers<void> | undefined;
 
 	constructor(engine: Engine, lane: Lane, position: Position, host: TrackHost) {
 		this.engine = engine;
@@ -53,14 +54,28 @@ export class Track implements Follower {
 		return this.lane.cursorPart.at(this.position);
 	}
 
+	/** Resolves when the lane is open, or can no longer be waited for. The lane forgets a track that is closed. */
+	get whenOpen(): Promise<void> {
+		if (this.#closed || this.lane.state !== "opening") return Promise.resolve();
+		this.#opening ??= Promise.withResolvers();
+		return this.#opening.promise;
+	}
+
 	/** Brings the stream from its position to the live end; joins at once when memory reaches back far enough. */
 	start(): void {
 		if (this.#closed || this.#join()) return;
 		this.#replay().catch((error) => this.#host.report(asFanoutError(error, "TransportUnavailable", "a replay failed")));
 	}
 
+	opened(): void {
+		this.#opening?.resolve();
+	}
+
 	entry(entry: Entry): void {
-		if (this.#joined) this.#show(entry);
+		if (!this.#joined) return;
+		// After a jump the lane may read another log's past first.
+		if (!this.isLive) this.isLive = this.lane.state === "live";
+		this.#show(entry);
 	}
 
 	jump(reason: Loss, position: Position): void {
@@ -76,6 +91,7 @@ export class Track implements Follower {
 		this.#closed = true;
 		this.#joined = false;
 		this.#replaying?.abort();
+		this.#opening?.resolve();
 		this.lane.unfollow(this);
 		this.engine.release(this.lane);
 	}

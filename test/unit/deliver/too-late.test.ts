@@ -1,0 +1,85 @@
+/** Histories found by a second review: answers that come too late, and clients that do not stay. Each broke a promise once. */
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { expect, test } from "vitest";
+import type { Page, Transport } from "../../../lambda/layer/src/core/transport.ts";
+import { createEngine } from "../../../lambda/layer/src/deliver/engine.ts";
+import { createFakeTransport } from "../../../lambda/layer/src/testing/fake-transport.ts";
+import { held, world } from "./history-world.ts";
+import { Client } from "./world.ts";
+
+test("[P3] a page that was asked for before a jump says nothing of the log after it", async () => {
+	const w = world();
+	const c = w.world.channel("c");
+	const broker = w.brokers[0] as (typeof w.brokers)[number];
+	const inner = createFakeTransport(broker);
+	let answer: Promise<void> | undefined;
+	const { engine, subscribers } = held(w, {
+		async *read(asks, signal) {
+			const pages: Page[] = [];
+			for await (const page of inner.read(asks, signal)) pages.push(page);
+			await answer;
+			yield* pages;
+		},
+	});
+	const one = new Client();
+	one.connect([engine], w.clock, [c]);
+	await w.clock.advance(10);
+	w.publish(c, 5);
+	const late = Promise.withResolvers<void>();
+	answer = late.promise;
+	broker.faults.lose = 1;
+	w.publish(c, 1);
+	broker.faults.lose = 0;
+	w.publish(c, 1);
+	await w.clock.advance(10);
+	broker.log(c)?.entries.splice(3);
+	subscribers[0]?.suspect();
+	await w.clock.advance(10);
+	expect(one.marks).toEqual(["epoch"]);
+	late.resolve();
+	await w.clock.advance(10);
+	w.publish(c, 4);
+	await w.clock.advance(20_000);
+	expect(one.numbers(c).slice(-4)).toEqual([8, 9, 10, 11]);
+	engine.close();
+});
+
+test("what a doubted end check throws is told as an error of ours, whatever the transport threw", async () => {
+	const w = world();
+	const told: unknown[] = [];
+	const inner = createFakeTransport(w.brokers[0] as (typeof w.brokers)[number]);
+	const transport: Transport = { ...inner, ends: () => Promise.reject(new TypeError("socket")) };
+	const engine = createEngine(transport, { clock: w.clock, random: () => 0.5, report: (error) => told.push(error) });
+	const lane = engine.acquire(w.world.channel("c"));
+	await w.clock.settle();
+	lane.suspect();
+	await w.clock.settle();
+	expect(told).toMatchObject([{ code: "TransportUnavailable", retryable: true }]);
+	engine.close();
+});
+
+test("[P6] [P9] who comes and goes while a lane cannot open leaves nothing with it, and no timer", async () => {
+	setFlagsFromString("--expose-gc");
+	const collect = runInNewContext("gc") as () => void;
+	const w = world();
+	const c = w.world.channel("c");
+	const { engine } = held(w, { subscribe: () => ({ ready: new Promise(() => {}), close() {} }) });
+	const stays = new Client();
+	stays.connect([engine], w.clock, [c]);
+	await w.clock.advance(10_000);
+	const { waiting } = w.clock;
+	const left: WeakRef<object>[] = [];
+	for (let n = 0; n < 100; n += 1) {
+		const one = new Client();
+		one.connect([engine], w.clock, [c]);
+		if (n % 2 > 0) await w.clock.advance(6_000);
+		left.push(new WeakRef(one));
+		one.kill();
+	}
+	await w.clock.settle();
+	expect(w.clock.waiting).toBe(waiting);
+	collect();
+	expect(left.filter((ref) => ref.deref() !== undefined).length).toBeLessThan(20);
+	engine.close();
+});
