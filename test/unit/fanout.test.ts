@@ -1,7 +1,9 @@
 import { afterEach, expect, test } from "vitest";
+import { systemClock } from "../../lambda/layer/src/core/clock.ts";
 import { FanoutError } from "../../lambda/layer/src/core/errors.ts";
 import type { Transport } from "../../lambda/layer/src/core/transport.ts";
 import { createFanout, type Fanout } from "../../lambda/layer/src/fanout.ts";
+import { createMemoryStore } from "../../lambda/layer/src/sessions/memory-store.ts";
 import { DEFAULT_STREAM_LIMITS } from "../../lambda/layer/src/stream/port.ts";
 import { FakeBroker } from "../../lambda/layer/src/testing/fake-broker.ts";
 import { createFakeTransport } from "../../lambda/layer/src/testing/fake-transport.ts";
@@ -165,4 +167,20 @@ test("[P6] a bound that is there without a value is the default, not none", asyn
 		return fanout.response(new Request("http://x/")).status;
 	});
 	expect(statuses.slice(-2)).toEqual([200, 503]);
+});
+
+test("[P9] a session store that fails to close is reported, and keeps nothing else from closing", async () => {
+	const errors: string[] = [];
+	const store = { ...createMemoryStore({ clock: systemClock, retentionMs: 60_000 }) };
+	store.close = () => Promise.reject(new Error("socket"));
+	const fine = shy(0, "fine");
+	const fanout = await make({
+		transports: [fine],
+		registry: { store },
+		onerror: (error) => errors.push(error.message),
+	});
+	await fanout.sessions.registry();
+	await fanout.close();
+	expect(errors).toContainEqual(expect.stringContaining("socket"));
+	expect(fine.closed).toBe(1);
 });

@@ -191,15 +191,25 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 	});
 
 	async function shut(): Promise<void> {
-		await reloads?.close();
-		await outgoing.flush();
-		await outgoing.drained();
-		outgoing.close();
-		await hub.close();
-		await sessions.close();
-		heard.close();
-		await following.close();
-		await assembly.close();
+		const steps = [
+			() => reloads?.close(),
+			() => outgoing.flush(),
+			() => outgoing.drained(),
+			() => outgoing.close(),
+			() => hub.close(),
+			() => sessions.close(),
+			() => heard.close(),
+			() => following.close(),
+			() => assembly.close(),
+		];
+		for (const step of steps) {
+			try {
+				await step();
+			} catch (error) {
+				// What fails to close keeps nothing else from closing.
+				report(asFanoutError(error, "TransportUnavailable", "something did not close cleanly"));
+			}
+		}
 	}
 
 	const isReady = () => hub.isReady && draining === undefined && closing === undefined;
