@@ -14,7 +14,7 @@ import { hear, type ListenFilter, type McpClient, namedBy } from "./mcp-client.t
 
 export const DEFAULT_ACK_TIMEOUT_MS = 10_000;
 export const DEFAULT_LISTEN_BACKOFF = { baseMs: 200, capMs: 20_000 } as const;
-export const DEFAULT_MAX_WAITING = 1_000;
+const DEFAULT_MAX_WAITING = 1_000;
 
 export type ListenEvent =
 	/** The server has acknowledged a listen; `honoured` is what it tells of, which may be less than was asked. */

@@ -10,7 +10,7 @@
 import { BEGINNING, isAtOrBefore, type Position, samePosition } from "../core/position.ts";
 import type { Verdict, WireEntry } from "./frames.ts";
 
-export const MAX_STASH = 64;
+const MAX_STASH = 64;
 /** Pages in a row that bring nothing of a hole, before it is told as a gap. */
 const MAX_BARREN_PAGES = 3;
 

@@ -6,7 +6,7 @@
 import { stat } from "node:fs/promises";
 import type { Clock, Timer } from "../core/clock.ts";
 
-export const LOOK_MS = 1_000;
+const LOOK_MS = 1_000;
 
 export interface FileWatch {
 	/** Idempotent; no timer stays. */

@@ -57,7 +57,7 @@ function prepare(db: DatabaseSync, spec: SqliteFile): void {
 	if (check !== "ok") throw Object.assign(new Error(`integrity check: ${check}`), { errcode: DAMAGED[0] });
 }
 
-export function sqliteError({ key, file }: Pick<SqliteFile, "key" | "file">, cause: unknown): FanoutError {
+function sqliteError({ key, file }: Pick<SqliteFile, "key" | "file">, cause: unknown): FanoutError {
 	const { errcode } = cause as { readonly errcode?: number };
 	if (errcode === BUSY) {
 		const message = `${key} ${file} is in use by another process`;

@@ -17,7 +17,7 @@ import type { Engine } from "./engine.ts";
 import { type ExchangedFeed, JoinedLater } from "./joined-later.ts";
 import { type Loss, Track, type TrackHost } from "./track.ts";
 
-export const DEFAULT_FEED = {
+const DEFAULT_FEED = {
 	/** How long a stream waits for lanes to open before it goes on without them; without a place there, told `gap`. */
 	openTimeoutMs: 5_000,
 } as const;

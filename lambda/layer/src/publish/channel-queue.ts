@@ -14,13 +14,13 @@ import type { Channel } from "../core/channel.ts";
 import { pause } from "../core/clock.ts";
 import type { Envelope } from "../core/envelope.ts";
 import { FanoutError } from "../core/errors.ts";
-import { verdictOf } from "./gate.ts";
 import type { Item, LaneOutcome } from "./item.ts";
 import { markUncertain, offerBatch } from "./offer.ts";
 import type { Term } from "./pending.ts";
 import type { QueueHost } from "./queue-host.ts";
+import { verdictOf } from "./verdict.ts";
 
-export const DEFAULT_RETRY = { baseMs: 25, capMs: 1_000 } as const;
+const DEFAULT_RETRY = { baseMs: 25, capMs: 1_000 } as const;
 
 /** What was kept has time: it goes out in smaller batches, so that what is live finds turns between them. */
 const MAX_KEPT_BATCH = 20;

@@ -8,9 +8,9 @@ import { FanoutError } from "../core/errors.ts";
 import type { Ask, Transport } from "../core/transport.ts";
 
 /** How far a log's clock may be behind the publisher's. */
-export const CLOCK_SKEW_MS = 60_000;
+const CLOCK_SKEW_MS = 60_000;
 const PAGE = 500;
-export const MAX_LOOKUP_PAGES = 200;
+const MAX_LOOKUP_PAGES = 200;
 
 /** The number of leading envelopes that are there: what stands in front of one that the log holds was taken before it. */
 export async function leadingHeld(

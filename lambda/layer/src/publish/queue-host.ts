@@ -1,8 +1,8 @@
 /** What a channel's queue is told and given by its publisher. */
 import type { Channel } from "../core/channel.ts";
 import type { Clock } from "../core/clock.ts";
+import type { Gate } from "../core/gate.ts";
 import type { Transport } from "../core/transport.ts";
-import type { Gate } from "./gate.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Term } from "./pending.ts";
 import type { RetryBudget } from "./retry-budget.ts";

@@ -9,19 +9,9 @@
  */
 import { type CircuitBreakerPolicy, CircuitState, circuitBreaker, handleWhenResult, type IBackoff } from "cockatiel";
 import type { Clock, Timer } from "../core/clock.ts";
+import type { Gate, GateState } from "../core/gate.ts";
 import type { BreakerOptions } from "./options.ts";
 import { Trip } from "./trip.ts";
-
-export type BreakerState = "closed" | "open" | "half-open";
-export type Verdict = "success" | "failure" | "neutral";
-
-export interface Breaker {
-	readonly state: BreakerState;
-	readonly admits: boolean;
-	offer(attempt: () => Promise<Verdict>): Promise<void>;
-	onChange(listener: (state: BreakerState) => void): void;
-	close(): void;
-}
 
 export interface BreakerDeps {
 	readonly clock: Clock;
@@ -34,14 +24,14 @@ export interface BreakerDeps {
 const NEUTRAL = Symbol("neutral");
 const OVER: IBackoff<unknown> = { duration: Number.NEGATIVE_INFINITY, next: () => OVER };
 
-export function createBreaker({ clock, options, random }: BreakerDeps): Breaker {
+export function createBreaker({ clock, options, random }: BreakerDeps): Gate {
 	const trip = new Trip(clock, options);
 	const policy: CircuitBreakerPolicy = circuitBreaker(
 		handleWhenResult((verdict) => verdict === "failure"),
 		{ breaker: trip, halfOpenAfter: OVER },
 	);
-	const listeners: ((state: BreakerState) => void)[] = [];
-	let state: BreakerState = "closed";
+	const listeners: ((state: GateState) => void)[] = [];
+	let state: GateState = "closed";
 	let failedProbes = 0;
 	let isDue = false;
 	let timer: Timer | undefined;

@@ -11,7 +11,7 @@ export interface ConditionProblem {
 	readonly nearest?: string | undefined;
 }
 
-export const CONDITION_KEYS = ["type", "session_pattern", "session_count", "all", "any", "not"] as const;
+const CONDITION_KEYS = ["type", "session_pattern", "session_count", "all", "any", "not"] as const;
 type ConditionKey = (typeof CONDITION_KEYS)[number];
 
 const ALLOWED = `"always", or exactly one of { ${CONDITION_KEYS.join(" | ")} }`;

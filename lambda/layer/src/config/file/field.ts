@@ -27,7 +27,7 @@ export function infoOf(type: z.ZodType): FieldInfo | undefined {
 	return infos.get(type);
 }
 
-export const MAX_INTEGER = Number.MAX_SAFE_INTEGER;
+const MAX_INTEGER = Number.MAX_SAFE_INTEGER;
 const MAX_TEXT = 4_096;
 const MAX_LIST = 256;
 

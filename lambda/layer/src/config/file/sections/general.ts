@@ -3,7 +3,7 @@ import { DEFAULT_FALLBACK } from "../../../route/options.ts";
 import { DEFAULT_START_TIMEOUT_MS, DEFAULT_TIMEOUT_MS } from "../../options.ts";
 import { choice, duration, flag, integer, text } from "../field.ts";
 
-export const STRATEGIES = ["local", "nats", "redis", "aws", "composite"] as const;
+const STRATEGIES = ["local", "nats", "redis", "aws", "composite"] as const;
 export const CLUSTER_ID = /^.{1,128}$/s;
 
 export const reloadShape = {

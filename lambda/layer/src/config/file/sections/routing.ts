@@ -17,7 +17,7 @@ export type FileCondition =
 	| { readonly not: FileCondition };
 
 /** One key of a condition each; the shapes stand for themselves in JSON Schema. */
-export const conditionKeys = {
+const conditionKeys = {
 	type: pattern.meta({ description: "The notification's method; * is any run of characters." }),
 	session_pattern: pattern.meta({ description: "The session's id; * is any run of characters." }),
 	session_count: z.int().min(0).meta({ description: "From so many sessions of this process on." }),
