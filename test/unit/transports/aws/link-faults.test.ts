@@ -89,6 +89,20 @@ it("tries again with growing waits, reporting each failure, until the API is bac
 	expect(h.clock.monotonic() - before).toBeLessThanOrEqual(10_100);
 });
 
+describe("an address (trap 43)", () => {
+	it("is signed anew for every attempt: one that waited through a freeze is refused", async () => {
+		h.api.handshake = 503;
+		h.api.connections[0]?.cut();
+		await until("two attempts are refused", async () => {
+			await h.clock.advance(1_000);
+			return h.dials === 3;
+		});
+		h.api.handshake = "accept";
+		await h.reconnected(2);
+		expect(h.dials).toBeGreaterThan(3);
+	});
+});
+
 describe("rotation", () => {
 	// 110 minutes less half of 5 %: random is fixed at one half.
 	const rotate = () => h.clock.advance(107.25 * MINUTE);

@@ -51,6 +51,10 @@ export async function createLinkHarness(options: Partial<LinkOptions> = {}) {
 	};
 	return {
 		api,
+		/** Addresses that were asked for. */
+		get dials() {
+			return dials;
+		},
 		clock,
 		events,
 		link,

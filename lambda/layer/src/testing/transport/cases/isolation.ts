@@ -1,7 +1,7 @@
 /** P5 at the port: no spelling of a channel reaches another one's log. */
 import assert from "node:assert/strict";
 import { type Channel, createChannel } from "../../../core/channel.ts";
-import { collect, numbersOf, onBench, readAll, send, settled } from "../bench.ts";
+import { collect, envelopeOf, numbersOf, offer, onBench, readAll, send, settled } from "../bench.ts";
 import { defineCase } from "../harness.ts";
 
 /** Ids that mean something to some broker, wire, file system, query language or runtime. */
@@ -65,6 +65,20 @@ export const isolationCases = [
 			for (const [n, channel] of channels.entries()) {
 				assert.deepEqual(numbersOf(await settled(bench, channel, 1)), [n], `id ${JSON.stringify(HOSTILE_IDS[n])}`);
 			}
+		}),
+	),
+	defineCase("apart-ids", ["P4", "P5"], "an id is known within its channel: two channels take one each", (harness) =>
+		onBench(harness, async (bench) => {
+			const { transport } = bench;
+			const [a, b] = [bench.channel("a"), bench.channel("b")];
+			const first = envelopeOf(transport, a, 1);
+			for (const envelope of [first, { ...envelopeOf(transport, b, 2), id: first.id }]) {
+				assert.partialDeepStrictEqual(await offer(transport, envelope.channel, [envelope]), [
+					{ ok: true, duplicate: false },
+				]);
+			}
+			assert.deepEqual(numbersOf(await settled(bench, a, 1)), [1]);
+			assert.deepEqual(numbersOf(await settled(bench, b, 1)), [2]);
 		}),
 	),
 	defineCase("apart-live", ["P5"], "a subscriber is handed its own channel's events and no other's", (harness) =>
