@@ -4,6 +4,7 @@ import { runInNewContext } from "node:vm";
 import { expect, test } from "vitest";
 import type { Page, Transport } from "../../../lambda/layer/src/core/transport.ts";
 import { createEngine } from "../../../lambda/layer/src/deliver/engine.ts";
+import { Stash } from "../../../lambda/layer/src/deliver/stash.ts";
 import { createFakeTransport } from "../../../lambda/layer/src/testing/fake-transport.ts";
 import { held, world } from "./history-world.ts";
 import { Client } from "./world.ts";
@@ -82,4 +83,18 @@ test("[P6] [P9] who comes and goes while a lane cannot open leaves nothing with 
 	collect();
 	expect(left.filter((ref) => ref.deref() !== undefined).length).toBeLessThan(20);
 	engine.close();
+});
+
+test("[P6] what a lane cannot judge yet is bounded in bytes too, and what goes is read from the log", () => {
+	const w = world();
+	const c = w.world.channel("c");
+	const stash = new Stash({ count: 100, bytes: 10_000 });
+	for (let n = 1; n <= 50; n += 1) {
+		const envelope = { ...w.world.envelope(c, ["fake"]), origin: "x".repeat(3_000) };
+		stash.keep({ position: { epoch: "00000001", offset: BigInt(n) }, envelope });
+	}
+	expect([stash.size, stash.target?.offset]).toEqual([3, 47n]);
+	expect(stash.take()).toHaveLength(3);
+	stash.keep({ position: { epoch: "00000001", offset: 51n } });
+	expect(stash.size).toBe(1);
 });

@@ -166,7 +166,7 @@ export class Lane implements Subscriber {
 	}
 
 	get #doubts(): Stash {
-		this.#stash ??= new Stash(this.#host.limits.recent.count);
+		this.#stash ??= new Stash(this.#host.limits.recent);
 		return this.#stash;
 	}
 

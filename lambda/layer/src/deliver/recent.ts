@@ -77,6 +77,6 @@ export class Recent {
 	}
 }
 
-function size(entry: Entry): number {
+export function size(entry: Entry): number {
 	return entry.envelope === undefined ? 0 : envelopeBytes(entry.envelope);
 }

@@ -4,14 +4,16 @@
  */
 import { isAtOrBefore, type Position } from "../core/position.ts";
 import type { Entry } from "../core/transport.ts";
+import { type RecentLimits, size } from "./recent.ts";
 
 export class Stash {
-	readonly #bound: number;
+	readonly #bounds: RecentLimits;
 	#entries: Entry[] = [];
+	#bytes = 0;
 	#target: Position | undefined;
 
-	constructor(bound: number) {
-		this.#bound = bound;
+	constructor(bounds: RecentLimits) {
+		this.#bounds = bounds;
 	}
 
 	get size(): number {
@@ -24,7 +26,12 @@ export class Stash {
 
 	keep(entry: Entry): void {
 		this.#entries.push(entry);
-		if (this.#entries.length > this.#bound) this.aim((this.#entries.shift() as Entry).position);
+		this.#bytes += size(entry);
+		while (this.#entries.length > this.#bounds.count || this.#bytes > this.#bounds.bytes) {
+			const oldest = this.#entries.shift() as Entry;
+			this.#bytes -= size(oldest);
+			this.aim(oldest.position);
+		}
 	}
 
 	/** There is something at `position` that has to be seen. */
@@ -41,6 +48,7 @@ export class Stash {
 	take(): Entry[] {
 		const entries = this.#entries.sort((a, b) => (a.position.offset < b.position.offset ? -1 : 1));
 		this.#entries = [];
+		this.#bytes = 0;
 		return entries;
 	}
 
@@ -51,5 +59,6 @@ export class Stash {
 	/** Drops those of `doubted` that lie beyond an end asked for after they came: another log's, or lost by this one. */
 	dropBeyond(end: Position, doubted: ReadonlySet<Entry>): void {
 		this.#entries = this.#entries.filter((entry) => !doubted.has(entry) || isAtOrBefore(entry.position, end));
+		this.#bytes = this.#entries.reduce((sum, entry) => sum + size(entry), 0);
 	}
 }
