@@ -159,6 +159,15 @@ describe("the client", () => {
 		expect(c.events.filter(({ type }) => type === "lost")).toHaveLength(1);
 	});
 
+	it("asks again for headers that never came", async () => {
+		let asked = 0;
+		const headers = () => (++asked > 1 ? {} : new Promise<never>(() => {}));
+		const c = client({ idleMs: 45_000, headers });
+		await clock.advance(46_000);
+		await request(1);
+		expect([asked, c.events.map(({ type }) => type)]).toEqual([2, ["lost", "open"]]);
+	});
+
 	it("waits as long as the server asked", async () => {
 		client();
 		const { response } = await request(1);

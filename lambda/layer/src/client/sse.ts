@@ -5,6 +5,7 @@
  */
 import { fullJitter } from "../core/backoff.ts";
 import { type Clock, pause } from "../core/clock.ts";
+import { withDeadline } from "../core/deadline.ts";
 import { FanoutError } from "../core/errors.ts";
 import { call } from "./call.ts";
 import { clientClock } from "./clock.ts";
@@ -91,7 +92,8 @@ export function connectSse(url: string | URL, options: ConnectSseOptions = {}): 
 		const idle = () => clock.after(idleMs, () => cut.abort(new Error(`nothing came for ${idleMs} ms`)));
 		let watch = idle();
 		try {
-			const headers = new Headers(await options.headers?.());
+			const ask = async () => options.headers?.();
+			const headers = new Headers(await withDeadline(clock, idleMs, "headers", ask, stop.signal));
 			headers.set("Accept", "text/event-stream");
 			if (received !== undefined && received !== "") headers.set("Last-Event-ID", received);
 			const response = await (options.fetch ?? fetch)(url, { headers, signal, cache: "no-store" });
