@@ -1,6 +1,8 @@
 /**
  * Reads of many lanes as few requests: asks of one turn share a `transport.read`, at most a few of which are under
  * way at once, each under a deadline. A thousand client streams that come back together wait here, not in the broker.
+ * Pages come in the order of the asks, so the first without one is what failed: those behind it are asked once more,
+ * each alone, since they may be of parts of the log that answer.
  */
 import type { Clock } from "../core/clock.ts";
 import { withDeadline } from "../core/deadline.ts";
@@ -22,6 +24,8 @@ export const DEFAULT_READS: ReadLimits = { asks: 64, concurrency: 4, timeoutMs: 
 
 interface Waiting {
 	readonly ask: Ask;
+	/** It stood behind one that failed. */
+	isAgain?: boolean;
 	resolve(page: Page): void;
 	reject(error: unknown): void;
 }
@@ -68,7 +72,7 @@ export class Reads {
 
 	#pump(): void {
 		while (this.#under < this.#limits.concurrency && this.#waiting.length > 0) {
-			const batch = this.#waiting.splice(0, this.#limits.asks);
+			const batch = this.#waiting.splice(0, this.#waiting[0]?.isAgain ? 1 : this.#limits.asks);
 			this.#under += 1;
 			this.#request(batch).finally(() => {
 				this.#under -= 1;
@@ -95,10 +99,13 @@ export class Reads {
 				},
 				this.#stop.signal,
 			);
-			const short = new FanoutError("TransportRefused", `${this.#transport.place} answered fewer pages than asked`);
-			for (const { reject } of batch.slice(answered)) reject(short);
+			if (answered >= batch.length) return;
+			throw new FanoutError("TransportRefused", `${this.#transport.place} answered fewer pages than asked`);
 		} catch (error) {
-			for (const { reject } of batch.slice(answered)) reject(error);
+			const [failed, ...behind] = batch.slice(answered);
+			failed?.reject(error);
+			if (this.#stop.signal.aborted) for (const { reject } of behind) reject(error);
+			else this.#waiting.unshift(...behind.map((one) => Object.assign(one, { isAgain: true })));
 		}
 	}
 }
