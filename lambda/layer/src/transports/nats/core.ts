@@ -4,6 +4,7 @@
  * with every lost connection: so what may have been missed is told as `epoch`, and there is nothing to read.
  */
 import type { Channel } from "../../core/channel.ts";
+import { pause } from "../../core/clock.ts";
 import { type Envelope, encodeEnvelope } from "../../core/envelope.ts";
 import { asFanoutError, FanoutError } from "../../core/errors.ts";
 import { methodOf } from "../../core/message.ts";
@@ -18,13 +19,16 @@ import { decode } from "./wire.ts";
 
 export type Core = JetStream;
 
+/** A receipt may wait so long, so that what is published meanwhile shares its question. */
+const FLUSH_MS = 1;
+
 interface Heard {
 	readonly subscriber: Subscriber;
 	readonly core: CoreSubscription;
 	count: bigint;
 }
 
-export function createCore({ nc, settings, random32, report }: JetStreamDeps): Core {
+export function createCore({ nc, settings, clock, random32, report }: JetStreamDeps): Core {
 	const subjects = createSubjects(settings.prefix, 1);
 	const heard = new Map<string, Heard>();
 	let epoch = epochOf(random32());
@@ -46,9 +50,9 @@ export function createCore({ nc, settings, random32, report }: JetStreamDeps): C
 		return { channel, entries: [], more: false, verdict: whole ? "whole" : "epoch" };
 	}
 
-	/** Of everything published in this turn: one question to the server, and one write, however many publish. */
+	/** One question to the server for all that was published since the last: asked with each message, it delays them. */
 	function flush(): Promise<void> {
-		flushing ??= Promise.resolve().then(() => {
+		flushing ??= pause(clock, FLUSH_MS, undefined, true).then(() => {
 			flushing = undefined;
 			return nc.flush();
 		});
@@ -57,15 +61,15 @@ export function createCore({ nc, settings, random32, report }: JetStreamDeps): C
 
 	async function publish(channel: Channel, batch: readonly Envelope[]): Promise<Outcome[]> {
 		const subject = subjects.bare(channel);
-		// Before the messages: it runs in front of the client's own write, and goes out with them.
-		const flushed = flush();
-		flushed.catch(() => {});
+		const connected = epoch;
 		for (const envelope of batch) {
 			const headers = rawHeaders(methodLine(methodOf(envelope.message)));
 			nc.publish(subject, encodeEnvelope(envelope), { headers });
 		}
 		try {
-			await flushed;
+			await flush();
+			// Another connection's answer says nothing of what the one before it was given.
+			if (epoch !== connected) throw disconnected();
 		} catch (cause) {
 			const error = disconnected(cause);
 			return batch.map(() => ({ ok: false, uncertain: true, error }));
