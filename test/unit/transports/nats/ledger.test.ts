@@ -1,51 +1,6 @@
 import { expect, test } from "vitest";
-import { createFakeClock } from "../../../../lambda/layer/src/testing/fake-clock.ts";
-import { createKnown, type Known, saw } from "../../../../lambda/layer/src/transports/nats/known.ts";
-import { Ledger } from "../../../../lambda/layer/src/transports/nats/ledger.ts";
-import { readPage } from "../../../../lambda/layer/src/transports/nats/read.ts";
-import { topic } from "../../../support/nats-fleet.ts";
-import { EPOCH_SUBJECT, FakeStream } from "./fake-stream.ts";
-
-const subscriber = { entry() {}, suspect() {}, ended() {} };
-const subjectOf = (id: string) => `p.test.0.topic.${id}`;
-const ids = (count: number) => Array.from({ length: count }, (_, index) => `c${index}`);
-
-function world(perChannel = 100) {
-	const clock = createFakeClock();
-	const stream = new FakeStream(clock);
-	const partition = stream.partition();
-	const followed = new Map<string, Known>();
-	const { api, batchGet } = stream;
-	const ledger = new Ledger({ partition, api, batchGet, clock, epochSubject: EPOCH_SUBJECT, followed });
-	const addressOf = (id: string) => ({ partition: 0, idPrefix: id, log: subjectOf(id), live: `live.${id}` });
-	const question = (id: string) => ({ key: topic(id).key, log: subjectOf(id) });
-	const page = async (id: string, offset: number) => {
-		const deps = { partition, batchGet, maxMessagesPerChannel: perChannel };
-		const known = (channel: { key: string }) => followed.get(channel.key);
-		const from = { epoch: (await partition.inspect()).epoch, offset: BigInt(offset) };
-		return readPage({ ...deps, known }, { channel: topic(id), from, limit: 10 }, addressOf(id));
-	};
-	return {
-		...{ clock, stream, partition, followed },
-		follow(...names: string[]) {
-			for (const id of names) followed.set(topic(id).key, createKnown(topic(id), addressOf(id), subscriber));
-		},
-		async ends(...names: string[]) {
-			const ends = await ledger.ends(names.map(question));
-			return names.map((id) => Number(ends.get(topic(id).key)?.offset));
-		},
-		/** As the engine's regular check asks. */
-		async check(...names: string[]) {
-			const bounds = await ledger.check(names.map(question), 100);
-			return bounds && names.map((_, index) => Number(bounds[index]?.end.offset));
-		},
-		page,
-		async verdict(id: string, offset: number) {
-			const { verdict, entries } = await page(id, offset);
-			return [verdict, ...entries.map(({ position, prev }) => `${prev?.offset}<${position.offset}`)];
-		},
-	};
-}
+import { EPOCH_SUBJECT } from "./fake-stream.ts";
+import { ids, subjectOf, world } from "./ledger-world.ts";
 
 test("[P3] the end of an empty channel is where the log was: it stays there while others write", async () => {
 	const { stream, follow, ends } = world();
@@ -167,80 +122,6 @@ test("[P3] a replica that is behind is asked again; when it stays behind, the le
 	const again = ends(...names);
 	await clock.advance(5_000);
 	expect((await again)[4]).toBe(stream.last);
-});
-
-test("[P3] a check costs by what is lost, not by what is heard: a copy lost after one that was heard is found by the next", async () => {
-	const { clock, stream, follow, followed, check } = world();
-	const names = ids(20);
-	follow(...names);
-	await check(...names);
-	const heard = names.map((id) => {
-		const seq = stream.add(subjectOf(id));
-		const known = followed.get(topic(id).key) as Known;
-		saw(known, seq);
-		known.heard = seq;
-		return seq;
-	});
-	const lost = stream.add(subjectOf("c5"));
-	stream.asked.length = 0;
-	expect(await check(...names)).toEqual(heard);
-	expect(stream.asked.filter((what) => !what.startsWith("info") && !what.includes("epoch"))).toEqual([]);
-	const next = check(...names);
-	await clock.advance(1_000);
-	expect(await next).toEqual(heard.map((seq, index) => (index === 5 ? lost : seq)));
-});
-
-test("[P3] a check of many takes its time, in small pieces; who opens meanwhile does not wait for it", async () => {
-	const { clock, stream, follow, ends, check } = world();
-	const names = ids(200);
-	for (const id of names) stream.add(subjectOf(id));
-	follow(...names);
-	await ends(...names);
-	for (const id of names) stream.add(subjectOf(id));
-	const multis = () => stream.asked.filter((what) => what.startsWith("multi"));
-	stream.asked.length = 0;
-	let isOver = false;
-	const checked = check(...names).finally(() => {
-		isOver = true;
-	});
-	await clock.settle();
-	expect(multis()).toHaveLength(1);
-	follow("late");
-	expect(await ends("late")).toEqual([stream.last]);
-	await clock.advance(60);
-	expect(isOver).toBe(false);
-	await clock.advance(200);
-	expect(await checked).toEqual(names.map((_, index) => stream.last - 199 + index));
-	expect(multis()).toHaveLength(Math.ceil(200 / 24));
-});
-
-test("[P3] what went between the pieces of a check is told: the bounds are those after them", async () => {
-	const { clock, stream, follow, ends, check } = world();
-	const names = ids(60);
-	follow(...names);
-	await ends(...names);
-	const lost = stream.add(subjectOf("c59"));
-	const checked = check(...names);
-	await clock.settle();
-	stream.add(EPOCH_SUBJECT, "e0000000");
-	stream.drop(lost);
-	await clock.advance(200);
-	expect((await checked)?.[59]).toBe(lost);
-});
-
-test("[P3] a check says nothing of a log that became another one meanwhile", async () => {
-	const { clock, stream, partition, follow, ends, check } = world();
-	const names = ids(60);
-	follow(...names);
-	await ends(...names);
-	stream.add(subjectOf("c0"));
-	const checked = check(...names);
-	await clock.settle();
-	stream.lose();
-	stream.add(EPOCH_SUBJECT, "e0000009");
-	await partition.inspect();
-	await clock.advance(200);
-	expect(await checked).toBeUndefined();
 });
 
 test("[P3] a position is whole while its own entry is there, or nothing can be gone; else `retention`", async () => {

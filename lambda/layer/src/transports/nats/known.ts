@@ -66,3 +66,10 @@ export function quietUntil(known: Known | undefined, position: number): number {
 export function isBeforeFloor(known: Known | undefined, position: number): known is Known {
 	return known?.ready === true && known.since <= position && position < known.last;
 }
+
+/** Heard of since the last check, which this one then is. */
+export function isFresh(known: Known): boolean {
+	if (known.heard === known.heardAtCheck) return false;
+	known.heardAtCheck = known.heard;
+	return known.heard === known.last;
+}

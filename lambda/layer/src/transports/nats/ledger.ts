@@ -8,7 +8,7 @@ import { type Clock, pause } from "../../core/clock.ts";
 import type { Bounds } from "../../core/transport.ts";
 import type { Api } from "./api.ts";
 import type { BatchGet } from "./batch-get.ts";
-import { type Known, saw } from "./known.ts";
+import { isFresh, type Known, saw } from "./known.ts";
 import type { Partition, Snapshot } from "./partition.ts";
 import { Turns } from "./turns.ts";
 
@@ -79,9 +79,9 @@ export class Ledger {
 	 * The same for many, as a regular check that takes its time: in small pieces with rests between, for the server and
 	 * this process would let live entries wait for a large one. Channels with live copies since the last check are left
 	 * to the next: a loss between the copies shows by itself, so a check costs by what is lost, not by what is heard.
-	 * Undefined when the log became another one meanwhile.
+	 * Undefined when the log became another one meanwhile, and for a channel that is followed anew.
 	 */
-	async check(subjects: readonly Subject[], withinMs: number): Promise<Bounds[] | undefined> {
+	async check(subjects: readonly Subject[], withinMs: number): Promise<(Bounds | undefined)[] | undefined> {
 		const { partition, followed, clock, stop } = this.#deps;
 		const before = await partition.inspect();
 		const lasts = new Map<string, number>();
@@ -91,6 +91,7 @@ export class Ledger {
 			if (known?.ready && (known.verified >= before.last || isFresh(known))) lasts.set(subject.key, known.last);
 			else moved.push(subject);
 		}
+		const followers = new Map(moved.map(({ key }) => [key, followed.get(key)]));
 		const sorted = this.#byVerified(moved);
 		const most = Math.max(1, Math.floor(withinMs / PIECE_REST_MS));
 		const size = Math.min(CHUNK, Math.max(PIECE, Math.ceil(sorted.length / most)));
@@ -104,9 +105,11 @@ export class Ledger {
 		const { epoch, first } = moved.length > 0 ? await partition.inspect() : before;
 		if (epoch !== before.epoch) return undefined;
 		const snapshot = { ...before, first };
-		const isOnItsWay = this.#settleAll(moved, found, snapshot, lasts);
+		const settled = moved.filter(({ key }) => followed.get(key) === followers.get(key));
+		const isOnItsWay = this.#settleAll(settled, found, snapshot, lasts);
 		if (isOnItsWay) await pause(clock, ON_ITS_WAY_MS);
-		return toBounds(subjects, { snapshot, lasts, oldest: new Map() });
+		const bounds = toBounds(subjects, { snapshot, lasts, oldest: new Map() });
+		return subjects.map(({ key }, index) => (lasts.has(key) ? bounds[index] : undefined));
 	}
 
 	/** The same without `oldest`, for channels that are followed. */
@@ -205,7 +208,9 @@ export class Ledger {
 
 	/** Adds the newest of some that are sorted by what is verified. */
 	async #piece(piece: readonly Subject[], snapshot: Snapshot, found: Map<string, number>): Promise<void> {
-		const lasts = (await this.#chunk(piece, this.#from(piece[0] as Subject), snapshot)) ?? (await this.#singly(piece));
+		// Of all, and as of now: what was heard of since they were sorted is verified further than its neighbours.
+		const from = piece.reduce((least, subject) => Math.min(least, this.#from(subject)), Number.MAX_SAFE_INTEGER);
+		const lasts = (await this.#chunk(piece, from, snapshot)) ?? (await this.#singly(piece));
 		for (const [key, seq] of lasts) found.set(key, seq);
 	}
 
@@ -283,13 +288,6 @@ function toBounds(
 		const last = lasts.get(key) ?? snapshot.last;
 		return { oldest: at(oldest.get(key) ?? Math.min(last, snapshot.first)), end: at(last) };
 	});
-}
-
-/** Heard of since the last check, which this one then is. */
-function isFresh(known: Known): boolean {
-	if (known.heard === known.heardAtCheck) return false;
-	known.heardAtCheck = known.heard;
-	return known.heard === known.last;
 }
 
 async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
