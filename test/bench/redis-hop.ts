@@ -2,7 +2,8 @@
  * One end of a hop through Redis. By hand that is ioredis alone: `bare` PUBLISH, SUBSCRIBE and res.write, no log; `hand`
  * the same hops with a log, in one script, since what is published must carry the entry's id for a client to resume from
  * it (an XADD and a PUBLISH in a transaction cannot). Neither knows an id that comes twice, a lost end or a lost log.
- * `socket.io` is its server with the redis-streams adapter and recovery on. `fanout` does it with everything.
+ * Their logs never expire, and they send no heartbeats. `socket.io` is its server with the redis-streams adapter and
+ * recovery on: its emit is not acknowledged to the caller. `fanout` does it with everything.
  */
 import { createServer } from "node:http";
 import { createAdapter } from "@socket.io/redis-streams-adapter";
