@@ -23,6 +23,7 @@ import { undeliverable } from "./mcp/matrix.ts";
 import { createRequestScopes } from "./mcp/request-scope.ts";
 import { emit, isObserved } from "./observe/events.ts";
 import { type Address, channelOf, createAddress, type Target } from "./publish/address.ts";
+import type { LaneOutcome } from "./publish/item.ts";
 import { type Receipt, tallyOf, toReceipt } from "./publish/receipt.ts";
 import type { ReloadDeps, Reloads } from "./reload.ts";
 import { createSessionHost } from "./session-host.ts";
@@ -120,12 +121,13 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 		heard.early(envelope);
 	};
 
-	async function publish(
+	/** The receipt itself where the only lane answers in this turn; throws what is known before anything is sent. */
+	function send(
 		channel: Channel,
 		given: NotificationInput | Message,
 		more: PublishOptions = {},
 		parse: (given: unknown) => Message = parseNotification,
-	): Promise<Receipt> {
+	): Receipt | Promise<Receipt> {
 		if (closing !== undefined) throw new FanoutError("Closed", "the fanout is closed");
 		const message = parse(given);
 		const { id = ids.next(), trace } = more;
@@ -140,20 +142,19 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 			origin: instanceId,
 			lanes: route.lanes,
 		};
-		let envelope: Envelope;
-		try {
-			envelope = sealEnvelope(trace === undefined ? fields : { ...fields, trace });
-		} catch (cause) {
-			throw new FanoutError("InvalidMessage", "params must be JSON: no cycles, no BigInt", { cause });
-		}
+		const envelope = sealEnvelope(trace === undefined ? fields : { ...fields, trace });
 		const started = clock.monotonic();
 		const accepted = outgoing.accept(route, envelope);
-		const outcomes = accepted === undefined ? await outgoing.publish(route, envelope, early) : [accepted];
-		if (isObserved("publish")) {
-			emit("publish", { id, kind: channel.kind, ...tallyOf(outcomes), durationMs: clock.monotonic() - started });
-		}
-		return toReceipt(id, channel.key, route.lanes, outcomes, undeliverable(channel.kind, methodOf(message)));
+		const receiptOf = (outcomes: readonly LaneOutcome[]): Receipt => {
+			if (isObserved("publish")) {
+				emit("publish", { id, kind: channel.kind, ...tallyOf(outcomes), durationMs: clock.monotonic() - started });
+			}
+			return toReceipt(id, channel.key, route.lanes, outcomes, undeliverable(channel.kind, methodOf(message)));
+		};
+		if (accepted !== undefined) return receiptOf([accepted]);
+		return outgoing.publish(route, envelope, early).then(receiptOf);
 	}
+	const publish = async (...sent: Parameters<typeof send>): Promise<Receipt> => send(...sent);
 
 	const to = (target: Target): Address => {
 		const channel = channelOf(target, namespace);
@@ -170,7 +171,7 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 		channels: heard,
 		scopes,
 		sessions: sessionHost,
-		publish,
+		send,
 		onerror: report,
 	});
 	const everyone = createAddress((notification) =>

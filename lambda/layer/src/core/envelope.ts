@@ -105,9 +105,13 @@ function headText({ v, id, channel, publishedAt, origin, lanes, trace }: Envelop
 	return `{"v":${v},"id":${quoted(id)},"publishedAt":${publishedAt},${routeText(origin, lanes)}${traced},"channel":${quoted(channel.key)},"message":`;
 }
 
-/** Makes the message's JSON and keeps it; throws what JSON.stringify throws of a cycle or a BigInt. */
+/** Makes the message's JSON and keeps it; throws InvalidMessage of a cycle or a BigInt. */
 export function sealEnvelope(fields: Envelope): Envelope {
-	return new SealedEnvelope(fields);
+	try {
+		return new SealedEnvelope(fields);
+	} catch (cause) {
+		throw new FanoutError("InvalidMessage", "params must be JSON: no cycles, no BigInt", { cause });
+	}
 }
 
 /** The message's JSON: what every wire and client stream shows. */

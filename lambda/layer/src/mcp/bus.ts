@@ -28,7 +28,8 @@ export interface BusDeps {
 	readonly channels: HeardChannels;
 	readonly scopes: RequestScopes;
 	readonly sessions: SessionHost;
-	publish(channel: Channel, notification: NotificationInput): Promise<unknown>;
+	/** A promise only where something has to be waited for; throws what is known at once. */
+	send(channel: Channel, notification: NotificationInput): unknown;
 	onerror(error: FanoutError): void;
 }
 
@@ -61,23 +62,20 @@ export function createBuses(deps: BusDeps): () => FanoutBus {
 	}
 
 	function publish(event: ServerEvent): void {
-		let sent: Promise<unknown>;
 		try {
 			const tenant = deps.scopes.getStore()?.tenant ?? DEFAULT_TENANT;
 			// Most events in a row are one tenant's.
 			if (all.tenant !== tenant) all = createChannel("all", "", { namespace: deps.namespace, tenant });
-			sent = deps.publish(all, toNotification(event)).then(
-				() => void pending.delete(sent),
-				(error) => {
-					pending.delete(sent);
-					fail(error);
-				},
-			);
+			const sent = deps.send(all, toNotification(event));
+			if (sent instanceof Promise) wait(sent);
 		} catch (error) {
 			fail(error);
-			return;
 		}
-		pending.add(sent);
+	}
+
+	function wait(sent: Promise<unknown>): void {
+		const settled = sent.catch(fail).finally(() => pending.delete(settled));
+		pending.add(settled);
 	}
 
 	async function flush(): Promise<void> {
