@@ -11,7 +11,7 @@ const VERSIONS: readonly Version[] = ["v1", "v2"];
 /** The published figure is of 10,000. */
 const EVENTS = Number(process.env.SESSION_EVENTS ?? 900);
 
-const CROWD = 200;
+const CROWD = 1_000;
 
 const start = (version: Version, broker: BrokerKind) =>
 	startMcpFleet(3, { example: "../test/support/sessions", program: `${version}.ts`, broker });

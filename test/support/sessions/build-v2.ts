@@ -4,12 +4,13 @@ import type { Tools } from "./serve.ts";
 
 const text = (said: unknown) => ({ content: [{ type: "text" as const, text: String(said) }] });
 const NAME = { type: "object" as const, properties: { name: { type: "string" as const } }, required: ["name"] };
-const PUBLISH = fromJsonSchema<{ sessions: string[]; from: number; count: number }>({
+const PUBLISH = fromJsonSchema<{ sessions: string[]; from: number; count: number; padding?: number }>({
 	type: "object",
 	properties: {
 		sessions: { type: "array", items: { type: "string" } },
 		from: { type: "number" },
 		count: { type: "number" },
+		padding: { type: "number" },
 	},
 	required: ["sessions", "from", "count"],
 });
@@ -32,7 +33,7 @@ export function buildV2(tools: Tools): McpServer {
 		return text("resumed");
 	});
 	server.registerTool("publish", { description: "numbers", inputSchema: PUBLISH }, async (args) => {
-		await tools.publish(args.sessions, args.from, args.count);
+		await tools.publish(args.sessions, args.from, args.count, args.padding);
 		return text("published");
 	});
 	return server;

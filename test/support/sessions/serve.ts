@@ -15,8 +15,8 @@ export interface Tools {
 	readonly place: string;
 	/** Of the program: the second has a tool more, and tells so when it starts; `less` cannot log. */
 	readonly release?: Release;
-	/** Numbered messages to sessions, in order of number for each. */
-	publish(sessions: readonly string[], from: number, count: number): Promise<void>;
+	/** Numbered messages to sessions, in order of number for each, with so many characters beside the number. */
+	publish(sessions: readonly string[], from: number, count: number, padding?: number): Promise<void>;
 }
 
 const WINDOW = 10;
@@ -29,11 +29,11 @@ export async function serve(build: (tools: Tools, context: SessionContext) => Se
 	const tools: Tools = {
 		place: String(port),
 		release: (process.env.RELEASE ?? "1") as Release,
-		async publish(sessions, from, count) {
+		async publish(sessions, from, count, padding = 0) {
 			for (let at = from; at < from + count; at += WINDOW) {
 				const to = Math.min(at + WINDOW, from + count);
 				const numbers = Array.from({ length: to - at }, (_, n) => at + n);
-				await Promise.all(numbers.flatMap((n) => sessions.map((session) => send(fanout, session, n))));
+				await Promise.all(numbers.flatMap((n) => sessions.map((session) => send(fanout, session, n, padding))));
 				await sleep(PAUSE_MS);
 			}
 		},
@@ -115,7 +115,7 @@ function authenticate({ headers }: IncomingMessage): SessionAuth | undefined {
 	return { token, clientId: "sessions", scopes: [], extra, ...(expiresAt > 0 && { expiresAt }) };
 }
 
-function send(fanout: Fanout, session: string, n: number) {
-	const params = { level: "info", data: "numbered", _meta: { n } };
+function send(fanout: Fanout, session: string, n: number, padding: number) {
+	const params = { level: "info", data: "numbered".padEnd(padding, "."), _meta: { n } };
 	return fanout.to({ session }).send({ method: "notifications/message", params });
 }
