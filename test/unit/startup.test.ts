@@ -3,6 +3,11 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { ENV } from "../../lambda/layer/src/config/env-names.ts";
+import { FanoutError } from "../../lambda/layer/src/core/errors.ts";
+import { createFanout } from "../../lambda/layer/src/fanout.ts";
+import { FakeBroker } from "../../lambda/layer/src/testing/fake-broker.ts";
+import { createFakeTransport } from "../../lambda/layer/src/testing/fake-transport.ts";
+import { createRandom } from "../support/random.ts";
 
 /** A port on which nobody listens. */
 async function deadPort(): Promise<number> {
@@ -64,4 +69,16 @@ test("[P7] degrade: with a local lane beside it the process serves, and closes c
 	const options = `{ local: {}, aws: { connectTimeoutMs: 300 }, startup: "degrade" }`;
 	const { code, stdout } = await run(options, env);
 	expect([code, stdout.trim()]).toEqual([0, "true"]);
+});
+
+test.each([
+	["DependencyMissing", false],
+	["TransportUnavailable", true],
+] as const)("a start that failed with %s: worth another try: %s", async (code, retryable) => {
+	const transport = createFakeTransport(new FakeBroker(createRandom(1).next));
+	const start = async () => {
+		throw new FanoutError(code, "it did not", { retryable });
+	};
+	const starting = createFanout({ transports: [{ ...transport, start }], startup: "fail" });
+	await expect(starting).rejects.toMatchObject({ code: "TransportUnavailable", retryable });
 });

@@ -5,7 +5,7 @@
 import { fullJitter } from "./core/backoff.ts";
 import { type Clock, pause } from "./core/clock.ts";
 import { withDeadline } from "./core/deadline.ts";
-import { asFanoutError, FanoutError } from "./core/errors.ts";
+import { asFanoutError, FanoutError, isFanoutError } from "./core/errors.ts";
 import type { Transport, TransportEvent } from "./core/transport.ts";
 import { emit } from "./observe/events.ts";
 
@@ -20,6 +20,9 @@ export interface StartDeps {
 	random(): number;
 	report(error: FanoutError): void;
 }
+
+/** Not where a library is missing, or a setting is wrong. */
+const mayStart = ({ reason }: { readonly reason: unknown }) => !isFanoutError(reason) || reason.retryable;
 
 const RETRY = { baseMs: 1_000, capMs: 30_000 } as const;
 
@@ -63,7 +66,8 @@ export async function startTransports(transports: readonly Transport[], deps: St
 		throw new FanoutError("TransportUnavailable", `no start: ${message.join("; ")}`, {
 			cause: first?.reason,
 			causes: failed.map(({ reason }) => reason),
-			retryable: true,
+			// Where every transport must start, one that never will is enough.
+			retryable: deps.startup === "fail" ? failed.every(mayStart) : failed.some(mayStart),
 			data: { transports: failed.map(({ transport }) => transport.place), startTimeoutMs: deps.startTimeoutMs },
 		});
 	}

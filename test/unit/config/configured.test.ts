@@ -75,3 +75,12 @@ test("./fanout.toml is found, and neither smol-toml nor zod is loaded where ther
 	expect(await run(directory)).toEqual(["of the file", true]);
 	expect(await run(ROOT)).toEqual(["default", false]);
 });
+
+test.each<[string, unknown]>([
+	["a transport that does not exist", { nat: { servers: "nats://127.0.0.1:4222" } }],
+	["options that are none of a fanout", "nats"],
+	["nothing", null],
+	["a transport that is no object of options", { local: 5 }],
+])("[P7] %s is refused by name and never taken for a process of its own", async (_what, given) => {
+	await expect(createFanout(given as never)).rejects.toMatchObject({ code: "ConfigInvalid", retryable: false });
+});

@@ -5,7 +5,7 @@
 import { existsSync } from "node:fs";
 import { FanoutError } from "../core/errors.ts";
 import type { Configuration } from "./file/load.ts";
-import type { FanoutOptions } from "./options.ts";
+import { checkShape, type FanoutOptions } from "./options.ts";
 
 export const CONFIG_VARIABLE = "FANOUT_CONFIG";
 export const CONFIG_FILE = "fanout.toml";
@@ -34,6 +34,7 @@ export async function configured(
 	options: FanoutOptions,
 	environment: NodeJS.ProcessEnv = process.env,
 ): Promise<Configured> {
+	checkShape(options);
 	if (options.config === undefined && isNamed(options)) return { options };
 	const file = options.config ?? configFile(environment);
 	const hasVariables = Object.entries(environment).some(([name, value]) => value !== "" && OF_KEYS.test(name));

@@ -111,6 +111,27 @@ export interface FanoutSettings {
 
 const NAMED = ["local", "nats", "redis", "aws"] as const;
 
+const KNOWN: Readonly<Record<keyof FanoutOptions, true>> = {
+	...{ config: true, namespace: true, local: true, nats: true, redis: true, aws: true, transports: true },
+	...{ routing: true, fallbackStrategy: true, breaker: true, outbox: true, reload: true, affinity: true },
+	...{ registry: true, startup: true, startTimeoutMs: true, timeoutMs: true, follow: true, streams: true },
+	...{ publisher: true, clock: true, ids: true, onerror: true },
+};
+
+/** What types would have refused: a misspelt transport would leave a fleet of processes that never hear each other. */
+export function checkShape(options: FanoutOptions): void {
+	const isObject = (value: unknown) => typeof value === "object" && value !== null && !Array.isArray(value);
+	if (!isObject(options)) throw new FanoutError("ConfigInvalid", "the options of a fanout must be an object");
+	for (const [name, value] of Object.entries(options)) {
+		if (!Object.hasOwn(KNOWN, name)) {
+			const known = Object.keys(KNOWN).join(", ");
+			throw new FanoutError("ConfigInvalid", `${name} is no option of a fanout; there are ${known}`);
+		}
+		if (value === undefined || !NAMED.some((transport) => transport === name) || isObject(value)) continue;
+		throw new FanoutError("ConfigInvalid", `${name} must be an object of options, not ${JSON.stringify(value)}`);
+	}
+}
+
 /** A transport's options unless it is disabled. */
 function enabled<T extends TransportRole>(name: string, options: T | undefined): T | undefined {
 	const { enabled: isEnabled, priority } = options ?? {};
