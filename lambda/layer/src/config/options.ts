@@ -128,7 +128,9 @@ export function checkShape(options: FanoutOptions): void {
 			throw new FanoutError("ConfigInvalid", `${name} is no option of a fanout; there are ${known}`);
 		}
 		if (value === undefined || !NAMED.some((transport) => transport === name) || isObject(value)) continue;
-		throw new FanoutError("ConfigInvalid", `${name} must be an object of options, not ${JSON.stringify(value)}`);
+		// Not its text: an address may carry a password.
+		const found = value === null ? "null" : Array.isArray(value) ? "a list" : `a ${typeof value}`;
+		throw new FanoutError("ConfigInvalid", `${name} must be an object of options, not ${found}`);
 	}
 }
 
