@@ -147,3 +147,20 @@ test("a GET of a session holds a stream, and nothing else of it does", async () 
 	expect(asked(post(tool("run"), "x"))).toBe(false);
 	expect(asked({ method: "DELETE", headers })).toBe(false);
 });
+
+test.each([1, 4, 16])(
+	"a GET that is being opened while its handler closes, %s turns later, ends with it",
+	async (turns) => {
+		await start(2);
+		const session = await open(fleet, 0);
+		await settle();
+		const asked = fleet.call(1, get(session));
+		for (let turn = 0; turn < turns; turn += 1) await undefined;
+		const closing = (fleet.handlers[1] as FleetHandler).close();
+		const response = await asked;
+		expect(response.status).toBe(200);
+		await follow(response).ended;
+		await closing;
+		expect([lanes(1), at(1).health().streams]).toEqual([0, 0]);
+	},
+);

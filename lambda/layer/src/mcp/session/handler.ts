@@ -145,7 +145,10 @@ export function createSessionServer(
 		const channels = [channel, ...identity.channels, everyTenantChannel(host.namespace)] as const;
 		const { principal } = identity;
 		const expiresAtMs = authInfo?.expiresAt === undefined ? undefined : authInfo.expiresAt * 1000;
-		return gets.open({ request, channels, principal, known, expiresAtMs });
+		const response = await gets.open({ request, channels, principal, known, expiresAtMs });
+		// Those that were there at the close have been ended by it.
+		if (isClosed) gets.end(channel);
+		return response;
 	}
 
 	async function replay(
