@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Affinity } from "./affinity.ts";
 import type { Channel } from "./core/channel.ts";
+import type { DrainRequest } from "./core/drain.ts";
 import type { NotificationInput } from "./core/message.ts";
 import type { Hold } from "./following.ts";
 import type { FanoutBus } from "./mcp/bus.ts";
@@ -9,7 +10,7 @@ import type { TargetHealth } from "./outgoing.ts";
 import type { Address, Notify, Target } from "./publish/address.ts";
 import type { Receipt } from "./publish/receipt.ts";
 import type { Reloaded } from "./reload.ts";
-import type { DrainRequest, Sessions } from "./sessions/sessions.ts";
+import type { Sessions } from "./sessions/sessions.ts";
 import type { ClientStream } from "./stream/port.ts";
 import type { StreamRequest } from "./stream/request.ts";
 import type { ResponseOptions } from "./stream/response.ts";

@@ -6,6 +6,7 @@
  * With `sessions`, every request of the 2025 era is a session's; without it they pass to the handler as they are.
  */
 import { type Clock, pause } from "../core/clock.ts";
+import { type DrainRequest, giveNotice } from "../core/drain.ts";
 import { FanoutError } from "../core/errors.ts";
 import { type BusSeam, type FanoutBus, seamOf } from "./bus.ts";
 import { enter } from "./entry.ts";
@@ -37,16 +38,10 @@ export interface FetchHandler {
 	readonly notify?: unknown;
 }
 
-export interface Drain {
-	readonly graceMs: number;
-	/** Part of the grace. Default 0. */
-	readonly noticeMs?: number;
-}
-
 export interface FleetHandlerOptions extends IdentityOptions {
 	readonly fanout: {
 		bus(): FanoutBus;
-		drain(how: Drain): Promise<void>;
+		drain(how: DrainRequest): Promise<void>;
 		/** Names this instance to proxies, on every answer. */
 		readonly affinity?: { mark(response: Response): Response };
 	};
@@ -71,7 +66,7 @@ export type FleetHandler<H extends FetchHandler = FetchHandler> = Pick<H, Extrac
 	 * Not ready at once, and for `noticeMs` all goes on, so that balancers see it. Then refuses new listens and drops the
 	 * open ones at a jittered pace, all within `graceMs`; other requests go on as long as sessions' calls run.
 	 */
-	drain(how: Drain): Promise<void>;
+	drain(how: DrainRequest): Promise<void>;
 	/** Drops every listen, then closes the handler. */
 	close(): Promise<void>;
 };
@@ -155,10 +150,10 @@ export function createFleetHandler<H extends FetchHandler>(handler: H, options: 
 		get sessions() {
 			return sessions?.size ?? 0;
 		},
-		async drain(how: Drain) {
+		async drain(how: DrainRequest) {
 			const drained = options.fanout.drain(how);
 			const goAway = async () => {
-				const left = await notice(how, clock);
+				const left = await giveNotice(how, clock);
 				isDraining = true;
 				await Promise.all([dropPaced([...listens], left * DRAIN_SPREAD, clock), sessions?.drain(left)]);
 			};
@@ -189,13 +184,6 @@ function claimBus(handler: FetchHandler, { fanout, bus }: FleetHandlerOptions): 
 	}
 	seam.scoped = true;
 	return seam;
-}
-
-/** Waits while everything goes on; what is left of the grace then. */
-export async function notice({ graceMs, noticeMs = 0 }: Drain, clock: Clock): Promise<number> {
-	const notice = Math.min(noticeMs, graceMs);
-	if (notice > 0) await pause(clock, notice, undefined, true);
-	return graceMs - notice;
 }
 
 /** Each in its own slice of the time, so that their clients do not all come back at once. */

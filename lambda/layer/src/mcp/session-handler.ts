@@ -2,10 +2,11 @@
  * `createSessionHandler`: 2025-era sessions on any process of a fleet, alone: for who routes the eras by hand, or
  * serves clients of that era only. `createFleetHandler` does the same where its `sessions` is given.
  */
+import { type DrainRequest, giveNotice } from "../core/drain.ts";
 import { FanoutError } from "../core/errors.ts";
 import { type FanoutBus, seamOf } from "./bus.ts";
 import { enter } from "./entry.ts";
-import { type Drain, type FetchExtra, notice } from "./fleet-handler.ts";
+import type { FetchExtra } from "./fleet-handler.ts";
 import { FleetRequest } from "./fleet-request.ts";
 import type { IdentityOptions } from "./identity.ts";
 import type { SessionFactory } from "./session/factory.ts";
@@ -13,7 +14,7 @@ import { createSessionServer, holdsGet } from "./session/handler.ts";
 import type { SessionOptions } from "./session/options.ts";
 
 export interface SessionHandlerOptions extends IdentityOptions, Omit<SessionOptions, "sessionless"> {
-	readonly fanout: { bus(): FanoutBus; drain(how: Drain): Promise<void> };
+	readonly fanout: { bus(): FanoutBus; drain(how: DrainRequest): Promise<void> };
 }
 
 export interface SessionHandler {
@@ -23,7 +24,7 @@ export interface SessionHandler {
 	/** Sessions at work in this process. */
 	readonly sessions: number;
 	/** Ends GET streams at a jittered pace, lets what runs finish within `graceMs`, then gives all back. */
-	drain(how: Drain): Promise<void>;
+	drain(how: DrainRequest): Promise<void>;
 	close(): Promise<void>;
 }
 
@@ -48,7 +49,7 @@ export function createSessionHandler(factory: SessionFactory, options: SessionHa
 			return server.size;
 		},
 		async drain(how) {
-			const goAway = async () => server.drain(await notice(how, clock));
+			const goAway = async () => server.drain(await giveNotice(how, clock));
 			await Promise.all([options.fanout.drain(how), goAway()]);
 		},
 		close: () => server.close(),

@@ -1,4 +1,5 @@
 /** Who owns which session, in a fleet: the registry over one of four stores, the owner's side of it, and its drain. */
+export type { DrainRequest } from "../core/drain.ts";
 export { type Drained, type DrainOptions, drainSessions } from "./drain.ts";
 export { createDynamoStore, type DynamoStoreOptions, REGISTRY_TABLE } from "./dynamo-store.ts";
 export type { Hold } from "./hold.ts";
@@ -27,6 +28,6 @@ export type {
 export type { Json, SessionRecord, Term } from "./record.ts";
 export { createRedisStore, type RedisStoreOptions } from "./redis-store.ts";
 export { createRegistry, type RegistryOptions } from "./registry.ts";
-export type { DrainRequest, Sessions } from "./sessions.ts";
+export type { Sessions } from "./sessions.ts";
 export type { Store } from "./store.ts";
 export type { Lease } from "./terms.ts";

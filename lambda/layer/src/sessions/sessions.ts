@@ -4,7 +4,8 @@
  * with `moved`. A drain gives sessions over one by one as nothing of them is left here: no stream, and nothing in use.
  */
 import type { Channel } from "../core/channel.ts";
-import { type Clock, pause } from "../core/clock.ts";
+import type { Clock } from "../core/clock.ts";
+import { type DrainRequest, giveNotice } from "../core/drain.ts";
 import { asFanoutError, FanoutError } from "../core/errors.ts";
 import type { Ids } from "../core/ids.ts";
 import type { Hold } from "./hold.ts";
@@ -25,12 +26,6 @@ export interface Sessions {
 	/** Told of sessions that somebody else may own now. Returns what ends it. */
 	onlost(listener: (sessions: readonly Channel[]) => void): () => void;
 	readonly owned: number;
-}
-
-export interface DrainRequest {
-	readonly graceMs: number;
-	/** How long everything goes on as before, except that `health().ready` is false: balancers see it first. Default 0. */
-	readonly noticeMs?: number;
 }
 
 export interface FanoutSessions extends Sessions {
@@ -173,13 +168,11 @@ export function createSessions(deps: SessionsDeps): FanoutSessions {
 		},
 		left: (session) => release?.(session),
 		rest: () => registry?.rest(),
-		async drain({ graceMs, noticeMs = 0 }, endStreams) {
-			const notice = Math.min(noticeMs, graceMs);
-			if (notice > 0) await pause(clock, notice, undefined, true);
-			const how = { graceMs: graceMs - notice };
+		async drain(how, endStreams) {
+			const graceMs = await giveNotice(how, clock);
 			const owned = await standing(owning);
-			if (owned === undefined) await endStreams(how);
-			else await drainOwned(owned, how.graceMs, (left) => endStreams({ graceMs: left }));
+			if (owned === undefined) await endStreams({ graceMs });
+			else await drainOwned(owned, graceMs, (left) => endStreams({ graceMs: left }));
 		},
 		close() {
 			closing ??= (async () => {
