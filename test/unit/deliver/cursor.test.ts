@@ -167,16 +167,3 @@ test.each(["2026-01-01T00:00:00Z", Number.NaN, {}])("[P5] %j is no time to autho
 	const connect = () => new Client().connect(world.engines[0] ?? [], world.clock, channels, sinceMs as number);
 	expect(connect).toThrow(expect.objectContaining({ code: "InvalidCursor" }));
 });
-
-test("who shows no cursors gets envelopes in order without one", async () => {
-	const { world, publish, channels } = await opened(["a"]);
-	const one = new Client();
-	one.hasCursors = false;
-	one.connect(world.engines[0] ?? [], world.clock, channels);
-	await world.clock.advance(100);
-	const before = one.cursor;
-	publish("a", 3);
-	await world.clock.advance(10);
-	expect(one.numbers(channels[0] as never)).toEqual([1, 2, 3]);
-	expect(one.cursor).toBe(before);
-});

@@ -20,8 +20,6 @@ export class Client {
 	readonly seen: Seen[] = [];
 	readonly ends: string[] = [];
 	cursor: string | undefined;
-	/** Given for every envelope unless it is false. */
-	hasCursors = true;
 	/** When given: what a replay waits for; undefined while there is room. */
 	room: (() => Promise<void> | undefined) | undefined;
 	#feed: Feed | undefined;
@@ -34,7 +32,6 @@ export class Client {
 			if (cursor !== undefined) this.cursor = cursor;
 		};
 		const sink: Sink = {
-			hasCursors: this.hasCursors,
 			deliver: (envelope, cursor) => {
 				const { n } = (envelope.message as unknown as { params: { n: number } }).params;
 				record({ channel: envelope.channel.key, n, early: cursor === undefined }, cursor);

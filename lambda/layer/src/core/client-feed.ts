@@ -11,8 +11,6 @@ import type { Envelope } from "./envelope.ts";
 export type Reason = "gap" | "retention" | "epoch" | "slow-consumer" | "moved" | "expired" | "shutdown" | "closed";
 
 export interface Sink {
-	/** False for one that shows no cursors: none is made for its envelopes then. */
-	readonly hasCursors?: boolean;
 	/** The stream's next envelope. `cursor` is the stream's cursor after it; absent for an early copy. */
 	deliver(envelope: Envelope, cursor: string | undefined): void;
 	/** The stream goes on, but something before this point is missing. */

@@ -156,7 +156,7 @@ class StreamFeed implements Feed, TrackHost, ExchangedFeed {
 		if (this.#closed || this.#early?.delete(envelope.id)) return;
 		if (this.#later?.wasShown(track, envelope.id)) return;
 		try {
-			this.#sink.deliver(envelope, this.#sink.hasCursors === false ? undefined : this.cursor);
+			this.#sink.deliver(envelope, this.cursor);
 		} catch (error) {
 			this.#failed(error);
 		}

@@ -55,26 +55,15 @@ export class Change {
 	}
 }
 
-const META = `"_meta":{${JSON.stringify(SUBSCRIPTION_ID)}:`;
-
-function opening(kind: ServerEvent["kind"]): string {
-	return `event: message\ndata: {"jsonrpc":"2.0","method":${JSON.stringify(CHANGE_METHODS[kind])},"params":`;
-}
-
-const UPDATED = `${opening("resource_updated")}{"uri":`;
-
 function headOf(event: ServerEvent): string {
-	// Nearly all are of this shape.
-	if (event.kind === "resource_updated" && event.params === undefined) {
-		return `${UPDATED}${JSON.stringify(event.uri)},${META}`;
-	}
 	const { _meta, ...params } = event.params ?? {};
 	const named = event.kind === "resource_updated" ? { ...params, uri: event.uri } : params;
 	const { [SUBSCRIPTION_ID]: _replaced, ...meta } = (
 		typeof _meta === "object" && _meta !== null ? _meta : {}
 	) as Record<string, unknown>;
+	const method = JSON.stringify(CHANGE_METHODS[event.kind]);
 	const open = `${openObject(named)}"_meta":${openObject(meta)}${JSON.stringify(SUBSCRIPTION_ID)}:`;
-	return `${opening(event.kind)}${open}`;
+	return `event: message\ndata: {"jsonrpc":"2.0","method":${method},"params":${open}`;
 }
 
 /** An object's JSON up to where one more member goes. */
@@ -98,18 +87,10 @@ export function changeOf({ message }: Envelope): Change | undefined {
 	if (!("method" in message)) return undefined;
 	const kind = KINDS.get(message.method);
 	if (kind === undefined) return undefined;
-	const uri = message.params?.uri;
-	const params = moreThanUri(message.params);
-	if (kind !== "resource_updated") return new Change(params === undefined ? { kind } : { kind, params });
+	const { uri, ...params } = message.params ?? {};
+	let isBare = true;
+	for (const _name in params) isBare = false;
+	if (kind !== "resource_updated") return new Change(isBare ? { kind } : { kind, params });
 	if (typeof uri !== "string") return undefined;
-	return new Change(params === undefined ? { kind, uri } : { kind, uri, params });
-}
-
-function moreThanUri(params: Readonly<Record<string, unknown>> | undefined): Record<string, unknown> | undefined {
-	for (const name in params) {
-		if (name === "uri") continue;
-		const { uri: _named, ...more } = params;
-		return more;
-	}
-	return undefined;
+	return new Change(isBare ? { kind, uri } : { kind, uri, params });
 }

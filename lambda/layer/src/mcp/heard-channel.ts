@@ -25,7 +25,6 @@ export interface HeardDeps {
 }
 
 export class HeardChannel implements Sink {
-	readonly hasCursors = false;
 	readonly channel: Channel;
 	readonly audience = new Audience();
 	readonly recent = new RecentChanges();
