@@ -1,43 +1,27 @@
 import { expect, test } from "vitest";
 import { encodeEnvelope } from "../../../../lambda/layer/src/core/envelope.ts";
-import { createFakeClock } from "../../../../lambda/layer/src/testing/fake-clock.ts";
+import type { Entry } from "../../../../lambda/layer/src/core/transport.ts";
 import { catchUp } from "../../../../lambda/layer/src/transports/nats/catch-up.ts";
-import { createKnown, type Known, saw } from "../../../../lambda/layer/src/transports/nats/known.ts";
-import { Ledger } from "../../../../lambda/layer/src/transports/nats/ledger.ts";
+import { type Known, saw } from "../../../../lambda/layer/src/transports/nats/known.ts";
 import { envelopeOf, numberOf, topic } from "../../../support/nats-fleet.ts";
-import { EPOCH_SUBJECT, FakeStream } from "./fake-stream.ts";
-
-const subjectOf = (id: string) => `p.test.0.topic.${id}`;
+import { EPOCH_SUBJECT, type FakeStream } from "./fake-stream.ts";
+import { world as ledgerWorld, subjectOf } from "./ledger-world.ts";
 
 /** Channels a and b are followed, and were verified up to the stream's end. */
 async function world(maxMessagesPerChannel = 100) {
-	const clock = createFakeClock();
-	const stream = new FakeStream(clock);
-	const partition = stream.partition();
-	const followed = new Map<string, Known>();
-	const { api, batchGet } = stream;
-	const ledger = new Ledger({ partition, api, batchGet, clock, epochSubject: EPOCH_SUBJECT, followed });
+	const { stream, partition, followed, followAs, ...ledger } = ledgerWorld(maxMessagesPerChannel);
 	const heard: string[] = [];
-	const ends = async () => {
-		const found = await ledger.ends(["a", "b"].map((id) => ({ key: topic(id).key, log: subjectOf(id) })));
-		return ["a", "b"].map((id) => Number(found.get(topic(id).key)?.offset));
-	};
 	for (const id of ["a", "b"]) {
-		const subscriber = {
-			entry: ({ envelope }: { envelope?: Parameters<typeof numberOf>[0] }) =>
-				void heard.push(`${id}${envelope && numberOf(envelope)}`),
-			suspect() {},
-			ended() {},
-		};
-		const address = { partition: 0, idPrefix: id, log: subjectOf(id), live: `live.${id}` };
-		followed.set(topic(id).key, createKnown(topic(id), address, subscriber));
+		const entry = ({ envelope }: Entry) => void heard.push(`${id}${envelope && numberOf(envelope)}`);
+		followAs(id, { entry, suspect() {}, ended() {} });
 	}
+	const ends = () => ledger.ends("a", "b");
 	await ends();
 	const deps = { partition, capture: "p.*.0.>", maxMessagesPerChannel, followed };
 	return {
 		...{ stream, partition, heard, ends, followed },
 		publish: (id: string, n: number) => stream.add(subjectOf(id), encodeEnvelope(envelopeOf(topic(id), n))),
-		catchUp: (get: FakeStream["batchGet"] = batchGet) => catchUp({ ...deps, batchGet: get }),
+		catchUp: (get: FakeStream["batchGet"] = stream.batchGet) => catchUp({ ...deps, batchGet: get }),
 		verified: () => [...followed.values()].map((known) => known.verified),
 	};
 }

@@ -1,4 +1,6 @@
 /** One partition's ledger over a stream in memory, asked as the engine and its followers ask. */
+
+import type { Subscriber } from "../../../../lambda/layer/src/core/transport.ts";
 import { createFakeClock } from "../../../../lambda/layer/src/testing/fake-clock.ts";
 import { createKnown, type Known } from "../../../../lambda/layer/src/transports/nats/known.ts";
 import { Ledger } from "../../../../lambda/layer/src/transports/nats/ledger.ts";
@@ -6,7 +8,7 @@ import { readPage } from "../../../../lambda/layer/src/transports/nats/read.ts";
 import { topic } from "../../../support/nats-fleet.ts";
 import { EPOCH_SUBJECT, FakeStream } from "./fake-stream.ts";
 
-const subscriber = { entry() {}, suspect() {}, ended() {} };
+const NOBODY: Subscriber = { entry() {}, suspect() {}, ended() {} };
 export const subjectOf = (id: string) => `p.test.0.topic.${id}`;
 export const ids = (count: number) => Array.from({ length: count }, (_, index) => `c${index}`);
 
@@ -18,6 +20,8 @@ export function world(perChannel = 100) {
 	const { api, batchGet } = stream;
 	const ledger = new Ledger({ partition, api, batchGet, clock, epochSubject: EPOCH_SUBJECT, followed });
 	const addressOf = (id: string) => ({ partition: 0, idPrefix: id, log: subjectOf(id), live: `live.${id}` });
+	const followAs = (id: string, subscriber: Subscriber) =>
+		void followed.set(topic(id).key, createKnown(topic(id), addressOf(id), subscriber));
 	const question = (id: string) => ({ key: topic(id).key, log: subjectOf(id) });
 	const page = async (id: string, offset: number) => {
 		const deps = { partition, batchGet, maxMessagesPerChannel: perChannel };
@@ -28,8 +32,9 @@ export function world(perChannel = 100) {
 	return {
 		...{ clock, stream, partition, followed },
 		follow(...names: string[]) {
-			for (const id of names) followed.set(topic(id).key, createKnown(topic(id), addressOf(id), subscriber));
+			for (const id of names) followAs(id, NOBODY);
 		},
+		followAs,
 		async ends(...names: string[]) {
 			const ends = await ledger.ends(names.map(question));
 			return names.map((id) => Number(ends.get(topic(id).key)?.offset));
