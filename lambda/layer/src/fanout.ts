@@ -121,7 +121,7 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 		heard.early(envelope);
 	};
 
-	/** The receipt itself where the only lane answers in this turn; throws what is known before anything is sent. */
+	/** The receipt itself where the only lane answers in this turn; what is wrong by then is thrown, not rejected. */
 	function send(
 		channel: Channel,
 		given: NotificationInput | Message,

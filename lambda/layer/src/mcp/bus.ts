@@ -28,7 +28,7 @@ export interface BusDeps {
 	readonly channels: HeardChannels;
 	readonly scopes: RequestScopes;
 	readonly sessions: SessionHost;
-	/** A promise only where something has to be waited for; throws what is known at once. */
+	/** A promise where something has to be waited for; what is wrong before is thrown. */
 	send(channel: Channel, notification: NotificationInput): unknown;
 	onerror(error: FanoutError): void;
 }

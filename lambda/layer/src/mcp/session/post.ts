@@ -96,7 +96,7 @@ function openStream(
 	return new PostStream({ clock: host.clock, ids, isBatch, mode, headers, signal, log: logs?.create(channel), primes });
 }
 
-/** What lets a server end streams that their clients come back for; offered where they can, and requests run on meanwhile. */
+/** What lets a server end streams that clients come back for: offered where they can, and requests run on meanwhile. */
 function pollingOf({ host, gets, logs }: PostDeps, { channel, stored }: LiveSession, stream: PostStream): object {
 	if (!hasPriming(stored?.facts.protocol ?? ASSUMED_VERSION)) return {};
 	const closeStandaloneSSEStream = () => gets.endEverywhere(channel);

@@ -1,6 +1,7 @@
 /**
  * A response's body as an SSE stream for one client: it beats while nothing is said, and what waits for a client that
- * does not read is bounded: beyond it the stream breaks. The end of a lease ends it. `left` is called once when the client is gone or was let go.
+ * does not read is bounded: beyond it the stream breaks. The end of a lease ends it. `left` is called once when the
+ * client is gone or was let go.
  */
 import type { Clock, Timer } from "../../core/clock.ts";
 import { isLeaseOver } from "../../core/lease.ts";
