@@ -25,9 +25,12 @@ function publish(): void {
 	if (metrics.hasStoredMetrics()) metrics.publishStoredMetrics();
 }
 
+// Not what POWERTOOLS_LOGGER_LOG_EVENT says: an event holds what is notified.
+const logged = () => injectLambdaContext(logger, { logEvent: false });
+
 export function handle<Event, Result>(serve: (event: Event, context: Context) => Promise<Result>) {
 	return middy<Event, Result>()
-		.use(injectLambdaContext(logger))
+		.use(logged())
 		.use({ after: publish, onError: publish })
 		.use(traced())
 		.handler((event, context) => serve(event, context));

@@ -58,6 +58,11 @@ export class Alarms extends Construct {
 		return this.add(name, metric, { description, threshold: seconds, minutes: 3 });
 	}
 
+	/** What a handler counts and should not have to. */
+	counted(name: string, metric: IMetric, description: string, minutes = 1): Alarm {
+		return this.add(name, metric, { description, threshold: 0, minutes });
+	}
+
 	errors(name: string, fn: IFunction, description: string): Alarm {
 		return this.add(name, fn.metricErrors({ period: PERIOD, statistic: "Sum" }), {
 			description,

@@ -3,7 +3,7 @@ import { FunctionUrlAuthType, InvokeMode } from "aws-cdk-lib/aws-lambda";
 import type { RetentionDays } from "aws-cdk-lib/aws-logs";
 import { Construct } from "constructs";
 import type { FanoutLayer } from "mcp-fanout-cdk";
-import type { EmulatorOptions, EnvironmentConfig } from "../config/environment.ts";
+import { type EmulatorOptions, type EnvironmentConfig, prefixOf } from "../config/environment.ts";
 import { HandlerFunction } from "./handler-function.ts";
 
 export interface ExampleServerProps {
@@ -25,6 +25,7 @@ export class ExampleServer extends Construct {
 		super(scope, id);
 		this.fn = new HandlerFunction(this, "Function", {
 			name: "mcp-server",
+			prefix: prefixOf(props.config),
 			description: "Example MCP server: imports the layer, publishes from a tool call, holds listens",
 			// How long a listen is held at most; its client comes back by itself.
 			timeout: Duration.minutes(5),

@@ -1,6 +1,6 @@
 import { join } from "node:path";
-import type { Duration } from "aws-cdk-lib";
-import { RemovalPolicy } from "aws-cdk-lib";
+import { Duration, RemovalPolicy } from "aws-cdk-lib";
+import { Metric } from "aws-cdk-lib/aws-cloudwatch";
 import { Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
 import { Architecture, Runtime, Tracing } from "aws-cdk-lib/aws-lambda";
 import { LogLevel, NodejsFunction, OutputFormat } from "aws-cdk-lib/aws-lambda-nodejs";
@@ -9,12 +9,16 @@ import type { Construct } from "constructs";
 
 const ROOT = join(import.meta.dirname, "..", "..");
 
+const METRICS_NAMESPACE = "mcp-fanout";
+
 /** The Lambda runtime brings these; a partial copy of its own would make a function meet two versions. */
 const RUNTIME_MODULES = ["@aws-sdk/*", "@smithy/*"];
 
 export interface HandlerFunctionProps {
 	/** `lambda/handlers/<name>.ts` */
 	readonly name: string;
+	/** `<environment>-fanout`: two environments of one account and region must not count as one. */
+	readonly prefix: string;
 	readonly description: string;
 	readonly timeout: Duration;
 	readonly logRetention: RetentionDays;
@@ -30,6 +34,7 @@ export interface HandlerFunctionProps {
 export class HandlerFunction extends NodejsFunction {
 	readonly handlerName: string;
 	readonly executionRole: Role;
+	private readonly service: string;
 
 	constructor(scope: Construct, id: string, props: HandlerFunctionProps) {
 		const logGroup = new LogGroup(scope, `${id}Logs`, {
@@ -39,6 +44,7 @@ export class HandlerFunction extends NodejsFunction {
 		// Not the managed basic role, which may write to every log group of the account.
 		const role = new Role(scope, `${id}Role`, { assumedBy: new ServicePrincipal("lambda.amazonaws.com") });
 		logGroup.grants.write(role);
+		const service = `${props.prefix}-${props.name}`;
 		super(scope, id, {
 			role,
 			entry: join(ROOT, "lambda", "handlers", `${props.name}.ts`),
@@ -52,8 +58,8 @@ export class HandlerFunction extends NodejsFunction {
 			logGroup,
 			tracing: props.tracing ? Tracing.ACTIVE : Tracing.DISABLED,
 			environment: {
-				POWERTOOLS_SERVICE_NAME: `fanout-${props.name}`,
-				POWERTOOLS_METRICS_NAMESPACE: "mcp-fanout",
+				POWERTOOLS_SERVICE_NAME: service,
+				POWERTOOLS_METRICS_NAMESPACE: METRICS_NAMESPACE,
 				POWERTOOLS_TRACE_ENABLED: String(props.tracing),
 			},
 			...(props.reservedConcurrency === undefined ? {} : { reservedConcurrentExecutions: props.reservedConcurrency }),
@@ -73,5 +79,17 @@ export class HandlerFunction extends NodejsFunction {
 		});
 		this.handlerName = props.name;
 		this.executionRole = role;
+		this.service = service;
+	}
+
+	/** What the handler itself counts under this name, each minute. */
+	counted(name: string): Metric {
+		return new Metric({
+			namespace: METRICS_NAMESPACE,
+			metricName: name,
+			dimensionsMap: { service: this.service },
+			period: Duration.minutes(1),
+			statistic: "Sum",
+		});
 	}
 }

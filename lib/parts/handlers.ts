@@ -1,7 +1,7 @@
 import { Duration } from "aws-cdk-lib";
 import type { RetentionDays } from "aws-cdk-lib/aws-logs";
 import { Construct } from "constructs";
-import type { EnvironmentConfig } from "../config/environment.ts";
+import { type EnvironmentConfig, prefixOf } from "../config/environment.ts";
 import { STREAM_TIMEOUT } from "./event-stream.ts";
 import { HandlerFunction, type HandlerFunctionProps } from "./handler-function.ts";
 
@@ -31,9 +31,9 @@ export class Handlers extends Construct {
 	constructor(scope: Construct, id: string, props: HandlersProps) {
 		super(scope, id);
 		const { config, logRetention } = props;
-		type Own = Omit<HandlerFunctionProps, "logRetention" | "tracing">;
-		const make = (handlerId: string, own: Own) =>
-			new HandlerFunction(this, handlerId, { logRetention, tracing: config.tracing, ...own });
+		type Own = Omit<HandlerFunctionProps, "prefix" | "logRetention" | "tracing">;
+		const common = { prefix: prefixOf(config), logRetention, tracing: config.tracing };
+		const make = (handlerId: string, own: Own) => new HandlerFunction(this, handlerId, { ...common, ...own });
 
 		this.authorize = make("Authorize", {
 			name: "authorize",

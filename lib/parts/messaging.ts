@@ -16,6 +16,9 @@ export interface MessagingProps {
 /** Receives before a message is set aside. Enough to ride out a failing dependency of some minutes. */
 const RELAY_RECEIVES = 10;
 
+/** Shorter than the dead letters' own: what is set aside keeps the age that it had, and would be gone at once. */
+const RELAY_RETENTION = Duration.days(4);
+
 /** All that SQS takes, so that a copy, with its attributes, is never larger than the queue allows. */
 const MAX_ERROR_BYTES = 1024 * 1024;
 
@@ -36,6 +39,7 @@ export class Messaging extends Construct {
 		this.relay = standardQueue(this, "Relay", {
 			queueName: props.names.relay,
 			maxMessageSizeBytes: MAX_MAIL_BYTES,
+			retentionPeriod: RELAY_RETENTION,
 			visibilityTimeout: Duration.seconds(props.relayTimeout.toSeconds() * 6),
 			deadLetterQueue: { queue: this.relayDeadLetters, maxReceiveCount: RELAY_RECEIVES },
 		});

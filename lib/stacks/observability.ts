@@ -66,26 +66,34 @@ export class ObservabilityStack extends FanoutStack {
 			alarms.empty(`MeshDeadLetters-${to}`, queue, `SNS could not hand a notification to the relay queue of ${to}`);
 		}
 		alarms.errors("DeliverErrors", handlers.deliver, "Deliver fails: channels stand still until it works again");
+		const { deliver, ingest } = handlers;
+		alarms.counted(
+			"Uncopied",
+			deliver.counted("Uncopied"),
+			"A message that could not be decoded is lost, copy and all",
+		);
+		alarms.counted("Unposted", deliver.counted("Unposted"), "Some clients hear late: they find it in the log", 3);
+		alarms.counted("EventsRefused", ingest.counted("EventsRefused"), "An event makes no notification: it was dropped");
 		alarms.throttles(
 			"DeliverThrottled",
 			handlers.deliver,
 			"Deliver has too little concurrency: notifications are late",
 		);
+		alarms.errors("ConnectErrors", handlers.connect, "Clients cannot connect");
 		alarms.errors("SubscribeErrors", handlers.subscribe, "Clients cannot subscribe");
 		alarms.errors("AuthorizeErrors", handlers.authorize, "End clients cannot connect");
 		alarms.errors("StreamErrors", handlers.stream, "End clients' server-sent events break");
 		alarms.throttles("StreamsFull", handlers.stream, "All concurrency for streams is held: more clients are refused");
 		alarms.iteratorAge("SyncBehind", handlers.sync, 60_000, "Sessions' moves between regions are seen late");
-		if (this.place === this.config.primaryRegion) {
-			for (const region of this.config.regions.filter((other) => other !== this.place)) {
-				alarms.replication(
-					`SessionsReplication-${region}`,
-					this.names.sessions,
-					region,
-					10_000,
-					`Session homes reach ${region} late: notifications take a detour`,
-				);
-			}
+		// Every region writes items of its own, and measures how late they are elsewhere.
+		for (const region of this.config.regions.filter((other) => other !== this.place)) {
+			alarms.replication(
+				`SessionsReplication-${region}`,
+				this.names.sessions,
+				region,
+				10_000,
+				`Session homes reach ${region} late: notifications take a detour`,
+			);
 		}
 	}
 

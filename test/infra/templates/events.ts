@@ -9,7 +9,9 @@ const methods = prod.resources("AWS::ApiGateway::Method");
 const ofKind = (method: string) => methods.filter(({ properties }) => properties.HttpMethod === method);
 const streams = prod
 	.resources("AWS::Lambda::Function")
-	.filter(({ properties }) => at(properties.Environment, "Variables", "POWERTOOLS_SERVICE_NAME") === "fanout-stream");
+	.filter(
+		({ properties }) => at(properties.Environment, "Variables", "POWERTOOLS_SERVICE_NAME") === "prod-fanout-stream",
+	);
 
 test("GET /events asks for a ticket, whose reading is remembered for nobody", () => {
 	expect(ofKind("GET")).toHaveLength(REGIONS);
@@ -68,5 +70,5 @@ test("an emulator, whose REST API streams nothing, gets the function and no endp
 	const names = emulated
 		.resources("AWS::Lambda::Function")
 		.map(({ properties }) => at(properties.Environment, "Variables", "POWERTOOLS_SERVICE_NAME"));
-	expect(names.filter((name) => name === "fanout-stream")).toHaveLength(REGIONS);
+	expect(names.filter((name) => name === "dev-fanout-stream")).toHaveLength(REGIONS);
 });

@@ -1,8 +1,14 @@
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join, matchesGlob } from "node:path";
 import { expect, test } from "vitest";
 import { ENVIRONMENTS } from "../../../lib/config/environments.ts";
 import { ACCOUNT, at, list, synthesise, synthesiseConfig } from "../synth.ts";
 
 const dev = synthesise("dev");
+const ROOT = join(import.meta.dirname, "../../..");
+const read = (path: string): string => readFileSync(join(ROOT, path), "utf8");
+
 /** One region and an address, which also shows that an environment may have a single cell. */
 const alone = synthesiseConfig({
 	...ENVIRONMENTS.dev,
@@ -53,4 +59,78 @@ test("a single region needs no replica, no replicated secret and no lookup", () 
 	expect(list(sessions?.properties.Replicas)).toHaveLength(1);
 	expect(alone.resources("AWS::SecretsManager::Secret")[0]?.properties.ReplicaRegions).toBeUndefined();
 	expect(alone.resources("Custom::ReplicaStream")).toEqual([]);
+});
+
+test("what a handler counts is what an alarm of the same environment watches", () => {
+	const watched = dev
+		.resources("AWS::CloudWatch::Alarm")
+		.filter(({ properties }) => properties.Namespace === "mcp-fanout");
+	const functions = dev.resources("AWS::Lambda::Function");
+	expect(new Set(watched.map(({ properties }) => properties.MetricName))).toEqual(
+		new Set(["EventsRefused", "Uncopied", "Unposted"]),
+	);
+	for (const { id, properties } of watched) {
+		const [dimension, ...more] = list(properties.Dimensions);
+		expect([at(dimension, "Name"), more], id).toEqual(["service", []]);
+		const service = String(at(dimension, "Value"));
+		const counting = functions.filter(
+			(fn) => at(fn.properties, "Environment", "Variables", "POWERTOOLS_SERVICE_NAME") === service,
+		);
+		expect(counting, id).toHaveLength(2);
+		const [name] = service.match(/(?<=^dev-fanout-).+$/) ?? [];
+		expect(read(`lambda/handlers/${name}.ts`), id).toContain(`count("${properties.MetricName}", `);
+	}
+});
+
+test("a handler's count carries its service as the one dimension, and its event is not logged, whoever asks", () => {
+	const code = `
+		import { count, handle } from "./lambda/handlers/powertools.ts";
+		const context = { functionName: "f", memoryLimitInMB: "1", invokedFunctionArn: "a", awsRequestId: "r" };
+		await handle(async () => count("Unposted", 2))({ secret: "what was notified" }, context);`;
+	const env = {
+		PATH: process.env.PATH,
+		POWERTOOLS_SERVICE_NAME: "dev-fanout-deliver",
+		POWERTOOLS_METRICS_NAMESPACE: "mcp-fanout",
+		POWERTOOLS_LOGGER_LOG_EVENT: "true",
+		POWERTOOLS_TRACE_ENABLED: "false",
+	};
+	const args = ["--conditions=mcp-fanout-source", "--input-type=module", "--eval", code];
+	const printed = execFileSync(process.execPath, args, { cwd: ROOT, env, encoding: "utf8" });
+	expect(printed).not.toContain("what was notified");
+	const [metric] = printed.split("\n").filter((line) => line.includes('"_aws"'));
+	expect(JSON.parse(metric ?? "{}")).toMatchObject({
+		_aws: { CloudWatchMetrics: [{ Namespace: "mcp-fanout", Dimensions: [["service"]] }] },
+		service: "dev-fanout-deliver",
+		Unposted: 2,
+	});
+});
+
+test("the runbook has a word for every alarm and no other, and the README their number", () => {
+	const names = dev.cells.flatMap(({ observability }) => observability.alarms.node.children.map(({ node }) => node.id));
+	// What concerns a region is one entry for all of them.
+	const entries = new Set(names.map((name) => name.replace(/-(us-east-1|eu-west-1)$/, "")));
+	const headings = [...read("docs/runbook.md").matchAll(/^### (\w+)$/gm)].map(([, name]) => name);
+	expect(headings.toSorted()).toEqual([...entries].toSorted());
+	const [, counted] = read("README.md").match(/ (\d+) alarms /) ?? [];
+	expect(Number(counted)).toBe(names.length);
+});
+
+test("between regions, each measures how late its own writes are in every other", () => {
+	const measured = dev
+		.resources("AWS::CloudWatch::Alarm")
+		.filter(({ properties }) => properties.MetricName === "ReplicationLatency")
+		.map(({ stack, properties }) => [stack, at(list(properties.Dimensions)[0], "Value")]);
+	expect(measured).toEqual([
+		["dev-fanout-us-east-1-observability", "eu-west-1"],
+		["dev-fanout-eu-west-1-observability", "us-east-1"],
+	]);
+});
+
+test("every pattern by which the README deploys one region names its stacks", () => {
+	const patterns = [...read("README.md").matchAll(/^npx cdk deploy .*'([^'\n]+)'/gm)].map(([, pattern]) =>
+		String(pattern),
+	);
+	expect(patterns).toHaveLength(1);
+	const named = dev.stacks.map(({ stackName }) => stackName).filter((id) => matchesGlob(id, patterns[0] as string));
+	expect(named).toEqual(["state", "delivery", "mesh", "observability"].map((part) => `dev-fanout-eu-west-1-${part}`));
 });

@@ -119,6 +119,8 @@ test("every standard queue with a consumer sets messages aside after ten receive
 		expect(at(queue.properties.RedrivePolicy, "maxReceiveCount")).toBe(10);
 		const aside = target(queue, at(queue.properties.RedrivePolicy, "deadLetterTargetArn"), "AWS::SQS::Queue");
 		expect(aside.properties.MessageRetentionPeriod).toBe(14 * 24 * 3600);
+		// What is set aside keeps the time at which it was sent.
+		expect(queue.properties.MessageRetentionPeriod, queue.id).toBe(4 * 24 * 3600);
 	}
 });
 
