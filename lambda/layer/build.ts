@@ -29,15 +29,30 @@ function entryPoints(): Record<string, string> {
 	]);
 }
 
+/**
+ * Optional peers are often absent, and without `skipLibCheck` each declaration that names one would then be an error. With
+ * this line the type is `any` where its library is absent, and whole where it is there.
+ */
+function allowAbsentPeers(directory: string): void {
+	const names = Object.keys(peerDependencies).join("|");
+	const naming = new RegExp(`^.*(?:from |import\\()"(?:${names})".*$`, "gm");
+	for (const file of globSync("**/*.d.ts", { cwd: directory })) {
+		const path = join(directory, file);
+		writeFileSync(path, readFileSync(path, "utf8").replace(naming, "// @ts-ignore: an optional peer\n$&"));
+	}
+}
+
 function declare(outDirectory: string): void {
 	const compiler = join(dirname(createRequire(import.meta.url).resolve("typescript/package.json")), "bin", "tsc");
 	const args = [compiler, "-p", "tsconfig.json", "--noCheck", "--emitDeclarationOnly", "--outDir", outDirectory];
 	const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: here, encoding: "utf8" });
 	if (status !== 0) throw new Error(`declarations could not be made:\n${stdout}${stderr}`);
+	allowAbsentPeers(outDirectory);
 }
 
-const { dependencies } = JSON.parse(readFileSync(join(here, "package.json"), "utf8")) as {
+const { dependencies, peerDependencies } = JSON.parse(readFileSync(join(here, "package.json"), "utf8")) as {
 	dependencies: Record<string, string>;
+	peerDependencies: Record<string, string>;
 };
 
 /**

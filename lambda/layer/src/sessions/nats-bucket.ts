@@ -1,7 +1,7 @@
 /** Makes the registry's bucket, or checks the one that is there: a fleet that disagrees on it must not start. */
 import type { JetStreamManager } from "@nats-io/jetstream";
 import type { KV } from "@nats-io/kv";
-import type { NatsConnection } from "@nats-io/nats-core";
+import type { NatsConnection } from "@nats-io/transport-node";
 import { FanoutError } from "../core/errors.ts";
 import { loadClient } from "./load.ts";
 

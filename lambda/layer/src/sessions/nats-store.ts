@@ -6,8 +6,7 @@
  */
 import type { DirectBatchOptions, JetStreamManager, StoredMsg } from "@nats-io/jetstream";
 import type { KV } from "@nats-io/kv";
-import type { NatsConnection } from "@nats-io/nats-core";
-import type { NodeConnectionOptions } from "@nats-io/transport-node";
+import type { NatsConnection, NodeConnectionOptions } from "@nats-io/transport-node";
 import { type Channel, type ChannelKind, createChannel } from "../core/channel.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { asFanoutError, FanoutError } from "../core/errors.ts";

@@ -4,7 +4,7 @@
  * whose sequence fell back has lost its past: the watcher is told.
  */
 import type { StoredMsg } from "@nats-io/jetstream";
-import type { NatsConnection } from "@nats-io/nats-core";
+import type { NatsConnection } from "@nats-io/transport-node";
 import type { Clock, Timer } from "../core/clock.ts";
 import type { Watch } from "./store.ts";
 

@@ -9,16 +9,15 @@ import { Code, Function as LambdaFunction, Runtime } from "aws-cdk-lib/aws-lambd
 import { ENV } from "mcp-fanout/env-names";
 import { FanoutLayer, layLayerContent } from "mcp-fanout-cdk";
 import { beforeAll, expect, test } from "vitest";
-import { ACCOUNT, at, type Fields, list, scratch } from "./synth.ts";
+import { ACCOUNT, at, type Fields, list, scratch } from "../synth.ts";
+import { buildPackage, SOURCE } from "./build.ts";
 
-const SOURCE = join(import.meta.dirname, "../../lambda/layer");
 const MIB = 1024 * 1024;
 
 let content: string;
 
 beforeAll(() => {
-	const { status, stderr } = spawnSync(process.execPath, [join(SOURCE, "build.ts")], { encoding: "utf8" });
-	if (status !== 0) throw new Error(`the package does not build: ${stderr}`);
+	buildPackage();
 	content = layLayerContent(SOURCE);
 });
 

@@ -1,0 +1,88 @@
+/** The packed package's declarations, compiled as a user does that checks libraries too, and has installed no optional peer. */
+import { spawnSync } from "node:child_process";
+import { cpSync, existsSync, globSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { beforeAll, expect, test } from "vitest";
+import { ROOT } from "../../support/root.ts";
+import { scratch } from "../synth.ts";
+import { buildPackage, SOURCE } from "./build.ts";
+
+const COMPILER = join(ROOT, "node_modules/typescript/bin/tsc");
+
+const { exports, dependencies, peerDependencies } = JSON.parse(readFileSync(join(SOURCE, "package.json"), "utf8")) as {
+	readonly exports: Readonly<Record<string, unknown>>;
+	readonly dependencies: Readonly<Record<string, string>>;
+	readonly peerDependencies: Readonly<Record<string, string>>;
+};
+
+let unpacked: string;
+
+function run(command: string, args: readonly string[], cwd: string): string {
+	const { status, stdout, stderr } = spawnSync(command, args, { cwd, encoding: "utf8" });
+	if (status !== 0) throw new Error(`${args.join(" ")} ended with ${status}: ${stdout}${stderr}`);
+	return stdout;
+}
+
+beforeAll(() => {
+	buildPackage();
+	const directory = scratch("fanout-packed-");
+	const [packed] = JSON.parse(run("npm", ["pack", "--json", "--pack-destination", directory], SOURCE)) as {
+		filename: string;
+	}[];
+	run("tar", ["-xf", packed?.filename ?? ""], directory);
+	unpacked = join(directory, "package");
+});
+
+/** What the compiler says of a program beside the package, its dependencies, Node's types and the libraries named. */
+function compile(code: string, libraries: readonly string[], skipLibCheck: boolean): string {
+	const directory = scratch("fanout-consumer-");
+	const modules = join(directory, "node_modules");
+	// Not linked: a compiler that follows links would find our own node_modules above it.
+	cpSync(unpacked, join(modules, "mcp-fanout"), { recursive: true });
+	for (const name of ["@types/node", ...Object.keys(dependencies), ...libraries]) {
+		mkdirSync(dirname(join(modules, name)), { recursive: true });
+		symlinkSync(join(ROOT, "node_modules", name), join(modules, name));
+	}
+	const compilerOptions = { module: "nodenext", target: "es2024", lib: ["es2024", "esnext.disposable", "dom"] };
+	const strictly = { strict: true, exactOptionalPropertyTypes: true, noEmit: true, types: ["node"], skipLibCheck };
+	writeFileSync(
+		join(directory, "tsconfig.json"),
+		JSON.stringify({ compilerOptions: { ...compilerOptions, ...strictly }, files: ["use.ts"] }),
+	);
+	writeFileSync(join(directory, "package.json"), '{"type":"module"}');
+	writeFileSync(join(directory, "use.ts"), code);
+	return spawnSync(process.execPath, [COMPILER, "-p", directory], { cwd: directory, encoding: "utf8" }).stdout;
+}
+
+const entries = Object.keys(exports)
+	.flatMap((path) => {
+		if (path.includes("*"))
+			return globSync("*", { cwd: join(SOURCE, "src/transports") }).map((name) => path.replace("*", name));
+		return path.endsWith(".json") ? [] : [path];
+	})
+	.filter((path) => !path.endsWith(".ts"))
+	.map((path) => `mcp-fanout${path.slice(1)}`);
+
+test("every entry point compiles where no optional peer is installed and libraries are checked", () => {
+	expect(entries).toContain("mcp-fanout/transports/redis");
+	expect(Object.keys(peerDependencies).length).toBeGreaterThan(5);
+	const code = entries
+		.map((name, n) => `import * as m${n} from ${JSON.stringify(name)};\nexport { m${n} };\n`)
+		.join("");
+	expect(compile(code, [], false)).toBe("");
+});
+
+test("where a peer is installed its types are whole: a client of another library is refused", () => {
+	const libraries = ["ioredis", "@nats-io/transport-node", "@nats-io/jetstream", "@nats-io/kv"];
+	for (const name of libraries) expect(existsSync(join(ROOT, "node_modules", name)), name).toBe(true);
+	const code = `
+		import { createFanout } from "mcp-fanout";
+		import { Redis } from "ioredis";
+		import { connect } from "@nats-io/transport-node";
+		await createFanout({ redis: { client: new Redis() }, nats: { connection: await connect() } });
+		// @ts-expect-error
+		await createFanout({ redis: { client: await connect() } });
+		// @ts-expect-error
+		await createFanout({ nats: { connection: new Redis() } });`;
+	expect(compile(code, libraries, true)).toBe("");
+});
