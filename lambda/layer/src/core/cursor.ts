@@ -49,10 +49,9 @@ export function laneHead(tag: string, place: number, epoch: string): string {
 const BASE64URL = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 /** The last 8: six bytes are eight whole characters, so no byte is shared with the head. */
-export function laneOffset(offset: bigint): string {
-	const value = Number(offset);
-	const high = Math.floor(value / 2 ** 24);
-	return fourChars(high) + fourChars(value - high * 2 ** 24);
+export function laneOffset(offset: number): string {
+	const high = Math.floor(offset / 2 ** 24);
+	return (high === 0 ? "AAAA" : fourChars(high)) + fourChars(offset - high * 2 ** 24);
 }
 
 function fourChars(bits: number): string {
@@ -62,7 +61,7 @@ function fourChars(bits: number): string {
 
 /** One lane's 24 characters. */
 export function encodeLane(tag: string, place: number, { epoch, offset }: Position): string {
-	return laneHead(tag, place, epoch) + laneOffset(offset);
+	return laneHead(tag, place, epoch) + laneOffset(Number(offset));
 }
 
 /** What an empty lane's entry says: nothing was there at `nowMs`. */

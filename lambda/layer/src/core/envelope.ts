@@ -46,19 +46,24 @@ class SealedEnvelope implements Envelope {
 	readonly #json: string | undefined;
 	readonly #bytes: number;
 
-	/** Without a size, one that is published now; with it, one that came over a wire and is seldom written again. */
-	constructor(fields: Envelope, bytes?: number) {
+	/** Without its message's JSON, one that came over a wire and is seldom written again. */
+	constructor(
+		fields: Omit<Envelope, "channel" | "message">,
+		channel: Channel,
+		message: Message,
+		bytes: number,
+		json?: string,
+	) {
 		this.v = fields.v;
 		this.id = fields.id;
-		this.channel = fields.channel;
-		this.message = fields.message;
+		this.channel = channel;
+		this.message = message;
 		this.publishedAt = fields.publishedAt;
 		this.origin = fields.origin;
 		this.lanes = fields.lanes;
 		if (fields.trace !== undefined) this.trace = fields.trace;
-		this.#json = bytes === undefined ? messageText(fields.message) : undefined;
-		// The head is ASCII, and nothing is joined here: only its length is asked for.
-		this.#bytes = bytes ?? headText(fields).length + Buffer.byteLength(this.#json as string) + 1;
+		this.#json = json;
+		this.#bytes = bytes;
 	}
 
 	static jsonOf(envelope: Envelope): string | undefined {
@@ -107,11 +112,29 @@ function headText({ v, id, channel, publishedAt, origin, lanes, trace }: Envelop
 
 /** Makes the message's JSON and keeps it; throws InvalidMessage of a cycle or a BigInt. */
 export function sealEnvelope(fields: Envelope): Envelope {
+	const { channel, message } = fields;
+	let json: string;
 	try {
-		return new SealedEnvelope(fields);
+		json = messageText(message);
 	} catch (cause) {
 		throw new FanoutError("InvalidMessage", "params must be JSON: no cycles, no BigInt", { cause });
 	}
+	// The head is ASCII, and nothing is joined here: only its length is asked for.
+	const bytes = headText(fields).length + Buffer.byteLength(json) + 1;
+	return new SealedEnvelope(fields, channel, message, bytes, json);
+}
+
+/** What a log in memory keeps of an envelope: the message as text, which no one can change and a reader gets anew. */
+export type PackedEnvelope = Omit<Envelope, "channel" | "message"> & { readonly json: string };
+
+export function packEnvelope(envelope: Envelope): PackedEnvelope {
+	const { v, id, publishedAt, origin, lanes, trace } = envelope;
+	const packed = { v, id, publishedAt, origin, lanes, json: encodeMessage(envelope) };
+	return trace === undefined ? packed : { ...packed, trace };
+}
+
+export function unpackEnvelope(packed: PackedEnvelope, channel: Channel, bytes: number): Envelope {
+	return new SealedEnvelope(packed, channel, JSON.parse(packed.json), bytes, packed.json);
 }
 
 /** The message's JSON: what every wire and client stream shows. */
@@ -151,7 +174,8 @@ export function decodeEnvelope(text: string, expected?: Channel): Envelope {
 		// Not as a cause: a JSON parser quotes what it could not read, and content is for no log (P10).
 		throw invalid("an envelope is JSON");
 	}
-	return new SealedEnvelope(readEnvelope(raw, expected), Buffer.byteLength(text));
+	const fields = readEnvelope(raw, expected);
+	return new SealedEnvelope(fields, fields.channel, fields.message, Buffer.byteLength(text));
 }
 
 /** The same for an envelope that is parsed already. */

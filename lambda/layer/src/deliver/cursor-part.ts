@@ -6,7 +6,8 @@ import { NO_EPOCH, type Position } from "../core/position.ts";
 export class CursorPart {
 	readonly tag: string;
 	readonly #lane: { readonly place: number; readonly clock: Clock };
-	#position: Position | undefined;
+	#epoch: string | undefined;
+	#offset = -1;
 	#head = "";
 	#text = "";
 
@@ -18,10 +19,12 @@ export class CursorPart {
 	at(position: Position): string {
 		const { epoch } = position;
 		// An empty lane says until when it was empty: what was said once grows older than the log's retention.
-		if (this.#position === position && epoch !== NO_EPOCH) return this.#text;
-		if (this.#position?.epoch !== epoch) this.#head = laneHead(this.tag, this.#lane.place, epoch);
-		const { offset } = epoch === NO_EPOCH ? emptySince(this.#lane.clock.now()) : position;
-		this.#position = position;
+		const offset = Number(epoch === NO_EPOCH ? emptySince(this.#lane.clock.now()).offset : position.offset);
+		const isSame = epoch === this.#epoch;
+		if (isSame && offset === this.#offset) return this.#text;
+		if (!isSame) this.#head = laneHead(this.tag, this.#lane.place, epoch);
+		this.#epoch = epoch;
+		this.#offset = offset;
 		this.#text = this.#head + laneOffset(offset);
 		return this.#text;
 	}

@@ -82,6 +82,7 @@ export function createEngine(transport: Transport, deps: EngineDeps): Engine {
 	const host: LaneHost = {
 		clock,
 		limits: limits.lane,
+		hasWindow: transport.capabilities.reach !== "process",
 		random: deps.random,
 		subscribe: (channel, lane) => transport.subscribe(channel, lane),
 		read: (channel: Channel, from: Position): Promise<Page> => reads.read({ channel, from, limit: limits.pageEntries }),

@@ -24,6 +24,8 @@ const DEFAULT_FEED = {
 
 /** Where a track is before its lane has opened: nowhere, and no cursor lists it. Known by its identity. */
 const UNPLACED: Position = { ...BEGINNING };
+/** In the place of each stream's own, once it has resolved. */
+const OPENED = Promise.resolve();
 const isLate = ({ lane }: Track): boolean => !lane.isOpen;
 
 export interface FeedDeps {
@@ -40,8 +42,7 @@ export function openFeed(deps: FeedDeps, request: FeedRequest, sink: Sink): Feed
 }
 
 class StreamFeed implements Feed, TrackHost, ExchangedFeed {
-	readonly opened: Promise<void>;
-	readonly clock: Clock;
+	opened: Promise<void>;
 	readonly #deps: FeedDeps;
 	readonly #sink: Sink;
 	readonly #sinceMs: number;
@@ -53,7 +54,6 @@ class StreamFeed implements Feed, TrackHost, ExchangedFeed {
 	#closed = false;
 
 	constructor(deps: FeedDeps, request: FeedRequest, sink: Sink) {
-		this.clock = deps.clock;
 		this.#deps = deps;
 		this.#sink = sink;
 		this.#sinceMs = request.sinceMs ?? 0;
@@ -68,6 +68,10 @@ class StreamFeed implements Feed, TrackHost, ExchangedFeed {
 		}
 		deps.open?.add(this);
 		this.opened = this.#open(request.cursor);
+	}
+
+	get clock(): Clock {
+		return this.#deps.clock;
 	}
 
 	get cursor(): string {
@@ -125,7 +129,7 @@ class StreamFeed implements Feed, TrackHost, ExchangedFeed {
 		if (this.#closed || this.#early.has(envelope.id)) return;
 		const home = this.#home(envelope);
 		// One that was replayed since it was published is in no window that could tell: it comes by its lane, or has come.
-		if (home !== undefined && home.replayedAt >= envelope.publishedAt) return;
+		if (home !== undefined && (home.replayedAt ?? 0) >= envelope.publishedAt) return;
 		if (home?.lane.passed(envelope.id, home.position)) return;
 		if (!this.#early.add(envelope.id)) return;
 		this.#call(() => this.#sink.deliver(envelope, undefined));
@@ -217,6 +221,7 @@ class StreamFeed implements Feed, TrackHost, ExchangedFeed {
 		// A lane that opens late goes on from where the cursor says: only without a place is anything missed meanwhile.
 		const isMissing = [...late].some(({ position }) => position === UNPLACED);
 		this.#begin(tracks, late, isMissing ? "gap" : told);
+		this.opened = OPENED;
 	}
 
 	/** Starts tracks; those whose lanes open late join when they do. */

@@ -10,6 +10,8 @@ import { DEFAULT_RECENT, type RecentLimits } from "./recent.ts";
 export interface LaneHost {
 	readonly clock: Clock;
 	readonly limits: LaneLimits;
+	/** Whether lanes keep a window of their newest entries: not where the log is in this process's memory itself. */
+	readonly hasWindow: boolean;
 	/** Uniform in [0, 1): spreads the retries. */
 	random(): number;
 	subscribe(channel: Channel, lane: Subscriber): Subscription;

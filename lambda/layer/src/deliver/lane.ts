@@ -28,7 +28,8 @@ export class Lane implements Subscriber {
 	linger: Timer | undefined;
 	readonly #host: LaneHost;
 	readonly #followers = new Followers();
-	readonly #recent: Recent;
+	readonly #recent: Recent | undefined;
+	#seen: Position = BEGINNING;
 	#state: Lane["state"] = "opening";
 	#unsubscribe: (() => void) | undefined;
 	// Made when first needed: most lanes open at once, and lose and doubt nothing.
@@ -40,7 +41,7 @@ export class Lane implements Subscriber {
 	constructor(channel: Channel, host: LaneHost) {
 		this.channel = channel;
 		this.#host = host;
-		this.#recent = new Recent(BEGINNING, host.limits.recent);
+		this.#recent = host.hasWindow ? new Recent(BEGINNING, host.limits.recent) : undefined;
 		this.cursorPart = new CursorPart(laneTag(channel), host);
 		this.#open();
 	}
@@ -52,7 +53,7 @@ export class Lane implements Subscriber {
 
 	/** Everything up to here was handed to followers. */
 	get seen(): Position {
-		return this.#recent.end;
+		return this.#seen;
 	}
 
 	get state(): "opening" | "live" | "filling" | "closed" {
@@ -104,12 +105,15 @@ export class Lane implements Subscriber {
 
 	/** The entries after a position when memory still has them all; not for a position that the lane has not reached. */
 	after(position: Position): Entry[] | undefined {
-		return this.#recent.after(position);
+		if (this.#recent !== undefined) return this.#recent.after(position);
+		const { epoch, offset } = this.#seen;
+		const isThere = position.offset === offset && (position.epoch === epoch || position.epoch === NO_EPOCH);
+		return isThere ? [] : undefined;
 	}
 
 	/** Whether this envelope passed at or before `position`, as far as memory goes back. */
 	passed(id: string, position: Position): boolean {
-		return this.#recent.passed(id, position);
+		return this.#recent?.passed(id, position) ?? false;
 	}
 
 	read(from: Position): Promise<Page> {
@@ -146,7 +150,8 @@ export class Lane implements Subscriber {
 				this.#unsubscribe = close;
 				const end = await ready;
 				if (this.#isClosed) return;
-				this.#recent.reset(end);
+				this.#seen = end;
+				this.#recent?.reset(end);
 				this.#state = "live";
 				this.#settle();
 				this.#followers.each((follower) => follower.opened());
@@ -182,12 +187,14 @@ export class Lane implements Subscriber {
 	}
 
 	#append(entry: Entry): void {
-		this.#recent.push(entry);
+		this.#seen = entry.position;
+		this.#recent?.push(entry);
 		this.#tell((follower) => follower.entry(entry));
 	}
 
 	#jump(reason: "gap" | "retention" | "epoch", position: Position): void {
-		this.#recent.reset(position);
+		this.#seen = position;
+		this.#recent?.reset(position);
 		this.#tell((follower) => follower.jump(reason, position));
 	}
 

@@ -17,17 +17,11 @@ export class Recent {
 	#entries: Entry[] = [];
 	#bytes = 0;
 	#floor: Position;
-	#end: Position;
 	readonly #bounds: RecentLimits;
 
 	constructor(floor: Position, bounds: RecentLimits = DEFAULT_RECENT) {
 		this.#floor = floor;
-		this.#end = floor;
 		this.#bounds = bounds;
-	}
-
-	get end(): Position {
-		return this.#end;
 	}
 
 	/** Forgets everything: the window is empty at `floor`. */
@@ -35,15 +29,14 @@ export class Recent {
 		this.#entries = [];
 		this.#bytes = 0;
 		this.#floor = floor;
-		this.#end = floor;
 	}
 
 	push(entry: Entry): void {
 		const { epoch } = entry.position;
 		// A log may go on under another epoch: positions of the old one are then not to be placed by their offset alone.
-		if (this.#end.epoch !== epoch && this.#end.epoch !== NO_EPOCH) this.reset({ epoch, offset: prevOffset(entry) });
+		const end = this.#end;
+		if (end.epoch !== epoch && end.epoch !== NO_EPOCH) this.reset({ epoch, offset: prevOffset(entry) });
 		if (this.#floor.epoch === NO_EPOCH) this.#floor = { epoch, offset: 0n };
-		this.#end = entry.position;
 		this.#entries.push(entry);
 		this.#bytes += size(entry);
 		while (this.#entries.length > this.#bounds.count || this.#bytes > this.#bounds.bytes) {
@@ -68,6 +61,10 @@ export class Recent {
 			else high = middle;
 		}
 		return this.#entries.slice(low);
+	}
+
+	get #end(): Position {
+		return this.#entries.at(-1)?.position ?? this.#floor;
 	}
 
 	/** Whether the window still has the entry with this envelope id, at or before `position`. */

@@ -32,12 +32,10 @@ export class Track implements Follower {
 	readonly engine: Engine;
 	position: Position;
 	readonly #host: TrackHost;
-	/** Shown as it happens: joined, and in the same log as then. */
-	isLive = false;
 	/** When it last showed something that was not live, by wall time: an early copy from before may have been among it. */
-	replayedAt = Number.NEGATIVE_INFINITY;
-	#joined = false;
-	#closed = false;
+	replayedAt: number | undefined;
+	/** Waiting or replaying; handed each entry, of a past that its lane reads after a jump; or handed it as it happens. */
+	#state: "apart" | "joined" | "live" | "closed" = "apart";
 	#replaying: AbortController | undefined;
 	#opening: PromiseWithResolvers<void> | undefined;
 
@@ -49,6 +47,11 @@ export class Track implements Follower {
 		lane.follow(this);
 	}
 
+	/** Shown as it happens: joined, and in the same log as then. */
+	get isLive(): boolean {
+		return this.#state === "live";
+	}
+
 	/** This lane's part of the stream's cursor. */
 	get part(): string {
 		return this.lane.cursorPart.at(this.position);
@@ -56,49 +59,57 @@ export class Track implements Follower {
 
 	/** Resolves when the lane is open, or can no longer be waited for. The lane forgets a track that is closed. */
 	get whenOpen(): Promise<void> {
-		if (this.#closed || this.lane.state !== "opening") return Promise.resolve();
+		if (this.#isClosed || this.lane.state !== "opening") return Promise.resolve();
 		this.#opening ??= Promise.withResolvers();
 		return this.#opening.promise;
 	}
 
 	/** Brings the stream from its position to the live end; joins at once when memory reaches back far enough. */
 	start(): void {
-		if (this.#closed || this.#join()) return;
+		if (this.#isClosed || this.#join()) return;
 		this.#replay().catch((error) => this.#host.report(asFanoutError(error, "TransportUnavailable", "a replay failed")));
 	}
 
 	opened(): void {
 		this.#opening?.resolve();
+		this.#opening = undefined;
 	}
 
 	entry(entry: Entry): void {
-		if (!this.#joined) return;
+		if (!this.#isJoined) return;
 		// After a jump the lane may read another log's past first.
-		if (!this.isLive) this.isLive = this.lane.state === "live";
+		if (this.lane.state === "live") this.#state = "live";
 		this.#show(entry);
 	}
 
 	jump(reason: Loss, position: Position): void {
-		if (this.#joined) this.#restart(reason, position);
+		if (this.#isJoined) this.#restart(reason, position);
 	}
 
 	ended(reason: "moved" | "expired" | "gap"): void {
-		if (!this.#closed) this.#host.ended(reason);
+		if (!this.#isClosed) this.#host.ended(reason);
 	}
 
 	close(): void {
-		if (this.#closed) return;
-		this.#closed = true;
-		this.#joined = false;
+		if (this.#isClosed) return;
+		this.#state = "closed";
 		this.#replaying?.abort();
-		this.#opening?.resolve();
+		this.opened();
 		this.lane.unfollow(this);
 		this.engine.release(this.lane);
 	}
 
+	get #isJoined(): boolean {
+		return this.#state === "joined" || this.#state === "live";
+	}
+
+	get #isClosed(): boolean {
+		return this.#state === "closed";
+	}
+
 	#show(entry: Entry): void {
 		const { position } = entry;
-		if (this.#closed || (position.epoch === this.position.epoch && position.offset <= this.position.offset)) return;
+		if (this.#isClosed || (position.epoch === this.position.epoch && position.offset <= this.position.offset)) return;
 		this.position = position;
 		if (!this.isLive) this.replayedAt = this.#host.clock.now();
 		this.#host.take(this, entry);
@@ -109,15 +120,14 @@ export class Track implements Follower {
 		for (;;) {
 			const missed = this.lane.after(this.position);
 			if (missed === undefined) return false;
-			if (this.#closed) return true;
+			if (this.#isClosed) return true;
 			if (missed.length === 0) break;
 			for (const entry of missed) {
 				if (this.#host.room() !== undefined) return false;
 				this.#show(entry);
 			}
 		}
-		this.#joined = true;
-		this.isLive = true;
+		this.#state = "live";
 		return true;
 	}
 
@@ -126,13 +136,13 @@ export class Track implements Follower {
 		const { signal } = this.#replaying;
 		for (let attempt = 0; ; ) {
 			await this.#host.room();
-			if (this.#closed || this.#join()) return;
+			if (this.#isClosed || this.#join()) return;
 			if (this.#host.room() !== undefined) continue;
 			const before = this.position;
 			try {
 				await this.#page();
 			} catch (error) {
-				if (this.#closed) return;
+				if (this.#isClosed) return;
 				this.#host.report(asFanoutError(error, "TransportUnavailable", "a replay could not be read", true));
 			}
 			if (!samePosition(before, this.position)) attempt = 0;
@@ -147,7 +157,7 @@ export class Track implements Follower {
 		// Before the page: what comes while it is on its way is after this.
 		const { seen } = this.lane;
 		const page = await this.lane.read(this.position);
-		if (this.#closed) return;
+		if (this.#isClosed) return;
 		const [first] = page.entries;
 		if (page.verdict !== "whole") {
 			const from = first && { epoch: first.position.epoch, offset: prevOffset(first) };
@@ -157,7 +167,7 @@ export class Track implements Follower {
 			// A page may be more than the stream's queue can hold, of a client that reads as fast as it can.
 			const full = this.#host.room();
 			if (full !== undefined) await full;
-			if (this.#closed) return;
+			if (this.#isClosed) return;
 			this.#show(entry);
 		}
 		if (page.quiet !== undefined) this.#skip(page.quiet);
@@ -178,14 +188,14 @@ export class Track implements Follower {
 	async #wait(through: Position | undefined): Promise<void> {
 		await this.lane.check();
 		const { seen } = this.lane;
-		if (this.#closed || seen.epoch !== this.position.epoch || seen.offset >= this.position.offset) return;
+		if (this.#isClosed || seen.epoch !== this.position.epoch || seen.offset >= this.position.offset) return;
 		if (through !== undefined && isAtOrBefore(this.position, through)) this.position = seen;
 		else this.#restart("epoch", seen);
 	}
 
 	#restart(reason: Loss, position: Position): void {
 		this.position = position;
-		this.isLive = false;
+		if (this.#state === "live") this.#state = "joined";
 		this.#host.mark(reason);
 	}
 }

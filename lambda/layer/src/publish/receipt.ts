@@ -50,6 +50,8 @@ export function tallyOf(outcomes: readonly LaneOutcome[]): { accepted: number; q
 	return { accepted, queued, failed: outcomes.length - accepted - queued };
 }
 
+const NONE: readonly never[] = [];
+
 /** `outcomes` in the order of `lanes`. Throws AllBroadcastersFailed when no lane accepted and none is queued for. */
 export function toReceipt(
 	id: string,
@@ -58,16 +60,21 @@ export function toReceipt(
 	outcomes: readonly LaneOutcome[],
 	undeliverable: readonly string[] = [],
 ): Receipt {
-	const accepted: LaneReceipt[] = [];
-	const queued: LaneFailure[] = [];
-	const failed: LaneFailure[] = [];
+	// Of their exact size: one that is pushed to makes room for sixteen more, in every receipt.
+	let accepted: readonly LaneReceipt[] = NONE;
+	let queued: readonly LaneFailure[] = NONE;
+	let failed: readonly LaneFailure[] = NONE;
 	for (const [index, outcome] of outcomes.entries()) {
 		const lane = lanes[index] as string;
 		if (outcome.ok) {
 			const { reach, durability, duplicate, position: at } = outcome;
-			if (at === undefined) accepted.push({ lane, reach, durability, duplicate });
-			else accepted.push({ lane, reach, durability, duplicate, position: formatPosition(at) });
-		} else (outcome.queued ? queued : failed).push({ lane, uncertain: outcome.uncertain, error: outcome.error });
+			const one = { lane, reach, durability, duplicate };
+			accepted = [...accepted, at === undefined ? one : { ...one, position: formatPosition(at) }];
+			continue;
+		}
+		const failure = { lane, uncertain: outcome.uncertain, error: outcome.error };
+		if (outcome.queued) queued = [...queued, failure];
+		else failed = [...failed, failure];
 	}
 	if (accepted.length + queued.length > 0) return { id, channel, accepted, queued, failed, undeliverable };
 	const [only] = failed;

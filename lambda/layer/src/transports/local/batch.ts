@@ -1,9 +1,9 @@
 /** One publish call against one log: what is new, what is known already, and where it stops. */
 import type { Channel } from "../../core/channel.ts";
-import { type Envelope, encodeEnvelope, envelopeBytes } from "../../core/envelope.ts";
+import { type Envelope, encodeEnvelope, envelopeBytes, packEnvelope } from "../../core/envelope.ts";
 import { FanoutError } from "../../core/errors.ts";
-import type { Durability, Outcome } from "../../core/transport.ts";
-import { endOf, eventOf, type Kept, type Log, lastAtOf } from "./log.ts";
+import type { Durability, Entry, Outcome } from "../../core/transport.ts";
+import { endOf, eventOf, type Kept, type Log, lastAtOf, positionOf } from "./log.ts";
 import { MAX_BATCH } from "./options.ts";
 import type { StoredEvent } from "./store.ts";
 
@@ -21,7 +21,8 @@ export function checkBatch(
 		const message = `a batch of ${batch.length} envelopes, at most ${MAX_BATCH} are accepted`;
 		return { good: 0, error: new FanoutError("TransportRefused", message) };
 	}
-	for (const [good, envelope] of batch.entries()) {
+	let good = 0;
+	for (const envelope of batch) {
 		if (envelope.channel.key !== channel.key) {
 			return { good, error: new FanoutError("InvalidEnvelope", "an envelope of another channel in the batch") };
 		}
@@ -30,14 +31,15 @@ export function checkBatch(
 			const message = `an envelope of ${bytes} bytes, at most ${maxBytes} are accepted`;
 			return { good, error: new FanoutError("PayloadTooLarge", message, { data: { bytes, maxBytes } }) };
 		}
+		good += 1;
 	}
-	return { good: batch.length };
+	return { good };
 }
 
-export interface Plan {
-	readonly outcomes: Outcome[];
-	readonly fresh: readonly Kept[];
-	readonly bytes: number;
+/** One envelope of a batch: what its publisher is told, and where it is new, what the log keeps and hands over. */
+export interface Taken {
+	readonly outcome: Outcome;
+	readonly fresh: { readonly kept: Kept; readonly entry: Entry & { readonly envelope: Envelope } } | undefined;
 }
 
 /** Gives every new id the next offset; an id that the log, or the batch before it, holds is a duplicate. */
@@ -47,35 +49,29 @@ export function planBatch(
 	now: number,
 	epoch: string,
 	durability: Durability,
-): Plan {
-	const fresh: Kept[] = [];
+): Taken[] {
 	/** Only a batch of several can repeat an id within itself. */
 	const own = batch.length > 1 ? new Map<string, Kept>() : undefined;
-	const outcomes: Outcome[] = [];
 	const at = Math.max(now, lastAtOf(log));
-	let offset = endOf(log);
-	let bytes = 0;
-	for (const envelope of batch) {
-		const known = eventOf(log, envelope.id) ?? own?.get(envelope.id);
-		let position = known?.position;
-		if (position === undefined) {
-			offset += 1;
-			position = { epoch, offset: BigInt(offset) };
-			const size = envelopeBytes(envelope);
-			bytes += size;
-			const kept = { position, envelope, id: envelope.id, at, bytes: size };
-			fresh.push(kept);
-			own?.set(envelope.id, kept);
-		}
-		outcomes.push({ ok: true, position, duplicate: known !== undefined, durability, reach: "process" });
-	}
-	return { outcomes, fresh, bytes };
+	let end = endOf(log);
+	return batch.map((envelope) => {
+		const { id } = envelope;
+		const known = eventOf(log, id) ?? own?.get(id);
+		const offset = known?.offset ?? end + 1;
+		const position = positionOf(offset, epoch);
+		const outcome: Outcome = { ok: true, position, duplicate: known !== undefined, durability, reach: "process" };
+		if (known !== undefined) return { outcome, fresh: undefined };
+		const kept = { offset, id, at, bytes: envelopeBytes(envelope), packed: packEnvelope(envelope) };
+		end = offset;
+		own?.set(id, kept);
+		return { outcome, fresh: { kept, entry: { position, envelope } } };
+	});
 }
 
-/** As a store keeps them; a store that keeps nothing asks for none. */
-export function* toStored(events: readonly Kept[]): Iterable<StoredEvent> {
-	for (const { position, id, at, envelope } of events) {
-		const text = envelope === undefined ? "" : encodeEnvelope(envelope);
-		yield { offset: Number(position.offset), id, at, text };
+export function* toStored(batch: readonly Taken[]): Iterable<StoredEvent> {
+	for (const { fresh } of batch) {
+		if (fresh === undefined) continue;
+		const { offset, id, at } = fresh.kept;
+		yield { offset, id, at, text: encodeEnvelope(fresh.entry.envelope) };
 	}
 }

@@ -1,20 +1,24 @@
-/** Hands a log's new entries to the live subscriber of its channel. */
+/** Hands what is new in a log to the live subscriber of its channel. */
 import { asFanoutError } from "../../core/errors.ts";
-import type { Entry, TransportEvent } from "../../core/transport.ts";
+import type { TransportEvent } from "../../core/transport.ts";
+import type { Taken } from "./batch.ts";
 import type { Log } from "./log.ts";
 
+const NONE: readonly Taken[] = [];
+
 /** One at a time, in order, even when a subscriber publishes to its own channel from inside `entry`. */
-export function hand(log: Log, entries: readonly Entry[], report: (event: TransportEvent) => void): void {
+export function hand(log: Log, batch: readonly Taken[], report: (event: TransportEvent) => void): void {
 	if (log.subscriber === undefined) return;
 	if (log.waiting !== undefined) {
-		log.waiting.push(...entries);
+		log.waiting = log.waiting.concat(batch);
 		return;
 	}
-	log.waiting = [];
-	for (let next = entries; next.length > 0; next = log.waiting.splice(0)) {
-		for (const entry of next) {
+	for (let next = batch; next.length > 0; next = log.waiting) {
+		log.waiting = NONE;
+		for (const { fresh } of next) {
+			if (fresh === undefined) continue;
 			try {
-				log.subscriber?.entry(entry);
+				log.subscriber?.entry(fresh.entry);
 			} catch (cause) {
 				report({ kind: "error", error: asFanoutError(cause, "TransportRefused", "a subscriber failed") });
 			}

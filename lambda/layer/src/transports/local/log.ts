@@ -4,14 +4,19 @@
  * after its position, or inside its window, is no longer here. Plain data and functions: there may be 100,000.
  */
 import type { Channel } from "../../core/channel.ts";
-import { BEGINNING, NO_EPOCH, type Position } from "../../core/position.ts";
+import { type PackedEnvelope, unpackEnvelope } from "../../core/envelope.ts";
+import { NO_EPOCH, type Position } from "../../core/position.ts";
 import type { Ask, Bounds, Entry, Page, Subscriber, Verdict } from "../../core/transport.ts";
+import type { Taken } from "./batch.ts";
 
-export interface Kept extends Entry {
+export interface Kept {
+	readonly offset: number;
 	readonly id: string;
 	/** When it was accepted; never less than the one before, whatever the wall clock does. */
 	readonly at: number;
 	readonly bytes: number;
+	/** Absent where what a store kept cannot be read: streams are told `gap` there. */
+	readonly packed: PackedEnvelope | undefined;
 }
 
 export interface Log {
@@ -21,13 +26,13 @@ export interface Log {
 	kept: Kept[];
 	/** Index of the oldest event in `kept`: dropping is cheap, and the array is compacted now and then. */
 	head: number;
-	/** No id that was ever here is greater: ids are mostly made in order, and a greater one needs no looking up. */
-	greatestId: string;
+	/** Each id was greater than the one before, as ids that are made in order are: a greater one needs no looking up. */
+	isAscending: boolean;
 	/** By id; made when an id comes that may be here. */
 	ids: Map<string, Kept> | undefined;
 	/** The live subscription, and what waits behind the entry that it is being handed. */
 	subscriber: Subscriber | undefined;
-	waiting: Entry[] | undefined;
+	waiting: readonly Taken[] | undefined;
 	/** Neighbours by last use. */
 	older: Log | undefined;
 	newer: Log | undefined;
@@ -40,7 +45,7 @@ export function createLog(channel: Channel, base: number, baseAt: number): Log {
 		baseAt,
 		kept: [],
 		head: 0,
-		greatestId: "",
+		isAscending: true,
 		ids: undefined,
 		subscriber: undefined,
 		waiting: undefined,
@@ -61,29 +66,38 @@ export function lastAtOf(log: Log): number {
 	return countOf(log) === 0 ? log.baseAt : (log.kept.at(-1) as Kept).at;
 }
 
+export function positionOf(offset: number, epoch: string): Position {
+	return { epoch, offset: BigInt(offset) };
+}
+
 export function endPosition(log: Log, epoch: string): Position {
-	return countOf(log) === 0 ? { epoch, offset: BigInt(log.base) } : (log.kept.at(-1) as Kept).position;
+	return positionOf(endOf(log), epoch);
+}
+
+function entryOf(log: Log, { offset, bytes, packed }: Kept, epoch: string): Entry {
+	const position = positionOf(offset, epoch);
+	return packed === undefined ? { position } : { position, envelope: unpackEnvelope(packed, log.channel, bytes) };
 }
 
 export function boundsOf(log: Log, epoch: string): Bounds {
 	const end = endPosition(log, epoch);
-	return { oldest: log.kept[log.head]?.position ?? end, end };
+	return { oldest: countOf(log) === 0 ? end : positionOf(log.base + 1, epoch), end };
 }
 
 export function eventOf(log: Log, id: string): Kept | undefined {
-	if (id > log.greatestId) return undefined;
+	if (log.isAscending && id > (log.kept.at(-1)?.id ?? "")) return undefined;
 	log.ids ??= new Map(log.kept.slice(log.head).map((event) => [event.id, event]));
 	return log.ids.get(id);
 }
 
 export function append(log: Log, event: Kept): void {
+	log.isAscending &&= event.id > (log.kept.at(-1)?.id ?? "");
 	log.kept.push(event);
 	log.ids?.set(event.id, event);
-	if (event.id > log.greatestId) log.greatestId = event.id;
 }
 
 /** In the place of an event that was dropped until the array is compacted: its bytes are no longer counted. */
-const GONE: Kept = { position: BEGINNING, id: "", at: 0, bytes: 0 };
+const GONE: Kept = { offset: 0, id: "", at: 0, bytes: 0, packed: undefined };
 
 /** Drops the oldest event; gives its size. */
 export function dropOldest(log: Log): number {
@@ -129,6 +143,6 @@ function start(log: Log, from: Ask["from"], epoch: string): { index: number; ver
 export function pageOf(log: Log, ask: Ask, epoch: string): Page {
 	const { index, verdict } = start(log, ask.from, epoch);
 	const limit = Math.max(1, Math.floor(ask.limit));
-	const entries = log.kept.slice(index, index + limit);
+	const entries = log.kept.slice(index, index + limit).map((event) => entryOf(log, event, epoch));
 	return { channel: ask.channel, entries, more: index + entries.length < log.kept.length, verdict };
 }

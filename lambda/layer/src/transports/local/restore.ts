@@ -1,23 +1,20 @@
 /** Puts what a store kept back on the shelf, under today's bounds. */
 import { parseChannel } from "../../core/channel.ts";
-import { decodeEnvelope, type Envelope } from "../../core/envelope.ts";
+import { decodeEnvelope, packEnvelope } from "../../core/envelope.ts";
 import { asFanoutError, type FanoutError } from "../../core/errors.ts";
 import type { Kept } from "./log.ts";
 import type { Shelf } from "./shelf.ts";
 import type { Snapshot, StoredEvent } from "./store.ts";
 
-function toKept({ offset, id, at, text }: StoredEvent, epoch: string, report: (error: FanoutError) => void): Kept {
-	const position = { epoch, offset: BigInt(offset) };
-	const place = { position, id, at, bytes: Buffer.byteLength(text) };
-	let envelope: Envelope;
+function toKept({ offset, id, at, text }: StoredEvent, report: (error: FanoutError) => void): Kept {
+	const place = { offset, id, at, bytes: Buffer.byteLength(text) };
 	try {
-		envelope = decodeEnvelope(text);
+		return { ...place, packed: packEnvelope(decodeEnvelope(text)) };
 	} catch (cause) {
 		// The place stays in the log, so that streams are told `gap` and everything after it goes on.
 		report(asFanoutError(cause, "InvalidEnvelope", "a stored envelope cannot be read"));
-		return place;
+		return { ...place, packed: undefined };
 	}
-	return { ...place, envelope };
 }
 
 export function restore(shelf: Shelf, snapshot: Snapshot, report: (error: FanoutError) => void): void {
@@ -25,9 +22,6 @@ export function restore(shelf: Shelf, snapshot: Snapshot, report: (error: Fanout
 		const log = shelf.open(parseChannel(stored.key));
 		log.base = stored.base;
 		log.baseAt = stored.baseAt;
-		shelf.append(
-			log,
-			stored.events.map((event) => toKept(event, snapshot.epoch, report)),
-		);
+		for (const event of stored.events) shelf.append(log, toKept(event, report));
 	}
 }

@@ -25,7 +25,7 @@ export interface Shelf {
 	expire(log: Log, now: number): void;
 	/** Makes room before events of this many bytes enter the log. */
 	makeRoom(log: Log, count: number, bytes: number): void;
-	append(log: Log, events: readonly Kept[]): void;
+	append(log: Log, event: Kept): void;
 	readonly floor: number;
 	stats(): { logs: number; events: number; bytes: number };
 }
@@ -110,12 +110,10 @@ export function createShelf(limits: LocalLimits, store: Store, floor = 0, floorA
 			drop(log, Math.min(countOf(log), countOf(log) + count - limits.maxEventsPerChannel));
 			shrink(log, Math.min(count, limits.maxEventsPerChannel), size);
 		},
-		append(log, more) {
-			for (const event of more) {
-				append(log, event);
-				bytes += event.bytes;
-			}
-			events += more.length;
+		append(log, event) {
+			append(log, event);
+			bytes += event.bytes;
+			events += 1;
 			drop(log, countOf(log) - limits.maxEventsPerChannel);
 			if (over(0, 0)) shrink(log, 0, 0);
 		},

@@ -35,8 +35,8 @@ export interface Store {
 	readonly durability: Durability;
 	/** Throws a FanoutError when the store cannot be used. A store that has no past begins with this epoch. */
 	open(freshEpoch: string): Snapshot;
-	/** All or nothing, together with everything noted so far. */
-	append(key: string, base: number, baseAt: number, events: Iterable<StoredEvent>): void;
+	/** All or nothing, together with everything noted so far. Absent where nothing is kept. */
+	append?(key: string, base: number, baseAt: number, events: Iterable<StoredEvent>): void;
 	noteDrop(key: string, base: number, baseAt: number): void;
 	noteEviction(key: string, floor: number, floorAt: number): void;
 	settle(): void;
@@ -47,7 +47,6 @@ export function createMemoryStore(): Store {
 	return {
 		durability: "memory",
 		open: (epoch) => ({ epoch, floor: 0, floorAt: 0, logs: [] }),
-		append() {},
 		noteDrop() {},
 		noteEviction() {},
 		settle() {},

@@ -85,19 +85,27 @@ export function createLocalTransport(options: LocalOptions, { clock, ids, instan
 		if (waiting >= MAX_BATCH) return refuse(batch.length, crowded(waiting));
 		shelf.expire(log, now);
 		const taken = good === batch.length ? batch : batch.slice(0, good);
-		const { outcomes, fresh, bytes } = planBatch(log, taken, now, epoch, store.durability);
-		if (fresh.length > 0) {
-			shelf.makeRoom(log, fresh.length, bytes);
+		const planned = planBatch(log, taken, now, epoch, store.durability);
+		let count = 0;
+		let bytes = 0;
+		for (const { fresh } of planned) {
+			if (fresh === undefined) continue;
+			count += 1;
+			bytes += fresh.kept.bytes;
+		}
+		if (count > 0) {
+			shelf.makeRoom(log, count, bytes);
 			try {
-				store.append(channel.key, log.base, log.baseAt, toStored(fresh));
+				store.append?.(channel.key, log.base, log.baseAt, toStored(planned));
 			} catch (cause) {
 				const failure = asFanoutError(cause, "TransportUnavailable", "the local store failed", true);
 				return refuse(batch.length, failure);
 			}
-			shelf.append(log, fresh);
-			hand(log, fresh, report);
+			for (const { fresh } of planned) if (fresh !== undefined) shelf.append(log, fresh.kept);
+			hand(log, planned, report);
 		}
-		return error === undefined ? outcomes : outcomes.concat(rest);
+		const outcomes = planned.map(({ outcome }) => outcome);
+		return rest.length === 0 ? outcomes : outcomes.concat(rest);
 	};
 
 	const follow = (channel: Channel, subscriber: Subscriber): { end: Position; close: () => void } => {
