@@ -7,14 +7,15 @@
 import type { Channel } from "../core/channel.ts";
 import type { Feed, FeedRequest, Reason, Sink } from "../core/client-feed.ts";
 import type { Clock, Timer } from "../core/clock.ts";
-import { type Cursor, decodeCursor, laneKey, MAX_LANES, NO_LANES } from "../core/cursor.ts";
+import { MAX_LANES, NO_LANES } from "../core/cursor.ts";
 import type { Envelope } from "../core/envelope.ts";
 import { asFanoutError, FanoutError } from "../core/errors.ts";
-import { BEGINNING, NO_EPOCH, type Position } from "../core/position.ts";
+import { BEGINNING, type Position } from "../core/position.ts";
 import type { Entry } from "../core/transport.ts";
 import { EarlyIds } from "./early-ids.ts";
 import type { Engine } from "./engine.ts";
 import { type ExchangedFeed, JoinedLater } from "./joined-later.ts";
+import { placeByCursor } from "./place-by-cursor.ts";
 import { type Loss, Track, type TrackHost } from "./track.ts";
 
 const DEFAULT_FEED = {
@@ -57,8 +58,7 @@ class StreamFeed implements Feed, TrackHost, ExchangedFeed {
 		this.#deps = deps;
 		this.#sink = sink;
 		this.#sinceMs = request.sinceMs ?? 0;
-		if (!Number.isFinite(this.#sinceMs))
-			throw new FanoutError("InvalidCursor", "sinceMs must be a time in milliseconds");
+		if (!Number.isFinite(this.#sinceMs)) throw new FanoutError("InvalidCursor", "sinceMs must be a time in ms");
 		const channels = new Map(request.channels.map((channel) => [channel.key, channel]));
 		try {
 			for (const channel of channels.values()) this.#acquire(channel);
@@ -215,7 +215,7 @@ class StreamFeed implements Feed, TrackHost, ExchangedFeed {
 		const tracks = this.#tracks;
 		const late = await this.#lanesOpen(tracks);
 		if (this.#closed) return;
-		const told = cursor === undefined ? undefined : this.#resume(cursor, tracks, late);
+		const told = cursor === undefined ? undefined : placeByCursor(cursor, tracks, late, this);
 		if (cursor === undefined) for (const track of tracks) if (!late.has(track)) track.position = track.lane.seen;
 		this.#call(() => this.#sink.cursor(this.cursor));
 		// A lane that opens late goes on from where the cursor says: only without a place is anything missed meanwhile.
@@ -241,36 +241,6 @@ class StreamFeed implements Feed, TrackHost, ExchangedFeed {
 			this.mark("gap");
 		}
 		track.start();
-	}
-
-	/** Puts tracks where the cursor says, and says what has to be told. */
-	#resume(text: string, tracks: readonly Track[], late: ReadonlySet<Track>): Loss | undefined {
-		let cursor: Cursor;
-		let told: Loss | undefined;
-		try {
-			cursor = decodeCursor(text);
-		} catch (error) {
-			this.report(asFanoutError(error, "InvalidCursor", "a cursor could not be read"));
-			cursor = new Map();
-			told = "gap";
-		}
-		let used = 0;
-		for (const track of tracks) {
-			const found = cursor.get(laneKey(track.lane.cursorPart.tag, track.engine.place));
-			if (found === undefined) {
-				told = "gap";
-				if (!late.has(track)) track.position = track.lane.seen;
-				continue;
-			}
-			used += 1;
-			track.position = found;
-			if (found.epoch === NO_EPOCH) {
-				track.position = BEGINNING;
-				const emptyAtMs = Number(found.offset) * 1000;
-				if (this.clock.now() - emptyAtMs > track.engine.transport.capabilities.retentionMs) told ??= "retention";
-			}
-		}
-		return used < cursor.size ? "gap" : told;
 	}
 
 	/** Waits for lanes, not longer than the deadline; returns the tracks whose lanes are late. */
