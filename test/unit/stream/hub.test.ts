@@ -76,6 +76,16 @@ test("every stream's heart beats once in 15 s, from one timer; a stalled one's d
 	expect(stalled.wire.finished).toBe("slow-consumer");
 });
 
+test("hearts beat a few at a time: a turn that wrote to all would hold up what is published meanwhile", async () => {
+	const bench = testHub();
+	const streams = Array.from({ length: 300 }, () => open(bench));
+	const beats = () => streams.reduce((sum, { wire }) => sum + wire.text.split(": hb\n\n").length - 1, 0);
+	for (let tenth = 1; tenth <= 20; tenth += 1) {
+		await bench.clock.advance(100);
+		expect(beats()).toBe(2 * tenth);
+	}
+});
+
 test("a wire that throws loses its stream and starves nobody", async () => {
 	const bench = testHub();
 	const broken = open(bench);

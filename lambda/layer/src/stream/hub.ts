@@ -47,8 +47,8 @@ export interface Hub {
 	close(): Promise<void>;
 }
 
-/** Hearts beat in this many shifts, so that ten thousand writes do not fall into one turn. */
-const SHIFTS = 15;
+/** Hearts beat in this many shifts: those of ten thousand streams in one turn would hold up what is published for 100 ms. */
+const SHIFTS = 150;
 /** The share of a drain's grace in which streams are told to go; the rest is for them to go. */
 const DRAIN_SPREAD = 0.8;
 

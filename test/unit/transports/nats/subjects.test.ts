@@ -43,6 +43,20 @@ test("a channel's address is the same in every process, so it must never change:
 	});
 });
 
+test("[P6] a followed channel's address is kept until it is released, however many others are asked for", () => {
+	const channel = createChannel("session", "followed");
+	const others = () => {
+		for (let n = 0; n < 20_000; n += 1) subjects.of(createChannel("session", `other-${n}`));
+	};
+	const held = subjects.hold(channel);
+	others();
+	expect(subjects.of(channel)).toBe(held);
+	subjects.release(channel);
+	others();
+	expect(subjects.of(channel)).not.toBe(held);
+	expect(subjects.of(channel)).toEqual(held);
+});
+
 test("a method in a header is one line of printable characters", () => {
 	fc.assert(
 		fc.property(fc.string({ unit: "binary", maxLength: 300 }), (method) => {

@@ -51,7 +51,7 @@ export function createFollow(deps: FollowDeps): Follow {
 		if (shard.followed.has(channel.key)) {
 			throw new FanoutError("Unsupported", "a channel has one live subscription; the engine shares it");
 		}
-		const known = createKnown(channel, address, subscriber);
+		const known = createKnown(channel, subjects.hold(channel), subscriber);
 		shard.followed.set(channel.key, known);
 		const live = { partition: shard.partition, maxMessages: deps.maxMessages, doubt: () => deps.doubt(shard) };
 		const core = nc.subscribe(address.live, {
@@ -77,7 +77,9 @@ export function createFollow(deps: FollowDeps): Follow {
 			close() {
 				if (!open.delete(core)) return;
 				core.unsubscribe();
-				if (shard.followed.get(channel.key) === known) shard.followed.delete(channel.key);
+				if (shard.followed.get(channel.key) !== known) return;
+				shard.followed.delete(channel.key);
+				subjects.release(channel);
 			},
 		};
 	}

@@ -17,6 +17,9 @@ export interface Address {
 
 export interface Subjects {
 	of(channel: Channel): Address;
+	/** The same, remembered until it is released: a check of all that is followed must not hash each of them again. */
+	hold(channel: Channel): Address;
+	release(channel: Channel): void;
 	/** A channel's live subject where there is no log. */
 	bare(channel: Channel): string;
 	/** The partition's stream; its capture; the subject of its epoch. */
@@ -30,7 +33,7 @@ export interface Subjects {
 
 const PLAIN = /^[A-Za-z0-9_-]{1,64}$/;
 const TOKEN_CHARS = 22;
-/** Addresses that are remembered, so that a channel is not hashed at every publish. */
+/** Addresses that are remembered besides, so that a channel is not hashed at every publish. */
 const MAX_KNOWN = 16_384;
 /** Of a token, in an id: ids are unique, but the same one may stand in several channels of a partition. */
 const ID_CHARS = 8;
@@ -41,21 +44,32 @@ function clusterToken(namespace: string): string {
 
 export function createSubjects(prefix: string, partitions: number, streamName = prefix): Subjects {
 	const known = new Map<string, Address>();
+	const held = new Map<string, Address>();
 	const live = `${prefix}-live`;
+
+	function of(channel: Channel): Address {
+		let address = held.get(channel.key) ?? known.get(channel.key);
+		if (address === undefined) {
+			const digest = hash("sha256", channel.key, "buffer");
+			const token = digest.toString("base64url", 0, 16);
+			const partition = digest.readUInt32BE(16) % partitions;
+			const path = `${clusterToken(channel.namespace)}.${partition}.${channel.kind}.${token}`;
+			address = { partition, idPrefix: token.slice(0, ID_CHARS), log: `${prefix}.${path}`, live: `${live}.${path}` };
+			known.set(channel.key, address);
+			if (known.size > MAX_KNOWN) known.delete(known.keys().next().value as string);
+		}
+		return address;
+	}
+
 	return {
-		of(channel) {
-			let address = known.get(channel.key);
-			if (address === undefined) {
-				const digest = hash("sha256", channel.key, "buffer");
-				const token = digest.toString("base64url", 0, 16);
-				const partition = digest.readUInt32BE(16) % partitions;
-				const path = `${clusterToken(channel.namespace)}.${partition}.${channel.kind}.${token}`;
-				address = { partition, idPrefix: token.slice(0, ID_CHARS), log: `${prefix}.${path}`, live: `${live}.${path}` };
-				known.set(channel.key, address);
-				if (known.size > MAX_KNOWN) known.delete(known.keys().next().value as string);
-			}
+		of,
+		hold(channel) {
+			const address = of(channel);
+			held.set(channel.key, address);
+			known.delete(channel.key);
 			return address;
 		},
+		release: ({ key }) => void held.delete(key),
 		bare(channel) {
 			const token = hash("sha256", channel.key, "base64url").slice(0, TOKEN_CHARS);
 			return `${live}.${clusterToken(channel.namespace)}.bare.${channel.kind}.${token}`;
