@@ -65,13 +65,12 @@ function checkEnvironment(value: unknown, region: string): CellEnvironment {
 	return value as CellEnvironment;
 }
 
-/** The function whose Powertools service is `fanout-<handler>`: names are generated. */
+/** The function whose Powertools service is `<environment>-fanout-<handler>`: names are generated. */
 export async function functionOf(client: LambdaClient, handler: string): Promise<string> {
 	for await (const page of paginateListFunctions({ client }, {})) {
 		for (const { FunctionName, Environment } of page.Functions ?? []) {
-			if (Environment?.Variables?.POWERTOOLS_SERVICE_NAME === `fanout-${handler}` && FunctionName !== undefined) {
-				return FunctionName;
-			}
+			const service = Environment?.Variables?.POWERTOOLS_SERVICE_NAME;
+			if (service?.endsWith(`-fanout-${handler}`) && FunctionName !== undefined) return FunctionName;
 		}
 	}
 	throw new Error(`no function of the handler ${handler}`);
