@@ -33,6 +33,7 @@ interface Call {
 	readonly dial: boolean;
 }
 
+/** What is asked for, or what is wrong with it. */
 function callOf(args: readonly string[], environment: NodeJS.ProcessEnv): Call | string {
 	try {
 		const { values, positionals } = parseArgs({

@@ -14,16 +14,11 @@ ${CHECK_USAGE}`;
 
 export async function main(args: readonly string[], environment: NodeJS.ProcessEnv, output: Output): Promise<number> {
 	const [command, ...rest] = args;
-	switch (command) {
-		case "check":
-			return check(rest, environment, output);
-		case "help":
-		case "--help":
-		case "-h":
-			output.out(USAGE);
-			return EXIT.fine;
-		default:
-			output.err(USAGE);
-			return EXIT.usage;
+	if (command === "help" || args.includes("--help") || args.includes("-h")) {
+		output.out(USAGE);
+		return EXIT.fine;
 	}
+	if (command === "check") return check(rest, environment, output);
+	output.err(command === undefined ? USAGE : `no such command: ${command}\n\n${USAGE}`);
+	return EXIT.usage;
 }

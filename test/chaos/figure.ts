@@ -3,7 +3,7 @@ import { rm } from "node:fs/promises";
 import { cpus, loadavg } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { parseArgs } from "node:util";
+import { FlagError, readFlags } from "../support/flags.ts";
 import type { History } from "../support/history.ts";
 import { waitFor } from "../support/proc.ts";
 import { STATE_DIR } from "../support/root.ts";
@@ -26,17 +26,21 @@ export type Plan<Name extends string> = Readonly<Record<Name, number>> & { reado
 export function readPlan<Name extends string>(defaults: Readonly<Record<Name, number>>): Plan<Name> {
 	const names = Object.keys(defaults) as Name[];
 	const text = { type: "string" } as const;
-	const { values } = parseArgs({
-		options: { world: text, ...Object.fromEntries(names.map((name) => [name, text])) },
-	}) as { values: Partial<Record<string, string>> };
-	const world = WORLD_NAMES.find((name) => name === (values.world ?? "nats-r3"));
-	if (world === undefined) throw new Error(`--world is one of ${WORLD_NAMES.join(", ")}`);
-	const numbers = names.map((name) => {
-		const value = Number(values[name] ?? defaults[name]);
-		if (!Number.isSafeInteger(value) || value <= 0 || value > MOST) throw new Error(`--${name} is from 1 to ${MOST}`);
-		return [name, value] as const;
+	const flags = names.map((name) => ` [--${name} ${defaults[name]}]`).join("");
+	const usage = `usage: node --conditions=mcp-fanout-source <figure>.ts [--world nats-r3]${flags}\n  --world  one of ${WORLD_NAMES.join(", ")}`;
+	const options = { world: text, ...Object.fromEntries(names.map((name) => [name, text])) };
+	return readFlags(usage, { options }, (parsed) => {
+		const values = parsed.values as Partial<Record<string, string>>;
+		const world = WORLD_NAMES.find((name) => name === (values.world ?? "nats-r3"));
+		if (world === undefined) throw new FlagError(`--world is one of ${WORLD_NAMES.join(", ")}, not ${values.world}`);
+		const numbers = names.map((name) => {
+			const value = Number(values[name] ?? defaults[name]);
+			if (!Number.isSafeInteger(value) || value <= 0 || value > MOST)
+				throw new FlagError(`--${name} is from 1 to ${MOST}, not ${values[name]}`);
+			return [name, value] as const;
+		});
+		return { world, ...(Object.fromEntries(numbers) as Record<Name, number>) };
 	});
-	return { world, ...(Object.fromEntries(numbers) as Record<Name, number>) };
 }
 
 export async function openFleet(what: string, world: World, cleanups: (() => unknown)[]): Promise<Instance[]> {

@@ -2,41 +2,48 @@
  * `npm run chaos -- [--seed N] [--minutes M] [--world name] [--only fault,fault]`: the same seed makes the same faults
  * at the same times. Without a world each has its share of the time. The exit code says whether anything was found.
  */
-import { parseArgs } from "node:util";
+import { FlagError, readFlags } from "../support/flags.ts";
 import { runChaos } from "./run.ts";
-import { FAULT_KINDS, type FaultKind } from "./schedule.ts";
-import { WORLD_NAMES, type WorldName } from "./world.ts";
+import { FAULT_KINDS } from "./schedule.ts";
+import { WORLD_NAMES } from "./world.ts";
+
+const USAGE = `usage: npm run chaos -- [--seed N] [--minutes M] [--world name] [--only fault,fault]
+  --world  one of ${WORLD_NAMES.join(", ")}; without it each has its share of the minutes
+  --only   some of ${FAULT_KINDS.join(", ")}`;
 
 const MAX_MINUTES = 60;
 const SHOWN_FINDINGS = 20;
 
 function oneOf<T extends string>(name: string, known: readonly T[], text: string): T {
 	const found = known.find((one) => one === text);
-	if (found === undefined) throw new Error(`--${name} is one of ${known.join(", ")}, not ${text}`);
+	if (found === undefined) throw new FlagError(`--${name} is one of ${known.join(", ")}, not ${text}`);
 	return found;
 }
 
 function number(name: string, text: string, most: number): number {
 	const value = Number(text);
-	if (!(value > 0 && value <= most)) throw new Error(`--${name} is a number over 0 and up to ${most}, not ${text}`);
+	if (!(value > 0 && value <= most)) throw new FlagError(`--${name} is a number over 0 and up to ${most}, not ${text}`);
 	return value;
 }
 
 async function main(): Promise<void> {
-	const { values } = parseArgs({
-		options: {
-			seed: { type: "string", default: String(1 + (Date.now() % 1_000_000)) },
-			minutes: { type: "string", default: "2" },
-			world: { type: "string" },
-			only: { type: "string" },
+	const { seed, minutes, worlds, kinds } = readFlags(
+		USAGE,
+		{
+			options: {
+				seed: { type: "string", default: String(1 + (Date.now() % 1_000_000)) },
+				minutes: { type: "string", default: "2" },
+				world: { type: "string" },
+				only: { type: "string" },
+			},
 		},
-	});
-	const seed = Math.floor(number("seed", values.seed, 2 ** 31));
-	const minutes = number("minutes", values.minutes, MAX_MINUTES);
-	const worlds: readonly WorldName[] =
-		values.world === undefined ? WORLD_NAMES : [oneOf("world", WORLD_NAMES, values.world)];
-	const kinds: readonly FaultKind[] =
-		values.only === undefined ? FAULT_KINDS : values.only.split(",").map((kind) => oneOf("only", FAULT_KINDS, kind));
+		({ values }) => ({
+			seed: Math.floor(number("seed", values.seed, 2 ** 31)),
+			minutes: number("minutes", values.minutes, MAX_MINUTES),
+			worlds: values.world === undefined ? WORLD_NAMES : [oneOf("world", WORLD_NAMES, values.world)],
+			kinds: values.only?.split(",").map((kind) => oneOf("only", FAULT_KINDS, kind)) ?? FAULT_KINDS,
+		}),
+	);
 	console.log(`chaos: seed ${seed}, ${minutes} min over ${worlds.join(", ")}`);
 	for (const world of worlds) {
 		const forMs = (minutes * 60_000) / worlds.length;

@@ -2,9 +2,9 @@
  * `npm start` after the bootstrap: the emulator, two regions, two server processes behind one address in each, three
  * real clients in each, and notifications from every side, shown as they arrive. `--once` is a fixed round with a table.
  */
-import { parseArgs } from "node:util";
 import { deployCells } from "../support/deploy.ts";
 import { startEmulator } from "../support/emulator.ts";
+import { readFlags } from "../support/flags.ts";
 import { startFleet } from "../support/fleet.ts";
 import { createProgress } from "../support/progress.ts";
 import { openClients } from "./clients.ts";
@@ -13,6 +13,10 @@ import { openWays } from "./publishers.ts";
 import { runForever, runOnce } from "./rounds.ts";
 import { formatTable } from "./table.ts";
 import { createTally, isClean } from "./tally.ts";
+
+const USAGE = `usage: npm start [-- --once]
+  --once  a fixed round and a table; the exit code says whether anything was lost, duplicated or out of order
+  without it the clients show what arrives until Ctrl-C`;
 
 const progress = createProgress();
 const cleanups: (() => Promise<unknown>)[] = [];
@@ -56,7 +60,7 @@ async function cleanUp(): Promise<void> {
 }
 
 async function main(): Promise<void> {
-	const { values } = parseArgs({ options: { once: { type: "boolean", default: false } } });
+	const { values } = readFlags(USAGE, { options: { once: { type: "boolean", default: false } } }, (parsed) => parsed);
 	for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
 		process.on(signal, () => {
 			if (stop.signal.aborted) return;

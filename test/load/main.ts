@@ -8,9 +8,9 @@
  */
 import { loadavg } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
-import { parseArgs } from "node:util";
 import { streamAt } from "../bench/hop.ts";
 import { type ClientPeer, type Latency, type ServerPeer, startClient, startServer } from "../bench/peers.ts";
+import { FlagError, readFlags } from "../support/flags.ts";
 import { startNatsServers } from "../support/nats.ts";
 import { startValkeyServer } from "../support/valkey.ts";
 import type { Answer, Order, Setting } from "./instance.ts";
@@ -38,6 +38,8 @@ const ROWS: Readonly<Record<string, Row>> = {
 	nats: { sessions: 30_000, instances: 3, perSecond: 1_000, mostP99Ms: 10, through: "nats" },
 	redis: { sessions: 30_000, instances: 3, perSecond: 1_000, mostP99Ms: 10, through: "redis" },
 };
+
+const USAGE = `usage: npm run load [-- --sessions N --instances N --seconds N --rate N] [${Object.keys(ROWS).join(" | ")} ...]`;
 
 async function startBroker(through: Row["through"]): Promise<Broker> {
 	if (through === "local") return { options: { local: {} }, stop: async () => {} };
@@ -125,24 +127,36 @@ async function load(title: string, row: Row, seconds: number): Promise<boolean> 
 	}
 }
 
-const { values, positionals } = parseArgs({
-	allowPositionals: true,
-	options: {
-		sessions: { type: "string" },
-		instances: { type: "string" },
-		rate: { type: "string" },
-		seconds: { type: "string", default: "10" },
+/** The rows that are asked for, with what was asked of each. */
+const plan = readFlags(
+	USAGE,
+	{
+		allowPositionals: true,
+		options: {
+			sessions: { type: "string" },
+			instances: { type: "string" },
+			rate: { type: "string" },
+			seconds: { type: "string", default: "10" },
+		},
 	},
-});
+	({ values, positionals }) => {
+		const titles = positionals.length > 0 ? positionals : Object.keys(ROWS);
+		return titles.map((title) => {
+			const row = ROWS[title];
+			if (row === undefined) throw new FlagError(`no such row: ${title}`);
+			const number = (name: keyof typeof values, otherwise: number) => {
+				const value = Number(values[name] ?? otherwise);
+				if (Number.isSafeInteger(value) && value > 0) return value;
+				throw new FlagError(`--${name} is a whole number from 1, not ${values[name]}`);
+			};
+			const sessions = number("sessions", row.sessions);
+			const instances = number("instances", row.instances);
+			const asked = { ...row, sessions, instances, perSecond: number("rate", row.perSecond) };
+			return { title, row: asked, seconds: number("seconds", 10) };
+		});
+	},
+);
+
 let isMet = true;
-for (const title of positionals.length > 0 ? positionals : Object.keys(ROWS)) {
-	const row = ROWS[title];
-	if (row === undefined) throw new Error(`no such row: ${title}; there are ${Object.keys(ROWS).join(", ")}`);
-	const asked = {
-		sessions: Number(values.sessions ?? row.sessions),
-		instances: Number(values.instances ?? row.instances),
-		perSecond: Number(values.rate ?? row.perSecond),
-	};
-	isMet = (await load(title, { ...row, ...asked }, Number(values.seconds))) && isMet;
-}
+for (const { title, row, seconds } of plan) isMet = (await load(title, row, seconds)) && isMet;
 process.exitCode = isMet ? 0 : 1;

@@ -77,6 +77,10 @@ test("exit codes: 1 for a file with problems, 2 for a wrong call, 3 for a target
 		expect((await run(args)).code, args.join(" ")).toBe(2);
 	}
 	expect((await run(["--help"])).code).toBe(0);
+	expect(await run(["check", "--help"])).toMatchObject({ code: 0, err: "" });
+	const unknown = await run(["chek"]);
+	expect(unknown).toMatchObject({ code: 2, out: [] });
+	expect(unknown.err).toMatch(/^no such command: chek\n/);
 });
 
 test("--dial starts each enabled target and says which one does not answer", async () => {
