@@ -44,47 +44,6 @@ describe("a start", () => {
 		await expect(failing).rejects.toThrow(/sentinel fanout at 127.0.0.1:\d+ was not ready within 300 ms/);
 	});
 
-	it("logs in as a user who may do no more than the transport needs; a wrong password is refused at once [P10]", async () => {
-		const server = kept(await startValkeyServer());
-		const rules = ["on", ">s3cret", "~{fanout:*", "&{fanout:*", "-@all", ...ALLOWED.map((name) => `+${name}`)];
-		await server.admin.acl("SETUSER", "fanout", ...rules);
-		await server.admin.acl("SETUSER", "default", "off");
-		const at = `127.0.0.1:${server.port}`;
-		const wrong = startInstance({ url: `redis://fanout:wr0ng@${at}` });
-		await expect(wrong).rejects.toMatchObject({ code: "TransportRefused", retryable: false });
-		expect(String(await wrong.catch((error: Error) => error))).not.toContain("wr0ng");
-		const a = await instance({ url: `redis://${at}`, username: "fanout", password: "s3cret" });
-		const stream = await a.open(channel);
-		await accepted(a, channel, upTo(3));
-		await until("three are seen", () => stream.shown.length === 3);
-		await waitFor(
-			"beats are heard",
-			async () => a.errors.length === 0 && a.events.every(({ kind }) => kind !== "error"),
-			{
-				deadlineMs: 1_000,
-			},
-		);
-	});
-
-	it("logs in to a cluster as a user who may do no more than the transport needs [P10]", async () => {
-		const cluster = kept(await startValkeyCluster());
-		const rules = [
-			"on",
-			">s3cret",
-			"~{fanout:*",
-			"&{fanout:*",
-			"-@all",
-			...ALLOWED_IN_CLUSTER.map((name) => `+${name}`),
-		];
-		for (const { admin } of cluster.primaries) await admin.acl("SETUSER", "fanout", ...rules);
-		const nodes = cluster.primaries.map(({ host, port }) => ({ host, port }));
-		const a = await instance({ cluster: { nodes }, username: "fanout", password: "s3cret", partitions: 16 });
-		const streams = await Promise.all(channels.map((each) => a.open(each)));
-		await Promise.all(channels.map((each) => accepted(a, each, upTo(3))));
-		await until("all is seen", () => streams.every(({ shown }) => shown.length === 3));
-		expect(a.events.filter(({ kind }) => kind === "error")).toEqual([]);
-	});
-
 	it("with another number of partitions than the store's is refused with both [P2]", async () => {
 		const server = kept(await startValkeyServer());
 		await instance({ url: server.url });
@@ -96,14 +55,6 @@ describe("a start", () => {
 		expect(await server.admin.exists(keys.meta(0).replace(":0}", `:${PARTITIONS}}`)), "none was made").toBe(0);
 	});
 });
-
-/** What the documentation tells operators to allow. */
-const EVERYWHERE =
-	"evalsha eval info ping hello hmget hset hget hincrby hdel exists get set time xadd xrange xtrim unlink pexpire".split(
-		" ",
-	);
-const ALLOWED = [...EVERYWHERE, "publish", "subscribe", "unsubscribe"];
-const ALLOWED_IN_CLUSTER = [...EVERYWHERE, "spublish", "ssubscribe", "sunsubscribe", "cluster|slots", "cluster|info"];
 
 describe("ready clients", () => {
 	it("are used and left open, one server and a cluster alike [P9]", async () => {

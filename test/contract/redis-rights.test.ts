@@ -1,0 +1,119 @@
+/** A user with the rights that docs/redis.md lists, to the letter, and no others: on one server and on a cluster. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { RedisOptions } from "mcp-fanout/transports/redis";
+import { afterAll, afterEach, beforeAll, describe, expect, it, test } from "vitest";
+import { createChannel } from "../../lambda/layer/src/core/channel.ts";
+import { systemClock } from "../../lambda/layer/src/core/clock.ts";
+import { createFanout } from "../../lambda/layer/src/fanout.ts";
+import { createRedisStore } from "../../lambda/layer/src/sessions/redis-store.ts";
+import { registryCases } from "../../lambda/layer/src/testing/registry/index.ts";
+import { dialRedis } from "../../lambda/layer/src/transports/redis/index.ts";
+import { waitFor } from "../support/proc.ts";
+import { ROOT } from "../support/root.ts";
+import { startValkeyCluster, startValkeyServer } from "../support/valkey.ts";
+import { accepted, channels, cleanUp, instance, kept, startInstance, until, upTo } from "./redis-world.ts";
+
+const [, listed = ""] = readFileSync(join(ROOT, "docs/redis.md"), "utf8").match(/^```\n(~[\s\S]*?)^```$/m) ?? [];
+const [everywhere = [], alone = [], sessions = [], cluster = [], clusterSessions = []] = listed
+	.split("\n")
+	.map((line) => line.split(" "));
+const login = { username: "fanout", password: "s3cret" };
+const BASE = ["reset", "on", ">s3cret", "-@all"];
+
+type Admin = { acl(...args: [string, ...string[]]): Promise<unknown> };
+const admit = (admins: readonly Admin[], ...rights: readonly (readonly string[])[]) =>
+	Promise.all(admins.map((admin) => admin.acl("SETUSER", "fanout", ...BASE, ...rights.flat())));
+
+afterEach(cleanUp);
+
+describe("the transport needs no more", () => {
+	const works = async (options: RedisOptions) => {
+		const a = await instance({ ...options, ...login });
+		const streams = await Promise.all(channels.map((each) => a.open(each)));
+		await Promise.all(channels.map((each) => accepted(a, each, upTo(3))));
+		await until("all is seen", () => streams.every(({ shown }) => shown.length === 3));
+		const beats = async () => a.errors.length === 0 && a.events.every(({ kind }) => kind !== "error");
+		await waitFor("beats are heard", beats, { deadlineMs: 1_000 });
+	};
+
+	it("on one server, where a wrong password is refused at once [P10]", async () => {
+		const server = kept(await startValkeyServer());
+		await admit([server.admin], everywhere, alone);
+		await server.admin.acl("SETUSER", "default", "off");
+		const wrong = startInstance({ url: `redis://fanout:wr0ng@127.0.0.1:${server.port}` });
+		await expect(wrong).rejects.toMatchObject({ code: "TransportRefused", retryable: false });
+		expect(String(await wrong.catch((error: Error) => error))).not.toContain("wr0ng");
+		await works({ url: `redis://127.0.0.1:${server.port}` });
+	});
+
+	it("on a cluster [P10]", async () => {
+		const { primaries } = kept(await startValkeyCluster());
+		await admit(
+			primaries.map(({ admin }) => admin),
+			everywhere,
+			cluster,
+		);
+		await works({ cluster: { nodes: primaries.map(({ host, port }) => ({ host, port })) }, partitions: 16 });
+	});
+});
+
+const PLACES = {
+	"one server": async () => {
+		const server = await startValkeyServer();
+		await admit([server.admin], everywhere, alone, sessions);
+		return { options: { url: server.url }, stop: () => server.stop() };
+	},
+	"a cluster": async () => {
+		const started = await startValkeyCluster();
+		const { primaries } = started;
+		await admit(
+			primaries.map(({ admin }) => admin),
+			everywhere,
+			cluster,
+			clusterSessions,
+		);
+		const nodes = primaries.map(({ host, port }) => ({ host, port }));
+		return { options: { cluster: { nodes } }, stop: () => started.stop() };
+	},
+} as const;
+
+describe.each(Object.keys(PLACES) as (keyof typeof PLACES)[])("sessions need no more on %s", (name) => {
+	let place: { readonly options: RedisOptions; stop(): Promise<unknown> };
+	let count = 0;
+	const errors: unknown[] = [];
+
+	beforeAll(async () => {
+		place = await PLACES[name]();
+	});
+	afterAll(() => place?.stop());
+
+	/** As `createFanout` opens it. */
+	const createStore = async () =>
+		createRedisStore({
+			prefix: "fanout:sessions:",
+			onerror: (error) => errors.push(error),
+			dial: (signal) =>
+				dialRedis(
+					{ ...place.options, ...login },
+					{ clock: systemClock, random: Math.random },
+					(error) => errors.push(error),
+					signal,
+				),
+		});
+	const harness = { createStore, namespace: () => `rights-${++count}`, limits: { waitMs: 15_000 } };
+	for (const { title, run } of registryCases) test(title, () => run(harness));
+
+	it("as a fanout opens, owns and gives over one beside its logs [P8] [P10]", async () => {
+		const options = { redis: { ...place.options, ...login }, onerror: (error: unknown) => void errors.push(error) };
+		const a = kept(await createFanout(options));
+		const b = kept(await createFanout(options));
+		const session = createChannel("session", "s-1");
+		await a.sessions.claim(session);
+		const elsewhere = await b.sessions.registry();
+		expect((await elsewhere.get(session))?.owner?.instance).toBe(a.instanceId);
+		await a.drain({ graceMs: 200 });
+		expect((await elsewhere.get(session))?.owner).toBeUndefined();
+		expect(errors).toEqual([]);
+	});
+});
