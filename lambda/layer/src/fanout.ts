@@ -143,10 +143,10 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 			lanes: route.lanes,
 		};
 		const envelope = sealEnvelope(trace === undefined ? fields : { ...fields, trace });
-		const started = clock.monotonic();
+		const started = isObserved("publish") ? clock.monotonic() : undefined;
 		const accepted = outgoing.accept(route, envelope);
 		const receiptOf = (outcomes: readonly LaneOutcome[]): Receipt => {
-			if (isObserved("publish")) {
+			if (started !== undefined) {
 				emit("publish", { id, kind: channel.kind, ...tallyOf(outcomes), durationMs: clock.monotonic() - started });
 			}
 			return toReceipt(id, channel.key, route.lanes, outcomes, undeliverable(channel.kind, methodOf(message)));

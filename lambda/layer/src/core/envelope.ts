@@ -44,6 +44,7 @@ class SealedEnvelope implements Envelope {
 	readonly lanes: readonly string[];
 	declare readonly trace?: string;
 	readonly #json: string | undefined;
+	readonly #isAscii: boolean;
 	readonly #bytes: number;
 
 	/** Without its message's JSON, one that came over a wire and is seldom written again. */
@@ -53,6 +54,7 @@ class SealedEnvelope implements Envelope {
 		message: Message,
 		bytes: number,
 		json?: string,
+		isAsciiJson = false,
 	) {
 		this.v = fields.v;
 		this.id = fields.id;
@@ -63,11 +65,16 @@ class SealedEnvelope implements Envelope {
 		this.lanes = fields.lanes;
 		if (fields.trace !== undefined) this.trace = fields.trace;
 		this.#json = json;
+		this.#isAscii = isAsciiJson;
 		this.#bytes = bytes;
 	}
 
 	static jsonOf(envelope: Envelope): string | undefined {
 		return #json in envelope ? envelope.#json : undefined;
+	}
+
+	static asciiOf(envelope: Envelope): string | undefined {
+		return #json in envelope && envelope.#isAscii ? envelope.#json : undefined;
 	}
 
 	static bytesOf(envelope: Envelope): number | undefined {
@@ -80,7 +87,11 @@ const UNSENDABLE = /[\ufffe\uffff]/;
 
 function messageText(message: Message): string {
 	const text = JSON.stringify(message);
-	if (isAscii(text) || !UNSENDABLE.test(text)) return text;
+	return isAscii(text) ? text : sendable(text);
+}
+
+function sendable(text: string): string {
+	if (!UNSENDABLE.test(text)) return text;
 	return text.replaceAll("\ufffe", "\\ufffe").replaceAll("\uffff", "\\uffff");
 }
 
@@ -115,13 +126,15 @@ export function sealEnvelope(fields: Envelope): Envelope {
 	const { channel, message } = fields;
 	let json: string;
 	try {
-		json = messageText(message);
+		json = JSON.stringify(message);
 	} catch (cause) {
 		throw new FanoutError("InvalidMessage", "params must be JSON: no cycles, no BigInt", { cause });
 	}
+	const isPlain = isAscii(json);
+	if (!isPlain) json = sendable(json);
 	// The head is ASCII, and nothing is joined here: only its length is asked for.
-	const bytes = headText(fields).length + Buffer.byteLength(json) + 1;
-	return new SealedEnvelope(fields, channel, message, bytes, json);
+	const bytes = headText(fields).length + (isPlain ? json.length : Buffer.byteLength(json)) + 1;
+	return new SealedEnvelope(fields, channel, message, bytes, json, isPlain);
 }
 
 /** What a log in memory keeps of an envelope: the message as text, which no one can change and a reader gets anew. */
@@ -140,6 +153,11 @@ export function unpackEnvelope(packed: PackedEnvelope, channel: Channel, bytes: 
 /** The message's JSON: what every wire and client stream shows. */
 export function encodeMessage(envelope: Envelope): string {
 	return SealedEnvelope.jsonOf(envelope) ?? messageText(envelope.message);
+}
+
+/** The same in ASCII. */
+export function encodeMessageAscii(envelope: Envelope): string {
+	return SealedEnvelope.asciiOf(envelope) ?? toAscii(encodeMessage(envelope));
 }
 
 /** JSON text. */

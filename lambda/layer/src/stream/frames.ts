@@ -4,9 +4,8 @@
  * A cursor frame has an event name and an EMPTY data line: parsers of MCP clients drop id-only frames, and a bare
  * empty data line would fire `onmessage`.
  */
-import { toAscii } from "../core/ascii.ts";
 import type { Reason } from "../core/client-feed.ts";
-import { type Envelope, encodeMessage } from "../core/envelope.ts";
+import { type Envelope, encodeMessageAscii } from "../core/envelope.ts";
 
 export interface Encoding {
 	message(json: string, cursor: string | undefined): string;
@@ -23,7 +22,7 @@ let lastJson = "";
 /** The message's JSON in ASCII, made once for all streams that are handed the envelope in a row. */
 export function messageJson(envelope: Envelope): string {
 	if (envelope !== lastEnvelope) {
-		lastJson = toAscii(encodeMessage(envelope));
+		lastJson = encodeMessageAscii(envelope);
 		lastEnvelope = envelope;
 	}
 	return lastJson;
