@@ -42,7 +42,7 @@ export class Inboxes implements Poster {
 
 	/** The envelopes that a client shows: positions that it has are dropped, and none may be missing. */
 	shown(id: string): (string | undefined)[] {
-		let last = 0n;
+		let last = 0;
 		const shown: (string | undefined)[] = [];
 		for (const frame of this.of(id)) {
 			if (frame.t !== "entries") continue;

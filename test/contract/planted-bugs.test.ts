@@ -62,8 +62,8 @@ const bugs: Record<string, { readonly bug: Bug; readonly found: readonly string[
 			read: (asks, signal) =>
 				t.read(
 					asks.map((ask) =>
-						"offset" in ask.from && ask.from.offset > 0n
-							? { ...ask, from: { ...ask.from, offset: ask.from.offset - 1n } }
+						"offset" in ask.from && ask.from.offset > 0
+							? { ...ask, from: { ...ask.from, offset: ask.from.offset - 1 } }
 							: ask,
 					),
 					signal,
@@ -90,7 +90,7 @@ const bugs: Record<string, { readonly bug: Bug; readonly found: readonly string[
 		bug: (t) => ({
 			subscribe: (channel, subscriber) => {
 				const { ready, close } = t.subscribe(channel, subscriber);
-				return { ready: ready.then((end) => ({ ...end, offset: 0n })), close };
+				return { ready: ready.then((end) => ({ ...end, offset: 0 })), close };
 			},
 		}),
 		found: ["end-ready"],

@@ -21,11 +21,11 @@ const lane = fc.record({
 	id: fc.string({ minLength: 1, maxLength: 20, unit: "grapheme-ascii" }),
 	place: fc.constantFrom("local/one", "aws/eu-west-1", "aws/us-east-1").map(placeCode),
 	epoch: fc.nat(0xffffffff).map(epochOf),
-	offset: fc.bigInt({ min: 0n, max: MAX_OFFSET }),
+	offset: fc.integer({ min: 0, max: MAX_OFFSET }),
 });
 const lanes = fc.uniqueArray(lane, { maxLength: MAX_LANES, selector: ({ id, place }) => `${id} ${place}` });
 
-function encode(all: readonly { id: string; place: number; epoch: string; offset: bigint }[]): string {
+function encode(all: readonly { id: string; place: number; epoch: string; offset: number }[]): string {
 	const lanes = all.map(({ id, place, epoch, offset }) =>
 		encodeLane(laneTag(createChannel("topic", id)), place, { epoch, offset }),
 	);
@@ -127,7 +127,7 @@ describe("tags and places", () => {
 	});
 
 	test("an empty lane is listed with the time, in whole seconds", () => {
-		expect(emptySince(1_767_225_600_999)).toEqual({ epoch: NO_EPOCH, offset: 1_767_225_600n });
-		expect(emptySince(-5)).toEqual({ epoch: NO_EPOCH, offset: 0n });
+		expect(emptySince(1_767_225_600_999)).toEqual({ epoch: NO_EPOCH, offset: 1_767_225_600 });
+		expect(emptySince(-5)).toEqual({ epoch: NO_EPOCH, offset: 0 });
 	});
 });

@@ -16,7 +16,7 @@ import { announcedSeed } from "../../support/random.ts";
 const seed = announcedSeed("core/position");
 const position = fc.record({
 	epoch: fc.nat(0xffffffff).map(epochOf),
-	offset: fc.bigInt({ min: 0n, max: MAX_OFFSET }),
+	offset: fc.integer({ min: 0, max: MAX_OFFSET }),
 });
 
 test("an epoch is eight hex digits and never the one that means none", () => {
@@ -62,10 +62,10 @@ test("the largest offset is a position", () => {
 });
 
 test("before and same hold within one epoch only", () => {
-	const at = (epoch: string, offset: bigint) => ({ epoch, offset });
-	expect(isAtOrBefore(at("00000001", 1n), at("00000001", 1n))).toBe(true);
-	expect(isAtOrBefore(at("00000001", 2n), at("00000001", 1n))).toBe(false);
-	expect(isAtOrBefore(at("00000001", 1n), at("00000002", 9n))).toBe(false);
-	expect(samePosition(at("00000001", 1n), at("00000002", 1n))).toBe(false);
-	expect(samePosition(at("00000001", 1n), at("00000001", 1n))).toBe(true);
+	const at = (epoch: string, offset: number) => ({ epoch, offset });
+	expect(isAtOrBefore(at("00000001", 1), at("00000001", 1))).toBe(true);
+	expect(isAtOrBefore(at("00000001", 2), at("00000001", 1))).toBe(false);
+	expect(isAtOrBefore(at("00000001", 1), at("00000002", 9))).toBe(false);
+	expect(samePosition(at("00000001", 1), at("00000002", 1))).toBe(false);
+	expect(samePosition(at("00000001", 1), at("00000001", 1))).toBe(true);
 });

@@ -177,23 +177,23 @@ test("[P3] a stream behind an end without an entry joins there once the log says
 	let reads = 0;
 	let isQuiet = false;
 	const epoch = w.brokers[0]?.bounds(c).end.epoch ?? "";
-	const at = (offset: bigint) => ({ epoch, offset });
+	const at = (offset: number) => ({ epoch, offset });
 	const { engine, subscribers } = held(w, {
 		subscribe: (_channel, subscriber) => {
 			subscribers.push(subscriber);
-			return { ready: Promise.resolve(at(9n)), close() {} };
+			return { ready: Promise.resolve(at(9)), close() {} };
 		},
 		async *read(asks) {
 			reads += 1;
 			for (const { channel } of asks) {
-				const page = { channel, entries: [], more: false, verdict: "whole", through: at(20n) } as const;
-				yield isQuiet ? { ...page, quiet: at(20n) } : page;
+				const page = { channel, entries: [], more: false, verdict: "whole", through: at(20) } as const;
+				yield isQuiet ? { ...page, quiet: at(20) } : page;
 			}
 		},
-		ends: async (channels) => channels.map(() => ({ oldest: at(9n), end: at(9n) })),
+		ends: async (channels) => channels.map(() => ({ oldest: at(9), end: at(9) })),
 	});
 	const client = new Client();
-	client.cursor = NO_LANES + encodeLane(laneTag(c), engine.place, at(4n));
+	client.cursor = NO_LANES + encodeLane(laneTag(c), engine.place, at(4));
 	client.connect([engine], w.clock, [c]);
 	await w.clock.advance(3_000);
 	expect(reads).toBeGreaterThan(2);
@@ -201,7 +201,7 @@ test("[P3] a stream behind an end without an entry joins there once the log says
 	await w.clock.advance(1_000);
 	const before = reads;
 	const envelope = w.world.envelope(c, ["fake"]);
-	subscribers[0]?.entry({ position: at(12n), prev: at(9n), envelope });
+	subscribers[0]?.entry({ position: at(12), prev: at(9), envelope });
 	expect([client.numbers(c), client.marks]).toEqual([[1], []]);
 	await w.clock.advance(10_000);
 	expect(reads).toBe(before);

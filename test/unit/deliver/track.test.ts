@@ -7,7 +7,7 @@ import type { Lane } from "../../../lambda/layer/src/deliver/lane.ts";
 import { Track, type TrackHost } from "../../../lambda/layer/src/deliver/track.ts";
 import { createFakeClock } from "../../../lambda/layer/src/testing/fake-clock.ts";
 
-const at = (offset: number, epoch = "e0000001"): Position => ({ epoch, offset: BigInt(offset) });
+const at = (offset: number, epoch = "e0000001"): Position => ({ epoch, offset: offset });
 const entry = (offset: number, epoch?: string): Entry => ({
 	position: at(offset, epoch),
 	prev: at(offset - 1, epoch),

@@ -71,7 +71,7 @@ export function createLane(from: Position | undefined, host: LaneHost): Lane {
 	const judge = (entry: WireEntry) => {
 		const last = seen ?? BEGINNING;
 		if (isAtOrBefore(entry.position, last)) return;
-		const continues = samePosition(entry.prev, last) || (samePosition(last, BEGINNING) && entry.prev.offset === 0n);
+		const continues = samePosition(entry.prev, last) || (samePosition(last, BEGINNING) && entry.prev.offset === 0);
 		if (!continues && barren < MAX_BARREN_PAGES) {
 			keep(entry);
 			return read();

@@ -61,12 +61,12 @@ function fourChars(bits: number): string {
 
 /** One lane's 24 characters. */
 export function encodeLane(tag: string, place: number, { epoch, offset }: Position): string {
-	return laneHead(tag, place, epoch) + laneOffset(Number(offset));
+	return laneHead(tag, place, epoch) + laneOffset(offset);
 }
 
 /** What an empty lane's entry says: nothing was there at `nowMs`. */
 export function emptySince(nowMs: number): Position {
-	return { epoch: NO_EPOCH, offset: BigInt(Math.max(0, Math.floor(nowMs / 1000))) };
+	return { epoch: NO_EPOCH, offset: Math.max(0, Math.floor(nowMs / 1000)) };
 }
 
 /** Reads a cursor from outside; throws InvalidCursor. */
@@ -77,7 +77,7 @@ export function decodeCursor(text: unknown): Cursor {
 	const lanes = new Map<string, Position>();
 	for (let at = 1; at < text.length; at += LANE_CHARS) {
 		const bytes = Buffer.from(text.slice(at, at + LANE_CHARS), "base64url");
-		const offset = BigInt(bytes.readUIntBE(12, 6));
+		const offset = bytes.readUIntBE(12, 6);
 		lanes.set(bytes.toString("hex", 0, 8), { epoch: bytes.toString("hex", 8, 12), offset });
 	}
 	return lanes;

@@ -115,10 +115,10 @@ function routeText(origin: string, lanes: readonly string[]): string {
 	return lastRoute;
 }
 
-/** Everything before the message; ASCII. */
+/** Everything before the message; ASCII. An id and a key have nothing that JSON escapes: each is checked. */
 function headText({ v, id, channel, publishedAt, origin, lanes, trace }: Envelope): string {
 	const traced = trace === undefined ? "" : `,"trace":${quoted(trace)}`;
-	return `{"v":${v},"id":${quoted(id)},"publishedAt":${publishedAt},${routeText(origin, lanes)}${traced},"channel":${quoted(channel.key)},"message":`;
+	return `{"v":${v},"id":"${id}","publishedAt":${publishedAt},${routeText(origin, lanes)}${traced},"channel":"${channel.key}","message":`;
 }
 
 /** Makes the message's JSON and keeps it; throws InvalidMessage of a cycle or a BigInt. */

@@ -17,34 +17,38 @@ function format(bytes: Buffer): string {
 	return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
 
-const HEX: readonly string[] = Array.from({ length: 256 }, (_value, byte) => byte.toString(16).padStart(2, "0"));
+const HEX = "0123456789abcdef";
+/** Hex digits that begin with the two bits of RFC 9562's variant. */
+const VARIANTS = "89ab";
 
 /** Fills a buffer with random bytes; tests pass a seeded one. */
 export type RandomFill = (buffer: Buffer) => void;
 
 export function createIds(clock: Clock, fill: RandomFill = randomFillSync): Ids {
 	const pool = Buffer.alloc(4096);
-	let used = pool.length;
-	const take = (): number => {
-		if (used === pool.length) {
+	let random = "";
+	let used = 0;
+	/** So many random hex digits. */
+	const take = (count: number): string => {
+		if (used + count > random.length) {
 			fill(pool);
+			random = pool.toString("hex");
 			used = 0;
 		}
-		used += 1;
-		return pool[used - 1] as number;
+		used += count;
+		return random.slice(used - count, used);
 	};
 	let lastMs = 0;
 	let sequence = 0;
 	/** The first 48 bits as they are spelled, made once a millisecond. */
 	let timeMs = -1;
 	let time = "";
-	const octet = (): string => HEX[take()] as string;
 	return {
 		next() {
 			const ms = Math.floor(Math.max(clock.now(), lastMs));
 			// 12 bits of counter after the time keep ids of one millisecond in order; it overflows into the time.
 			if (ms === lastMs) sequence += 1;
-			else sequence = ((take() << 8) | take()) & 0x7ff;
+			else sequence = Number.parseInt(take(3), 16) & 0x7ff;
 			lastMs = ms;
 			if (sequence > 0xfff) {
 				sequence = 0;
@@ -55,12 +59,11 @@ export function createIds(clock: Clock, fill: RandomFill = randomFillSync): Ids 
 				const hex = lastMs.toString(16).padStart(12, "0");
 				time = `${hex.slice(0, 8)}-${hex.slice(8)}-7`;
 			}
-			const counter = (HEX[sequence >>> 8] as string).charAt(1) + HEX[sequence & 0xff];
-			const variant = HEX[0x80 | (take() & 0x3f)];
-			const node = octet() + octet() + octet() + octet() + octet() + octet();
-			return `${time}${counter}-${variant}${octet()}-${node}`;
+			const counter = HEX.charAt(sequence >>> 8) + HEX.charAt((sequence >>> 4) & 15) + HEX.charAt(sequence & 15);
+			// The variant's digit repeats two bits of the counter: 60 random ones keep processes apart.
+			return `${time}${counter}-${VARIANTS.charAt(sequence & 3)}${take(3)}-${take(12)}`;
 		},
-		random32: () => ((take() << 24) | (take() << 16) | (take() << 8) | take()) >>> 0,
+		random32: () => Number.parseInt(take(8), 16),
 	};
 }
 

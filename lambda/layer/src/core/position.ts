@@ -7,12 +7,12 @@ import { FanoutError } from "./errors.ts";
 
 export interface Position {
 	readonly epoch: string;
-	readonly offset: bigint;
+	readonly offset: number;
 }
 
 export const NO_EPOCH = "00000000";
-export const BEGINNING: Position = { epoch: NO_EPOCH, offset: 0n };
-export const MAX_OFFSET = 2n ** 48n - 1n;
+export const BEGINNING: Position = { epoch: NO_EPOCH, offset: 0 };
+export const MAX_OFFSET = 2 ** 48 - 1;
 const EPOCH = /^[0-9a-f]{8}$/;
 const TEXT = /^([0-9a-f]{8})\.(0|[1-9][0-9]{0,14})$/;
 
@@ -23,7 +23,7 @@ export function epochOf(random: number): string {
 }
 
 export function isPosition(value: Position): boolean {
-	return EPOCH.test(value.epoch) && value.offset >= 0n && value.offset <= MAX_OFFSET;
+	return EPOCH.test(value.epoch) && Number.isInteger(value.offset) && value.offset >= 0 && value.offset <= MAX_OFFSET;
 }
 
 /** `epoch.offset`, decimal: how wires and logs spell a position. */
@@ -34,7 +34,7 @@ export function formatPosition(position: Position): string {
 export function parsePosition(text: unknown): Position {
 	const match = typeof text === "string" ? TEXT.exec(text) : null;
 	if (match === null) throw new FanoutError("InvalidCursor", "a position is eight hex digits, a dot and an offset");
-	const position = { epoch: match[1] as string, offset: BigInt(match[2] as string) };
+	const position = { epoch: match[1] as string, offset: Number(match[2]) };
 	if (position.offset > MAX_OFFSET) throw new FanoutError("InvalidCursor", "an offset is under 2^48");
 	return position;
 }

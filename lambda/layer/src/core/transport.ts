@@ -22,8 +22,8 @@ export interface Entry {
 }
 
 /** The offset before an entry's in its lane. */
-export function prevOffset(entry: Entry): bigint {
-	return entry.prev?.offset ?? entry.position.offset - 1n;
+export function prevOffset(entry: Entry): number {
+	return entry.prev?.offset ?? entry.position.offset - 1;
 }
 
 /** Where a read starts: after a position, or at the oldest entry no older than `sinceMs` (wall time). */

@@ -19,7 +19,7 @@ export class CursorPart {
 	at(position: Position): string {
 		const { epoch } = position;
 		// An empty lane says until when it was empty: what was said once grows older than the log's retention.
-		const offset = Number(epoch === NO_EPOCH ? emptySince(this.#lane.clock.now()).offset : position.offset);
+		const { offset } = epoch === NO_EPOCH ? emptySince(this.#lane.clock.now()) : position;
 		const isSame = epoch === this.#epoch;
 		if (isSame && offset === this.#offset) return this.#text;
 		if (!isSame) this.#head = laneHead(this.tag, this.#lane.place, epoch);

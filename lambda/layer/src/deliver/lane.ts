@@ -178,7 +178,7 @@ export class Lane implements Subscriber {
 	#judge(entry: Entry): void {
 		const { position } = entry;
 		if (position.epoch === this.seen.epoch && position.offset <= this.seen.offset) return;
-		const continues = position.epoch === this.seen.epoch || (this.seen.epoch === NO_EPOCH && this.seen.offset === 0n);
+		const continues = position.epoch === this.seen.epoch || (this.seen.epoch === NO_EPOCH && this.seen.offset === 0);
 		if (continues && prevOffset(entry) === this.seen.offset) this.#append(entry);
 		else {
 			this.#doubts.keep(entry);

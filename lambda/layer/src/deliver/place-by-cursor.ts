@@ -32,7 +32,7 @@ export function placeByCursor(
 		track.position = found;
 		if (found.epoch === NO_EPOCH) {
 			track.position = BEGINNING;
-			const emptyAtMs = Number(found.offset) * 1000;
+			const emptyAtMs = found.offset * 1000;
 			if (host.clock.now() - emptyAtMs > track.engine.transport.capabilities.retentionMs) told ??= "retention";
 		}
 	}

@@ -36,7 +36,7 @@ export class Recent {
 		// A log may go on under another epoch: positions of the old one are then not to be placed by their offset alone.
 		const end = this.#end;
 		if (end.epoch !== epoch && end.epoch !== NO_EPOCH) this.reset({ epoch, offset: prevOffset(entry) });
-		if (this.#floor.epoch === NO_EPOCH) this.#floor = { epoch, offset: 0n };
+		if (this.#floor.epoch === NO_EPOCH) this.#floor = { epoch, offset: 0 };
 		this.#entries.push(entry);
 		this.#bytes += size(entry);
 		while (this.#entries.length > this.#bounds.count || this.#bytes > this.#bounds.bytes) {

@@ -32,7 +32,7 @@ export async function readHistory(question: Question): Promise<boolean> {
 	const [bounds] = await transport.ends([channel], signal);
 	if (bounds === undefined) return false;
 	const { end } = bounds;
-	if (end.offset === 0n) return true;
+	if (end.offset === 0) return true;
 	for (let tries = 1; !signal.aborted; tries += 1) {
 		let found = await readTo(end, question);
 		if (found === "short") found = await lookAt(end, question, tries);
@@ -65,7 +65,7 @@ async function readTo(end: Position, question: Question): Promise<Found> {
 /** Short of the end is right when what stands there is older than was asked for, or when nothing does. */
 async function lookAt(end: Position, question: Question, tries: number): Promise<Found> {
 	const { channel, sinceMs } = question;
-	const from = { epoch: end.epoch, offset: end.offset - 1n };
+	const from = { epoch: end.epoch, offset: end.offset - 1 };
 	const page = await readOne({ channel, from, limit: 1 }, question);
 	if (page === undefined || page.verdict !== "whole") return "short";
 	const newest = page.entries[0]?.envelope;

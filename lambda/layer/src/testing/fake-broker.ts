@@ -38,7 +38,7 @@ export const NO_FAULTS: Faults = {
 export interface FakeLog {
 	epoch: string;
 	/** Offset of the entry before the first that is kept. */
-	base: bigint;
+	base: number;
 	entries: Entry[];
 	readonly ids: Map<string, Position>;
 }
@@ -78,7 +78,7 @@ export class FakeBroker {
 		if (held !== undefined) return { position: held, duplicate: true };
 		encodeEnvelope(envelope);
 		const end = this.#end(log);
-		const entry: Entry = { position: { epoch: log.epoch, offset: end.offset + 1n }, prev: end, envelope };
+		const entry: Entry = { position: { epoch: log.epoch, offset: end.offset + 1 }, prev: end, envelope };
 		log.entries.push(entry);
 		log.ids.set(envelope.id, entry.position);
 		for (const subscriber of this.#subscribers.get(channel.key) ?? []) this.#hand(subscriber, entry);
@@ -94,7 +94,7 @@ export class FakeBroker {
 	read(channel: Channel, from: Position | { readonly sinceMs: number }, limit: number): Page {
 		const log = this.log(channel);
 		if (log === undefined) {
-			return { channel, entries: [], more: false, verdict: "offset" in from && from.offset > 0n ? "epoch" : "whole" };
+			return { channel, entries: [], more: false, verdict: "offset" in from && from.offset > 0 ? "epoch" : "whole" };
 		}
 		const visible = this.chance(this.faults.stale)
 			? log.entries.slice(0, -1 - Math.floor(this.random() * 3))
@@ -104,8 +104,8 @@ export class FakeBroker {
 			return { channel, entries: found.slice(0, limit), more: found.length > limit, verdict: "whole" };
 		}
 		const foreign =
-			from.epoch !== log.epoch && from !== BEGINNING && !(from.offset === 0n && from.epoch === BEGINNING.epoch);
-		const after = foreign ? 0n : from.offset;
+			from.epoch !== log.epoch && from !== BEGINNING && !(from.offset === 0 && from.epoch === BEGINNING.epoch);
+		const after = foreign ? 0 : from.offset;
 		const found = visible.filter(({ position }) => position.offset > after);
 		const verdict = foreign ? "epoch" : after < log.base ? "retention" : "whole";
 		return { channel, entries: found.slice(0, limit), more: found.length > limit, verdict };
@@ -132,7 +132,7 @@ export class FakeBroker {
 		const log = this.#logs.get(channel.key);
 		if (log === undefined) return;
 		log.epoch = this.#epoch();
-		log.base = 0n;
+		log.base = 0;
 		log.entries = [];
 		log.ids.clear();
 	}
@@ -170,7 +170,7 @@ export class FakeBroker {
 	}
 
 	#begin(channel: Channel): FakeLog {
-		const log: FakeLog = { epoch: this.#epoch(), base: 0n, entries: [], ids: new Map() };
+		const log: FakeLog = { epoch: this.#epoch(), base: 0, entries: [], ids: new Map() };
 		this.#logs.set(channel.key, log);
 		return log;
 	}

@@ -59,7 +59,7 @@ it("never leaves an end untold", { timeout: 120_000 }, async () => {
 			const left: Told[] = [];
 			const follow = (id: string) => {
 				const told: Told & { first?: number } = h.follow(id);
-				const first = ({ offset }: { offset: bigint }) => {
+				const first = ({ offset }: { offset: number }) => {
 					told.first = Number(offset);
 				};
 				told.subscription.ready.then(first, () => undefined);

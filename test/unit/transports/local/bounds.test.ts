@@ -30,9 +30,9 @@ describe("eviction", () => {
 		const seen = first?.ok ? (first.position as Position) : BEGINNING;
 		await send(b, 3, 4);
 		const [unknown] = await transport.ends([a], never);
-		expect(unknown?.end.offset).toBe(2n);
+		expect(unknown?.end.offset).toBe(2);
 		expect((await readPage(transport, a, seen)).verdict).toBe("retention");
-		expect((await send(a, 5))[0]).toMatchObject({ position: { offset: 3n } });
+		expect((await send(a, 5))[0]).toMatchObject({ position: { offset: 3 } });
 		expect(await readPage(transport, a, seen)).toMatchObject({ verdict: "retention", entries: { length: 1 } });
 		expect((await readPage(transport, a, BEGINNING)).verdict).toBe("retention");
 		expect((await readPage(transport, a, { sinceMs: clock.now() })).verdict).toBe("retention");

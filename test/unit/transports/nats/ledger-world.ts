@@ -26,7 +26,7 @@ export function world(perChannel = 100) {
 	const page = async (id: string, offset: number) => {
 		const deps = { partition, batchGet, maxMessagesPerChannel: perChannel };
 		const known = (channel: { key: string }) => followed.get(channel.key);
-		const from = { epoch: (await partition.inspect()).epoch, offset: BigInt(offset) };
+		const from = { epoch: (await partition.inspect()).epoch, offset: offset };
 		return readPage({ ...deps, known }, { channel: topic(id), from, limit: 10 }, addressOf(id));
 	};
 	return {

@@ -35,7 +35,7 @@ class World {
 	readonly #live: string[] = [];
 	readonly #answers: (() => void)[] = [];
 	/** All ends that a channel ever had, as texts, the newest last. */
-	readonly #ends = ALL.map((): Position[] => [{ epoch: "00000001", offset: 0n }]);
+	readonly #ends = ALL.map((): Position[] => [{ epoch: "00000001", offset: 0 }]);
 
 	constructor() {
 		for (const channel of FOLLOWED) {
@@ -53,7 +53,7 @@ class World {
 		const prev = ends.at(-1) as Position;
 		const first = this.#offset + 1;
 		this.#offset += count;
-		ends.push({ epoch: this.#epoch, offset: BigInt(this.#offset) });
+		ends.push({ epoch: this.#epoch, offset: this.#offset });
 		const head = `${channel.key}\n${this.#epoch} ${first} ${this.#offset} ${prev.offset}`;
 		this.#live.push([head, ...Array.from({ length: count }, () => textOf(channel))].join("\n"));
 	}
@@ -63,7 +63,7 @@ class World {
 		this.#turns += 1;
 		this.#offset = Math.max(0, this.#offset - lost);
 		for (const ends of this.#ends) {
-			const last = ends.findLast(({ offset }) => offset <= BigInt(this.#offset)) as Position;
+			const last = ends.findLast(({ offset }) => offset <= this.#offset) as Position;
 			ends.push({ epoch: this.#epoch, offset: last.offset });
 		}
 	}

@@ -43,7 +43,7 @@ export class Model {
 	#lossAt = -1;
 	readonly #evictedAt = [-1, -1];
 	readonly #gone = [new Set<string>(), new Set<string>()];
-	#copy: { dumps: [string, Buffer][]; accepted: number[]; epoch: string; offset: bigint; at: number } | undefined;
+	#copy: { dumps: [string, Buffer][]; accepted: number[]; epoch: string; offset: number; at: number } | undefined;
 	/** The store that asks was told of all that was accepted. */
 	#knows = false;
 	#now = 0;
@@ -186,7 +186,7 @@ export class Model {
 		const epoch = await this.#client.hget(this.keys.meta(0), "epoch");
 		const offset = await this.#client.hget(this.keys.meta(0), epoch ?? "");
 		const accepted = this.#accepted.map((ids) => ids.length);
-		this.#copy = { dumps, accepted, epoch: epoch ?? "", offset: BigInt(offset ?? 0), at: this.#now };
+		this.#copy = { dumps, accepted, epoch: epoch ?? "", offset: Number(offset ?? 0), at: this.#now };
 	}
 
 	/** A replica that was behind takes over, or a file that lost its end is loaded: what came after the copy is gone. */

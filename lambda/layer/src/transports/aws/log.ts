@@ -79,11 +79,11 @@ interface Row {
 }
 
 const baseOf = (row: Row): number => row.startsAfter ?? 0;
-const positionOf = (row: Row): Position => ({ epoch: row.epoch, offset: BigInt(row.n - baseOf(row)) });
+const positionOf = (row: Row): Position => ({ epoch: row.epoch, offset: row.n - baseOf(row) });
 
 function entryOf(row: Row): WireEntry {
 	const position = positionOf(row);
-	return { position, prev: { epoch: row.epoch, offset: position.offset - 1n }, text: row.env };
+	return { position, prev: { epoch: row.epoch, offset: position.offset - 1 }, text: row.env };
 }
 
 export function createLog(options: LogOptions): Log {
@@ -172,10 +172,10 @@ export function createLog(options: LogOptions): Log {
 		});
 		if (position !== undefined && !samePosition(position, BEGINNING)) {
 			// The usual case in one query: the log goes on after the position, in its own epoch.
-			const next = await page(Number(position.offset));
+			const next = await page(position.offset);
 			const first = next.kept[0];
 			if (first !== undefined && first.epoch === position.epoch && baseOf(first) === 0 && isLive(first)) {
-				return answer(next, BigInt(first.n) === position.offset + 1n ? "whole" : "retention");
+				return answer(next, first.n === position.offset + 1 ? "whole" : "retention");
 			}
 		}
 		const newest = (await newestRows(key, 1, signal))[0];
@@ -193,12 +193,12 @@ export function createLog(options: LogOptions): Log {
 		const firstKept = positionOf(oldest).offset;
 		if (since !== undefined) {
 			const start = oldest.at >= since ? oldest : await seek(key, oldest.n, newest.n, (row) => row.at >= since, signal);
-			const isCut = firstKept > 1n && since < clock.now() - options.retentionSeconds * 1000;
+			const isCut = firstKept > 1 && since < clock.now() - options.retentionSeconds * 1000;
 			return answer(start === undefined ? none : await page(start.n - 1), isCut ? "retention" : "whole");
 		}
-		const wanted = isForeign || position === undefined ? 0n : position.offset;
-		const after = wanted + 1n > firstKept ? baseOf(newest) + Number(wanted) : oldest.n - 1;
-		const verdict = isForeign ? "epoch" : firstKept > wanted + 1n ? "retention" : "whole";
+		const wanted = isForeign || position === undefined ? 0 : position.offset;
+		const after = wanted + 1 > firstKept ? baseOf(newest) + wanted : oldest.n - 1;
+		const verdict = isForeign ? "epoch" : firstKept > wanted + 1 ? "retention" : "whole";
 		return answer(await page(after), verdict);
 	}
 

@@ -178,7 +178,7 @@ export function chunkChannels(keys: readonly string[]): string[][] {
 }
 
 export function toWireEntry(entry: Entry): WireEntry {
-	const prev = entry.prev ?? { epoch: entry.position.epoch, offset: entry.position.offset - 1n };
+	const prev = entry.prev ?? { epoch: entry.position.epoch, offset: entry.position.offset - 1 };
 	return { position: entry.position, prev, text: entry.envelope && encodeEnvelope(entry.envelope) };
 }
 

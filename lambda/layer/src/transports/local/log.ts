@@ -67,7 +67,7 @@ export function lastAtOf(log: Log): number {
 }
 
 export function positionOf(offset: number, epoch: string): Position {
-	return { epoch, offset: BigInt(offset) };
+	return { epoch, offset };
 }
 
 export function endPosition(log: Log, epoch: string): Position {
@@ -131,13 +131,12 @@ function start(log: Log, from: Ask["from"], epoch: string): { index: number; ver
 		const verdict = lossy && log.baseAt >= from.sinceMs ? "retention" : "whole";
 		return { index: firstSince(log, from.sinceMs), verdict };
 	}
-	const beginning = from.epoch === NO_EPOCH && from.offset === 0n;
+	const beginning = from.epoch === NO_EPOCH && from.offset === 0;
 	if (beginning) return { index: log.head, verdict: lossy ? "retention" : "whole" };
 	// A position after the end was given by a log that this one is not, whatever its epoch says.
-	if (from.epoch !== epoch || from.offset > BigInt(endOf(log))) return { index: log.head, verdict: "epoch" };
-	const offset = Number(from.offset);
-	if (offset < log.base) return { index: log.head, verdict: "retention" };
-	return { index: log.head + (offset - log.base), verdict: "whole" };
+	if (from.epoch !== epoch || from.offset > endOf(log)) return { index: log.head, verdict: "epoch" };
+	if (from.offset < log.base) return { index: log.head, verdict: "retention" };
+	return { index: log.head + (from.offset - log.base), verdict: "whole" };
 }
 
 export function pageOf(log: Log, ask: Ask, epoch: string): Page {

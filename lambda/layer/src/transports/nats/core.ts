@@ -25,7 +25,7 @@ const FLUSH_MS = 1;
 interface Heard {
 	readonly subscriber: Subscriber;
 	readonly core: CoreSubscription;
-	count: bigint;
+	count: number;
 }
 
 export function createCore({ nc, settings, clock, random32, report }: JetStreamDeps): Core {
@@ -34,12 +34,12 @@ export function createCore({ nc, settings, clock, random32, report }: JetStreamD
 	let epoch = epochOf(random32());
 	let flushing: Promise<void> | undefined;
 
-	const endOf = (channel: Channel): Position => ({ epoch, offset: heard.get(channel.key)?.count ?? 0n });
+	const endOf = (channel: Channel): Position => ({ epoch, offset: heard.get(channel.key)?.count ?? 0 });
 
 	function take(channel: Channel, msg: Msg): void {
 		const to = heard.get(channel.key);
 		if (to === undefined) return;
-		to.count += 1n;
+		to.count += 1;
 		const position = { epoch, offset: to.count };
 		const envelope = decode(channel, msg.data);
 		to.subscriber.entry(envelope === undefined ? { position } : { position, envelope });
@@ -94,7 +94,7 @@ export function createCore({ nc, settings, clock, random32, report }: JetStreamD
 					}
 				},
 			});
-			const own: Heard = { subscriber, core, count: 0n };
+			const own: Heard = { subscriber, core, count: 0 };
 			heard.set(channel.key, own);
 			// The server has the subscription once it answered what was sent after it.
 			const ready = nc.flush().then(() => ({ epoch, offset: own.count }));
@@ -111,10 +111,10 @@ export function createCore({ nc, settings, clock, random32, report }: JetStreamD
 		ends: async (channels) => channels.map((channel) => ({ oldest: endOf(channel), end: endOf(channel) })),
 		disconnected() {
 			epoch = epochOf(random32());
-			for (const own of heard.values()) own.count = 0n;
+			for (const own of heard.values()) own.count = 0;
 		},
 		connected() {
-			for (const { subscriber } of heard.values()) subscriber.suspect({ epoch, offset: 0n });
+			for (const { subscriber } of heard.values()) subscriber.suspect({ epoch, offset: 0 });
 		},
 		close() {
 			for (const { core } of heard.values()) core.unsubscribe();

@@ -113,10 +113,10 @@ export class Ledger {
 	}
 
 	/** The same without `oldest`, for channels that are followed. */
-	async ends(subjects: readonly Subject[]): Promise<Map<string, { readonly epoch: string; readonly offset: bigint }>> {
+	async ends(subjects: readonly Subject[]): Promise<Map<string, { readonly epoch: string; readonly offset: number }>> {
 		const { snapshot, lasts } = await this.#ask(subjects, false);
 		const ends = subjects.map(({ key }) => {
-			const offset = BigInt(lasts.get(key) ?? snapshot.last);
+			const offset = lasts.get(key) ?? snapshot.last;
 			return [key, { epoch: snapshot.epoch, offset }] as const;
 		});
 		return new Map(ends);
@@ -283,7 +283,7 @@ function toBounds(
 	subjects: readonly Subject[],
 	{ snapshot, lasts, oldest }: Pick<Answer, "snapshot" | "lasts" | "oldest">,
 ): Bounds[] {
-	const at = (seq: number) => ({ epoch: snapshot.epoch, offset: BigInt(seq) });
+	const at = (seq: number) => ({ epoch: snapshot.epoch, offset: seq });
 	return subjects.map(({ key }) => {
 		const last = lasts.get(key) ?? snapshot.last;
 		return { oldest: at(oldest.get(key) ?? Math.min(last, snapshot.first)), end: at(last) };

@@ -46,7 +46,7 @@ function predecessor(known: Known, seq: number, maxMessages: number): number {
 
 function nudged(partition: Partition, known: Known, text: string): void {
 	const end = nudgedEnd(text);
-	if (end === undefined || end.epoch !== partition.epoch || Number(end.offset) > known.last) {
+	if (end === undefined || end.epoch !== partition.epoch || end.offset > known.last) {
 		known.subscriber.suspect();
 	}
 }

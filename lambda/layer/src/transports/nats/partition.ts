@@ -78,7 +78,7 @@ export class Partition {
 	}
 
 	position(seq: number): Position {
-		return { epoch: this.#epoch, offset: BigInt(seq) };
+		return { epoch: this.#epoch, offset: seq };
 	}
 
 	/** A message with this sequence is in the log. */

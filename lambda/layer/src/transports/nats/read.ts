@@ -35,7 +35,7 @@ export async function readPage(deps: ReadDeps, ask: Ask, { log }: Address): Prom
 		const gone = snapshot.first > 1 && snapshot.firstMs > from.sinceMs;
 		return page(deps, ask, snapshot, batch, limit, gone || full(deps, batch) ? "retention" : "whole", undefined);
 	}
-	const own = Number(from.offset);
+	const own = from.offset;
 	const here = deps.known(ask.channel);
 	// Streams of an empty channel come from wherever another instance's end was: nothing to look for, and no request.
 	if (from.epoch === deps.partition.epoch && isBeforeFloor(here, own)) return nothing(deps, ask, here);
@@ -89,6 +89,6 @@ function page(
 	});
 	const known = deps.known(channel);
 	if (known?.ready && snapshot.epoch === deps.partition.epoch && kept.length > 0) saw(known, prev);
-	const through: Position = { epoch: snapshot.epoch, offset: BigInt(snapshot.last) };
+	const through: Position = { epoch: snapshot.epoch, offset: snapshot.last };
 	return { channel, entries, more: after.length > kept.length || batch.pending > 0, verdict, through };
 }

@@ -18,7 +18,7 @@ export function decode(channel: Channel, data: Uint8Array): Envelope | undefined
 }
 
 export function toEntry(channel: Channel, epoch: string, seq: number, prev: number, data: Uint8Array): Entry {
-	const places = { position: { epoch, offset: BigInt(seq) }, prev: { epoch, offset: BigInt(prev) } };
+	const places = { position: { epoch, offset: seq }, prev: { epoch, offset: prev } };
 	const envelope = decode(channel, data);
 	return envelope === undefined ? places : { ...places, envelope };
 }

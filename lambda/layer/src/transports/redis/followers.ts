@@ -114,13 +114,13 @@ export function createFollowers(deps: FollowersDeps): Followers {
 			const follow = byPartition.get(partition)?.get(text.slice(0, keyEnd));
 			if (follow === undefined) return;
 			const rest = text.slice(headEnd + 1);
-			let prev: Position = { epoch, offset: BigInt(head[4] as string) };
-			let offset = BigInt(first);
+			let prev: Position = { epoch, offset: Number(head[4]) };
+			let offset = first;
 			for (const each of first === last ? [rest] : rest.split("\n")) {
 				const position = { epoch, offset };
 				hand(follow, position, prev, each);
 				prev = position;
-				offset += 1n;
+				offset += 1;
 			}
 		},
 		learn(partition, channel, tip, bounds) {
@@ -132,7 +132,7 @@ export function createFollowers(deps: FollowersDeps): Followers {
 			if (known === undefined || known.tip.epoch !== tip.epoch) return undefined;
 			const { epoch, offset } = known.tip;
 			if (offset < tip.offset && runs.get(partition)?.spans(epoch, offset, tip.offset) !== true) return undefined;
-			const isNewer = heard?.epoch === epoch && heard.offset > BigInt(offset);
+			const isNewer = heard?.epoch === epoch && heard.offset > offset;
 			return isNewer ? { oldest: known.bounds.oldest, end: heard } : known.bounds;
 		},
 		async recheck(partitions) {

@@ -50,8 +50,8 @@ function portsOf(clock: FakeClock, followers: readonly string[], poster: Partial
 		log: {
 			append: async (_key, items) =>
 				items.map(({ text }, index) => ({
-					position: { epoch: "0000abcd", offset: BigInt(index + 1) },
-					prev: { epoch: "0000abcd", offset: BigInt(index) },
+					position: { epoch: "0000abcd", offset: index + 1 },
+					prev: { epoch: "0000abcd", offset: index },
 					text,
 					appended: true,
 				})) as unknown as Awaited<ReturnType<DeliverPorts["log"]["append"]>>,

@@ -74,7 +74,7 @@ export const positionCases = [
 						if (numbersOf(live.entries).includes(n)) return true;
 						const { end } = await boundsOf(transport, channel);
 						return (await readAll(transport, channel)).entries.at(-1)?.position.offset === end.offset &&
-							end.offset >= before.offset + BigInt(n)
+							end.offset >= before.offset + n
 							? true
 							: undefined;
 					});
@@ -122,7 +122,7 @@ export const positionCases = [
 					if (before === undefined) continue;
 					assert.equal(position.epoch, before.epoch);
 					assert.ok(position.offset > before.offset);
-					if (prev === undefined) assert.equal(position.offset, before.offset + 1n);
+					if (prev === undefined) assert.equal(position.offset, before.offset + 1);
 					else assert.deepEqual(prev, before);
 				}
 			}),
@@ -178,7 +178,7 @@ export const positionCases = [
 				await send(transport, channel, 1, 2, 3);
 				const [first] = await settled(bench, channel, 3);
 				assert.ok(first);
-				const start = first.prev ?? { ...first.position, offset: first.position.offset - 1n };
+				const start = first.prev ?? { ...first.position, offset: first.position.offset - 1 };
 				await loseOldest(bench, channel, 4);
 				const { verdict, entries } = await eventually(harness, "the loss is told", async () => {
 					const found = await readAll(transport, channel, start);
@@ -208,7 +208,7 @@ export const positionCases = [
 				const [first] = await settled(bench, channel, 2);
 				assert.ok(first);
 				const epoch = first.position.epoch === "00c0ffee" ? "00c0ffef" : "00c0ffee";
-				for (const offset of [0n, 1n, 2n, 99n]) {
+				for (const offset of [0, 1, 2, 99]) {
 					const { entries, verdict } = await readAll(transport, channel, { epoch, offset });
 					assert.equal(verdict, "epoch");
 					assert.deepEqual(numbersOf(entries), [1, 2]);

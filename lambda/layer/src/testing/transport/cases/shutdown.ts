@@ -29,7 +29,7 @@ export const shutdownCases = [
 			await assert.rejects(transport.ends([channel], never));
 			await assert.rejects(transport.subscribe(channel, collect()).ready);
 			await assert.rejects(async () => {
-				const from = { epoch: "00000001", offset: 0n };
+				const from = { epoch: "00000001", offset: 0 };
 				for await (const _page of transport.read([{ channel, from, limit: 1 }], never)) break;
 			});
 			assert.deepEqual(live.entries, []);
