@@ -9,6 +9,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ run(args: readonly string
 	outage: () => import("./outage.ts"),
 	redis: () => import("./redis.ts"),
 	route: () => import("./route.ts"),
+	sessions: () => import("./sessions.ts"),
 };
 
 const [name = "", ...args] = process.argv.slice(2);

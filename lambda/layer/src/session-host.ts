@@ -124,8 +124,8 @@ export function createSessionHost(parts: SessionHostParts): SessionHost {
 			const isControl = request.channels.every(({ kind }) => kind === "instance");
 			return isControl ? openControl(request, sink) : openFeed(feedDeps, request, sink);
 		},
-		openStream(request, { spelling, uris, ...opening }) {
-			return openResponse(hub, request, { ...opening, filter: { uris }, encoding: spelling });
+		openStream(request, { spelling, ...opening }) {
+			return openResponse(hub, request, { ...opening, encoding: spelling });
 		},
 		async cursorOf(fresh, standing) {
 			if (engines.length === 0) return cursorAtEnds(transports, fresh, standing, clock);

@@ -28,6 +28,18 @@ export const systemClock: Clock = {
 	},
 };
 
+/** Runs `task` at a wall time, which may be further away than a timer of Node's reaches; one that is past, at once. */
+export function at(clock: Clock, atMs: number, task: () => void): Timer {
+	let timer: Timer | undefined;
+	const wait = (): void => {
+		const leftMs = atMs - clock.now();
+		if (leftMs <= 0) task();
+		else timer = clock.after(Math.min(leftMs, MAX_TIMER_MS), wait);
+	};
+	wait();
+	return { cancel: () => timer?.cancel() };
+}
+
 /** Resolves after `ms`, or at once when the signal aborts (the caller looks at the signal). */
 export function pause(clock: Clock, ms: number, signal?: AbortSignal, keepsAlive = false): Promise<void> {
 	return new Promise((resolve) => {

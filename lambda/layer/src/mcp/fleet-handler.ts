@@ -9,9 +9,9 @@ import { type Clock, pause } from "../core/clock.ts";
 import { type DrainRequest, giveNotice } from "../core/drain.ts";
 import { FanoutError } from "../core/errors.ts";
 import { type BusSeam, type FanoutBus, seamOf } from "./bus.ts";
-import { enter } from "./entry.ts";
+import { createEntry } from "./entry.ts";
 import { FleetRequest, type RequestHost } from "./fleet-request.ts";
-import type { AuthInfoLike, Identity, IdentityOptions } from "./identity.ts";
+import { type AuthInfoLike, expiryOf, type Identity, type IdentityOptions } from "./identity.ts";
 import type { Listen } from "./listen.ts";
 import { readJson } from "./session/body.ts";
 import { eraOfBody, eraOfHeader } from "./session/era.ts";
@@ -81,7 +81,8 @@ export function createFleetHandler<H extends FetchHandler>(handler: H, options: 
 	const listens = new Set<Listen>();
 	const host: RequestHost = { clock, catchUpMs, listens };
 	const { sessions: factory, sessionOptions = {} } = options;
-	const { maxBodyBytes } = resolveSessionOptions(sessionOptions);
+	const bounds = resolveSessionOptions(sessionOptions);
+	const enter = createEntry(options, deps);
 	const sessions = factory === undefined ? undefined : createSessionServer(deps.sessions, factory, sessionOptions);
 	let isDraining = false;
 
@@ -100,8 +101,7 @@ export function createFleetHandler<H extends FetchHandler>(handler: H, options: 
 	async function serve(request: Request, extra: FetchExtra | undefined, identity: Identity): Promise<Response> {
 		const scope = new FleetRequest(identity, host);
 		const response = await scopes.run(scope, () => handler.fetch(request, extra));
-		const { expiresAt } = extra?.authInfo ?? {};
-		const carried = scope.carry(response, expiresAt === undefined ? undefined : expiresAt * 1000);
+		const carried = scope.carry(response, expiryOf(extra?.authInfo));
 		if (isDraining) scope.listen?.drop();
 		return carried;
 	}
@@ -115,7 +115,7 @@ export function createFleetHandler<H extends FetchHandler>(handler: H, options: 
 		if (sessions === undefined || eraOfHeader(request) === "modern") return { extra };
 		let parsedBody = extra?.parsedBody;
 		if (request.method === "POST" && parsedBody === undefined) {
-			const read = await readJson(request, maxBodyBytes);
+			const read = await readJson(request, bounds, clock);
 			if (read instanceof Response) return read;
 			parsedBody = read.body;
 		}
@@ -128,7 +128,7 @@ export function createFleetHandler<H extends FetchHandler>(handler: H, options: 
 	}
 
 	async function answer(request: Request, extra?: FetchExtra): Promise<Response> {
-		const identity = await enter(options, deps, request, extra?.authInfo ?? undefined);
+		const identity = await enter(request, extra?.authInfo ?? undefined);
 		if (identity instanceof Response) return identity;
 		const served = await serveSession(request, extra, identity);
 		if (served instanceof Response) return served;

@@ -1,14 +1,9 @@
-/**
- * One request of a fleet handler: its scope as the bus sees it, and, when it opened a listen, how long that lasts.
- * A timer of Node's waits 25 days at most; an authorisation may be longer.
- */
+/** One request of a fleet handler: its scope as the bus sees it, and, when it opened a listen, how long that lasts. */
 import type { Channel } from "../core/channel.ts";
-import type { Clock, Timer } from "../core/clock.ts";
+import { at, type Clock, type Timer } from "../core/clock.ts";
 import type { Identity } from "./identity.ts";
 import type { Listen } from "./listen.ts";
 import type { RequestScope } from "./request-scope.ts";
-
-const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export interface RequestHost {
 	readonly clock: Clock;
@@ -48,14 +43,7 @@ export class FleetRequest implements RequestScope {
 		if (listen === undefined || response.body === null) return response;
 		this.#host.listens.add(listen);
 		const body = listen.carry(response.body);
-		if (expiresAtMs !== undefined) this.#expire(listen, expiresAtMs);
+		if (expiresAtMs !== undefined) this.#expiry = at(this.#host.clock, expiresAtMs, () => listen.drop());
 		return new Response(body, response);
-	}
-
-	#expire(listen: Listen, atMs: number): void {
-		const { clock } = this.#host;
-		const left = atMs - clock.now();
-		if (left <= 0) listen.drop();
-		else this.#expiry = clock.after(Math.min(left, MAX_TIMER_MS), () => this.#expire(listen, atMs));
 	}
 }

@@ -12,10 +12,17 @@ export interface AuthInfoLike {
 	readonly extra?: Readonly<Record<string, unknown>> | undefined;
 }
 
+/** When the authorisation ends, in milliseconds; undefined when it says nothing of that. */
+export function expiryOf(authInfo: AuthInfoLike | undefined): number | undefined {
+	return authInfo?.expiresAt === undefined ? undefined : authInfo.expiresAt * 1000;
+}
+
 export interface Asking<Auth extends AuthInfoLike = AuthInfoLike> {
 	readonly authInfo: Auth;
 	readonly request: Request;
 }
+
+export const DEFAULT_IDENTITY_TIMEOUT_MS = 10_000;
 
 type Name = string | undefined;
 
@@ -24,6 +31,8 @@ export interface IdentityOptions {
 	readonly principal?: ((asking: Asking) => Name | Promise<Name>) | undefined;
 	/** Whose data it is. */
 	readonly tenant?: ((asking: Asking) => Name | Promise<Name>) | undefined;
+	/** How long both may take together, in milliseconds; then the request is answered 503. Default 10 seconds. */
+	readonly identityTimeoutMs?: number | undefined;
 }
 
 export interface Identity {

@@ -9,7 +9,8 @@ export {
 	type FleetHandler,
 	type FleetHandlerOptions,
 } from "./fleet-handler.ts";
-export type { Asking, AuthInfoLike } from "./identity.ts";
+export { type Asking, type AuthInfoLike, DEFAULT_IDENTITY_TIMEOUT_MS } from "./identity.ts";
+export { DEFAULT_BODY_TIMEOUT_MS, DEFAULT_MAX_BODY_BYTES } from "./session/body.ts";
 export type {
 	ServerLike,
 	SessionAuth,

@@ -42,7 +42,7 @@ export const MATRIX: readonly Row[] = [
 	{
 		methods: ["notifications/message"],
 		reaches: { "2025": STREAMS, "2026-07-28": [] },
-		when: "always: the level that a client set is kept by its own server, for what that logs",
+		when: "its level is not below the one that the client set, if it did",
 	},
 	{
 		methods: ["notifications/progress", "notifications/cancelled", "notifications/elicitation/complete"],

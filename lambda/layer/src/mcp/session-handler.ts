@@ -5,7 +5,7 @@
 import { type DrainRequest, giveNotice } from "../core/drain.ts";
 import { FanoutError } from "../core/errors.ts";
 import { type FanoutBus, seamOf } from "./bus.ts";
-import { enter } from "./entry.ts";
+import { createEntry } from "./entry.ts";
 import type { FetchExtra } from "./fleet-handler.ts";
 import { FleetRequest } from "./fleet-request.ts";
 import type { IdentityOptions } from "./identity.ts";
@@ -33,11 +33,12 @@ export function createSessionHandler(factory: SessionFactory, options: SessionHa
 	if (deps === undefined) throw new FanoutError("ConfigInvalid", "sessions need a fanout of createFanout's");
 	const { sessions: host, scopes, clock } = deps;
 	const server = createSessionServer(host, factory, options);
+	const enter = createEntry(options, deps);
 	const scope = { clock, catchUpMs: 0, listens: new Set<never>() };
 	return {
 		async fetch(request, extra) {
 			const authInfo = extra?.authInfo ?? undefined;
-			const identity = await enter(options, deps, request, authInfo);
+			const identity = await enter(request, authInfo);
 			if (identity instanceof Response) return identity;
 			const call = { request, authInfo, identity, parsedBody: extra?.parsedBody };
 			const answer = await scopes.run(new FleetRequest(identity, scope), () => server.serve(call));

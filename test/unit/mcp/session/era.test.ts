@@ -1,5 +1,6 @@
 import { isLegacyRequest } from "@modelcontextprotocol/server";
 import { expect, test } from "vitest";
+import { systemClock } from "../../../../lambda/layer/src/core/clock.ts";
 import { readJson } from "../../../../lambda/layer/src/mcp/session/body.ts";
 import { eraOfBody, eraOfHeader } from "../../../../lambda/layer/src/mcp/session/era.ts";
 
@@ -71,7 +72,7 @@ test("a header that settles it names no version of 2024 or 2025, and what it the
 
 test("a body is read when its type is JSON, up to the bound, and one that is none is answered", async () => {
 	const status = async (asked: Request, max = 100) => {
-		const read = await readJson(asked, max);
+		const read = await readJson(asked, { maxBodyBytes: max, bodyTimeoutMs: 100 }, systemClock);
 		return read instanceof Response ? read.status : read.body;
 	};
 	expect(await status(post('{"a":1}', undefined, "application/json; charset=utf-8"))).toEqual({ a: 1 });
@@ -83,6 +84,18 @@ test("a body is read when its type is JSON, up to the bound, and one that is non
 	const endless = new ReadableStream<Uint8Array>({ pull: (controller) => controller.enqueue(new Uint8Array(64)) });
 	const init = { method: "POST", body: endless, duplex: "half", headers: { "content-type": "application/json" } };
 	expect(await status(new Request("http://localhost/mcp", init as RequestInit))).toBe(413);
+	let isLetGo = false;
+	const stuck = new ReadableStream<Uint8Array>({
+		start: (controller) => controller.enqueue(Buffer.from("{")),
+		cancel: () => {
+			isLetGo = true;
+		},
+	});
+	const slow = new Request("http://localhost/mcp", { ...init, body: stuck } as RequestInit);
+	const late = await readJson(slow, { maxBodyBytes: 100, bodyTimeoutMs: 100 }, systemClock);
+	expect(late).toMatchObject({ status: 408 });
+	expect(await (late as Response).text()).toContain("100 ms");
+	expect(isLetGo).toBe(true);
 	const torn = Buffer.from([0x22, 0xff, 0x22]);
 	expect(await status(new Request("http://localhost/mcp", { ...init, body: torn } as RequestInit))).toBe(400);
 });

@@ -1,6 +1,7 @@
 import { CreateMessageResultSchema } from "@modelcontextprotocol/sdk/types.js";
 import { afterEach, expect, test } from "vitest";
 import { MAX_SUBSCRIPTIONS } from "../../../../lambda/layer/src/mcp/session/facts.ts";
+import { FAKE_CAPABILITIES } from "../../../../lambda/layer/src/testing/fake-transport.ts";
 import { buildV1, buildV2, type FleetOptions, hello, post, type SessionFleet, startSessions, tool } from "./fleet.ts";
 import { callTool, follow, get, open, settle } from "./raw.ts";
 
@@ -130,3 +131,22 @@ test("[P6] a session subscribes to as many resources as a stream's filter takes,
 	await fleet.fanouts[0]?.notify.resourceUpdated(`a://${MAX_SUBSCRIPTIONS}`);
 	await expect.poll(() => stream.messages.length).toBe(1);
 });
+
+test.each(["v1", "v2"] as const)(
+	"an answer that no transport takes to the process that asked: 413 to the client, an error to the %s tool",
+	async (server) => {
+		await start(2, { server });
+		const session = await open(fleet, 0);
+		// v2 asks on the GET stream, v1 on the call's own.
+		const heard = follow(await fleet.call(1, get(session)));
+		const stream = follow(await fleet.call(0, post(tool("ask"), session)));
+		const asks = () => [...heard.messages, ...stream.messages].filter(({ method }) => method === "elicitation/create");
+		await expect.poll(() => asks().length).toBe(1);
+		const result = { action: "accept", content: { name: "x".repeat(FAKE_CAPABILITIES.maxPayloadBytes) } };
+		const answer = await fleet.call(1, post({ jsonrpc: "2.0", id: asks()[0]?.id, result }, session));
+		expect(answer.status).toBe(413);
+		expect(await answer.text()).toContain(String(FAKE_CAPABILITIES.maxPayloadBytes));
+		await stream.ended;
+		expect(JSON.stringify(stream.messages.at(-1))).toContain("cannot be passed on");
+	},
+);

@@ -1,9 +1,20 @@
-/** A request's JSON body, read once: first its type is looked at, then it is read up to a bound, then parsed. */
-import { FanoutError } from "../../core/errors.ts";
+/**
+ * A request's JSON body, read once: first its type is looked at, then it is read up to a bound of bytes and of time,
+ * then parsed.
+ */
+import type { Clock } from "../../core/clock.ts";
+import { withDeadline } from "../../core/deadline.ts";
+import { FanoutError, isFanoutError } from "../../core/errors.ts";
 import { PARSE_ERROR, refuse } from "./refusal.ts";
 
 /** The SDK's own default. */
 export const DEFAULT_MAX_BODY_BYTES = 4 * 1024 * 1024;
+export const DEFAULT_BODY_TIMEOUT_MS = 30_000;
+
+export interface BodyBounds {
+	readonly maxBodyBytes: number;
+	readonly bodyTimeoutMs: number;
+}
 
 /** The media type, whatever its parameters; a header that lists several is none. */
 export function isJson(contentType: string | null): boolean {
@@ -11,19 +22,27 @@ export function isJson(contentType: string | null): boolean {
 }
 
 /** The parsed body, or the answer to one that cannot be read. */
-export async function readJson(request: Request, maxBytes: number): Promise<{ readonly body: unknown } | Response> {
+export async function readJson(
+	request: Request,
+	{ maxBodyBytes, bodyTimeoutMs }: BodyBounds,
+	clock: Clock,
+): Promise<{ readonly body: unknown } | Response> {
 	if (!isJson(request.headers.get("content-type"))) {
 		return refuse(415, "Unsupported Media Type: Content-Type must be application/json");
 	}
 	if (request.bodyUsed) throw new FanoutError("Unsupported", "the body was read already: pass it on as parsedBody");
 	let text: string | undefined;
 	try {
-		text = await readText(request, maxBytes);
-	} catch {
+		const read = (signal: AbortSignal) => readText(request, maxBodyBytes, signal);
+		text = await withDeadline(clock, bodyTimeoutMs, "reading a body", read);
+	} catch (error) {
+		if (isFanoutError(error, "DeadlineExceeded")) {
+			return refuse(408, `Request Timeout: the body took longer than ${bodyTimeoutMs} ms`);
+		}
 		// The client left in the middle, or sent no UTF-8: either way there is nobody to tell more.
 		return refuse(400, "the body could not be read", { code: PARSE_ERROR });
 	}
-	if (text === undefined) return refuse(413, `Payload Too Large: at most ${maxBytes} bytes are accepted`);
+	if (text === undefined) return refuse(413, `Payload Too Large: at most ${maxBodyBytes} bytes are accepted`);
 	try {
 		return { body: JSON.parse(text) };
 	} catch {
@@ -33,16 +52,27 @@ export async function readJson(request: Request, maxBytes: number): Promise<{ re
 }
 
 /** Undefined when it is longer than `maxBytes`. */
-async function readText(request: Request, maxBytes: number): Promise<string | undefined> {
+async function readText(request: Request, maxBytes: number, signal: AbortSignal): Promise<string | undefined> {
 	if (Number(request.headers.get("content-length")) > maxBytes) return undefined;
 	if (request.body === null) return "";
 	const decoder = new TextDecoder("utf-8", { fatal: true });
+	const reader = request.body.getReader() as ReadableStreamDefaultReader<Uint8Array>;
+	let isWhole = false;
+	// What the client still sends is for nobody.
+	const letGo = () => void reader.cancel().catch(() => undefined);
+	signal.addEventListener("abort", letGo, { once: true });
 	let bytes = 0;
 	let text = "";
-	for await (const chunk of request.body as AsyncIterable<Uint8Array>) {
-		bytes += chunk.byteLength;
-		if (bytes > maxBytes) return undefined;
-		text += decoder.decode(chunk, { stream: true });
+	try {
+		for (;;) {
+			const { done, value } = await reader.read();
+			isWhole = done;
+			if (done) return text + decoder.decode();
+			bytes += value.byteLength;
+			if (bytes > maxBytes) return undefined;
+			text += decoder.decode(value, { stream: true });
+		}
+	} finally {
+		if (!isWhole) letGo();
 	}
-	return text + decoder.decode();
 }

@@ -3,6 +3,7 @@
  * take it over. Read from outside, so checked; fields of a later release stay when this one writes.
  */
 import { FanoutError } from "../../core/errors.ts";
+import { isLogLevel, type LogLevel } from "../../core/log-level.ts";
 import type { Json } from "../../sessions/record.ts";
 
 export interface HeldGet {
@@ -19,7 +20,8 @@ export interface SessionFacts {
 	readonly protocol: string;
 	/** What the server said it can. */
 	readonly capabilities: Readonly<Record<string, unknown>>;
-	readonly logLevel?: string | undefined;
+	/** What the client set, if it did: nothing below it is shown. */
+	readonly logLevel?: LogLevel | undefined;
 	/** Resources that the client subscribed to. */
 	readonly uris: readonly string[];
 	readonly get: HeldGet;
@@ -42,7 +44,7 @@ export function readFacts(json: Json): SessionFacts {
 	if (typeof instance !== "string" || typeof n !== "number" || typeof floor !== "string") {
 		throw new FanoutError("InvalidRecord", "a session's facts name no GET stream");
 	}
-	const level = typeof logLevel === "string" ? { logLevel } : {};
+	const level = isLogLevel(logLevel) ? { logLevel } : {};
 	return { initialize, protocol, capabilities, ...level, uris: uris as string[], get: { instance, n, floor } };
 }
 

@@ -4,12 +4,12 @@
  * server here: what servers say comes by the session's channel. Without a cursor it starts at the record's floor.
  */
 import type { Channel } from "../../core/channel.ts";
-import { pause } from "../../core/clock.ts";
+import { at } from "../../core/clock.ts";
 import { decodeCursor } from "../../core/cursor.ts";
 import { asFanoutError } from "../../core/errors.ts";
 import type { Listening } from "./ear.ts";
 import { hasPriming, type SessionFacts } from "./facts.ts";
-import type { SessionHost, StreamHandle } from "./host.ts";
+import type { SessionHost, StreamFilter, StreamHandle } from "./host.ts";
 import type { Peers } from "./peers.ts";
 import { refuseForNow, sessionNotFound } from "./refusal.ts";
 import { spellFor } from "./spelling.ts";
@@ -19,7 +19,6 @@ import type { SessionStore, StoredSession } from "./store.ts";
 export const DEFAULT_RETRY_MS = 1_000;
 /** Publishers' clocks may lag behind the one that dated the session: nothing of its first seconds may be held back. */
 const CLOCK_SLACK_MS = 10_000;
-const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** A number after that of every GET stream. */
 const EVERY_GET = Number.MAX_SAFE_INTEGER;
@@ -109,7 +108,7 @@ export class Gets {
 			channels,
 			lastEventId: lastEventId === "" ? facts.get.floor : lastEventId,
 			sinceMs: createdAt - CLOCK_SLACK_MS,
-			uris: facts.uris,
+			filter: filterOf(facts),
 			cursorFrames: hasPriming(facts.protocol),
 			retryMs: this.#deps.retryMs,
 			coalesce: this.#deps.coalesce,
@@ -117,9 +116,10 @@ export class Gets {
 			headers: { "mcp-session-id": channel.id },
 			onStream: (stream) => {
 				slot.stream = stream;
-				const expiry = expiresAtMs === undefined ? undefined : this.#endAt(slot, expiresAtMs);
+				const expire = () => this.#end(slot);
+				const expiry = expiresAtMs === undefined ? undefined : at(this.#deps.host.clock, expiresAtMs, expire);
 				stream.closed.then(() => {
-					expiry?.abort();
+					expiry?.cancel();
 					this.#remove(slot);
 				});
 				if (slot.isEnded || slot.newest > slot.n) stream.close();
@@ -149,7 +149,7 @@ export class Gets {
 	refresh({ channel, facts }: StoredSession): void {
 		for (const slot of this.#slots.get(channel.key) ?? []) {
 			slot.facts = facts;
-			slot.stream?.update({ filter: { uris: facts.uris } }).catch((error) => {
+			slot.stream?.update({ filter: filterOf(facts) }).catch((error) => {
 				if (!slot.isEnded) this.#deps.host.report(asFanoutError(error, "InvalidFilter", "a GET stream's filter"));
 			});
 		}
@@ -206,20 +206,6 @@ export class Gets {
 		this.#deps.host.report(asFanoutError(error, "TransportUnavailable", "an older GET stream may go on"));
 	}
 
-	/** An authorisation may last longer than a timer of Node's. */
-	#endAt(slot: Slot, atMs: number): AbortController {
-		const { clock } = this.#deps.host;
-		const stop = new AbortController();
-		const wait = async (): Promise<void> => {
-			for (let left = atMs - clock.now(); left > 0 && !stop.signal.aborted; left = atMs - clock.now()) {
-				await pause(clock, Math.min(left, MAX_TIMER_MS), stop.signal);
-			}
-			if (!stop.signal.aborted) this.#end(slot);
-		};
-		void wait();
-		return stop;
-	}
-
 	#end(slot: Slot): void {
 		slot.isEnded = true;
 		slot.stream?.close();
@@ -237,6 +223,8 @@ export class Gets {
 		if (slots?.size === 0) this.#slots.delete(slot.channel.key);
 	}
 }
+
+const filterOf = ({ uris, logLevel }: SessionFacts): StreamFilter => ({ uris, logLevel });
 
 function isCursor(text: string): boolean {
 	try {

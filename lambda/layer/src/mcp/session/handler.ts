@@ -8,7 +8,7 @@ import { createChannel, everyTenantChannel } from "../../core/channel.ts";
 import { pause } from "../../core/clock.ts";
 import { asFanoutError } from "../../core/errors.ts";
 import type { Request as Ask } from "../../core/message.ts";
-import type { AuthInfoLike, Identity } from "../identity.ts";
+import { type AuthInfoLike, expiryOf, type Identity } from "../identity.ts";
 import { readJson } from "./body.ts";
 import { checkAccept, checkAddress, checkVersion } from "./checks.ts";
 import type { SessionFactory } from "./factory.ts";
@@ -110,7 +110,7 @@ export function createSessionServer(
 	async function post({ request, authInfo, identity, parsedBody }: SessionCall): Promise<Response | undefined> {
 		const refused = checkAccept(request, [JSON_TYPE, SSE_TYPE]);
 		if (refused !== undefined) return refused;
-		const read = parsedBody === undefined ? await readJson(request, options.maxBodyBytes) : { body: parsedBody };
+		const read = parsedBody === undefined ? await readJson(request, options, clock) : { body: parsedBody };
 		if (read instanceof Response) return read;
 		const posted = readPosted(read.body);
 		if (posted instanceof Response) return posted;
@@ -133,28 +133,27 @@ export function createSessionServer(
 		return servePost(posting, session, posted, visit);
 	}
 
-	async function get({ request, authInfo, identity }: SessionCall): Promise<Response> {
+	async function get(call: SessionCall): Promise<Response> {
+		const { request, authInfo, identity } = call;
 		const channel = channelOf(request, identity);
 		const refused = checkAccept(request, [SSE_TYPE]) ?? checkVersion(request);
 		if (refused !== undefined) return refused;
 		if (channel instanceof Response) return channel;
 		const event = logs === undefined ? undefined : readEventId(request.headers.get("last-event-id"));
-		if (event !== undefined && logs !== undefined) return replay(request, channel, identity, event, logs);
+		if (event !== undefined && logs !== undefined) return replay(call, channel, event, logs);
 		const session = live.find(channel);
 		const known = session?.principal === identity.principal ? session?.stored : undefined;
 		const channels = [channel, ...identity.channels, everyTenantChannel(host.namespace)] as const;
 		const { principal } = identity;
-		const expiresAtMs = authInfo?.expiresAt === undefined ? undefined : authInfo.expiresAt * 1000;
-		const response = await gets.open({ request, channels, principal, known, expiresAtMs });
+		const response = await gets.open({ request, channels, principal, known, expiresAtMs: expiryOf(authInfo) });
 		// Those that were there at the close have been ended by it.
 		if (isClosed) gets.end(channel);
 		return response;
 	}
 
 	async function replay(
-		request: Request,
+		{ request, authInfo, identity }: SessionCall,
 		channel: Word["session"],
-		identity: Identity,
 		event: NonNullable<ReturnType<typeof readEventId>>,
 		made: PostLogs,
 	): Promise<Response> {
@@ -165,7 +164,7 @@ export function createSessionServer(
 		const primes = hasPriming(stored.facts.protocol);
 		const listening = await peers.listen();
 		const deps = { host, peers, listening, logs: made, signs, open: replays, retryMs, primes };
-		const response = await replayPost(deps, request, channel, event);
+		const response = await replayPost(deps, { request, session: channel, event, expiresAtMs: expiryOf(authInfo) });
 		if (isClosed) endReplays();
 		return response;
 	}

@@ -6,6 +6,7 @@ import type { Channel } from "../../core/channel.ts";
 import type { Feed, FeedRequest, Reason, Sink } from "../../core/client-feed.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { FanoutError } from "../../core/errors.ts";
+import type { LogLevel } from "../../core/log-level.ts";
 import type { Message } from "../../core/message.ts";
 import type { Position } from "../../core/position.ts";
 import type { Reach } from "../../core/transport.ts";
@@ -27,9 +28,14 @@ export interface Spelling {
 	end(reason: Reason): string;
 }
 
+export interface StreamFilter {
+	readonly uris: readonly string[];
+	readonly logLevel?: LogLevel | undefined;
+}
+
 export interface StreamHandle {
 	readonly closed: Promise<Reason>;
-	update(change: { readonly filter: { readonly uris: readonly string[] } }): Promise<void>;
+	update(change: { readonly filter: StreamFilter }): Promise<void>;
 	close(): void;
 }
 
@@ -37,7 +43,7 @@ export interface StreamOpening {
 	readonly channels: readonly Channel[];
 	readonly lastEventId: string;
 	readonly sinceMs: number;
-	readonly uris: readonly string[];
+	readonly filter: StreamFilter;
 	readonly cursorFrames: boolean;
 	readonly retryMs: number;
 	readonly coalesce: boolean;

@@ -8,6 +8,7 @@ import type { Channel } from "../../core/channel.ts";
 import type { Timer } from "../../core/clock.ts";
 import { withDeadline } from "../../core/deadline.ts";
 import { asFanoutError, FanoutError } from "../../core/errors.ts";
+import { isLogLevel } from "../../core/log-level.ts";
 import type { Response as Answer, Request as Ask, Message, Notification, RequestId } from "../../core/message.ts";
 import type { Json } from "../../sessions/record.ts";
 import type { AuthInfoLike } from "../identity.ts";
@@ -222,7 +223,7 @@ export class LiveSession {
 
 type Change = (facts: SessionFacts, request: Ask) => SessionFacts;
 const CHANGES: Readonly<Record<string, Change>> = {
-	"logging/setLevel": (facts, { params }) => ({ ...facts, logLevel: String(params?.level) }),
+	"logging/setLevel": (facts, { params }) => (isLogLevel(params?.level) ? { ...facts, logLevel: params.level } : facts),
 	"resources/subscribe": (facts, { params }) => {
 		const uri = params?.uri;
 		// No stream's filter takes it, and the session's GET streams would be refused from then on.

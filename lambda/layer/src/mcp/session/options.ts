@@ -1,6 +1,6 @@
 /** What sessions may be told, with the defaults that they really use. */
 import { FanoutError } from "../../core/errors.ts";
-import { DEFAULT_MAX_BODY_BYTES } from "./body.ts";
+import { DEFAULT_BODY_TIMEOUT_MS, DEFAULT_MAX_BODY_BYTES } from "./body.ts";
 import type { AddressOptions } from "./checks.ts";
 import { DEFAULT_RETRY_MS } from "./gets.ts";
 import { DEFAULT_MAX_LIVE } from "./live-sessions.ts";
@@ -15,7 +15,10 @@ export interface SessionOptions extends AddressOptions {
 	readonly maxAgeMs?: number | undefined;
 	/** Sessions at work in this process at once; the least recently used rests, and is taken over again. Default 10,000. */
 	readonly maxSessions?: number | undefined;
+	/** Default 4 MiB, as the SDK's. */
 	readonly maxBodyBytes?: number | undefined;
+	/** How long a request's body may take to come; then the request is answered 408. Default 30 seconds. */
+	readonly bodyTimeoutMs?: number | undefined;
 	/** How POSTs of requests are answered. Default `auto`: JSON when nothing but answers is said, and soon. */
 	readonly responseMode?: ResponseMode | undefined;
 	/** While a client does not read its GET stream, keep only the last of invalidations that say the same. Default false. */
@@ -52,6 +55,7 @@ export function resolveSessionOptions(given: SessionOptions) {
 		sweepMs: Math.min(idleMs / 8, MAX_SWEEP_MS),
 		maxSessions: positive("maxSessions", given.maxSessions ?? DEFAULT_MAX_LIVE),
 		maxBodyBytes: positive("maxBodyBytes", given.maxBodyBytes ?? DEFAULT_MAX_BODY_BYTES),
+		bodyTimeoutMs: positive("bodyTimeoutMs", given.bodyTimeoutMs ?? DEFAULT_BODY_TIMEOUT_MS),
 		maxLogged: maxLogged(given.resumePosts, positive),
 		retryMs: positive("retryMs", given.retryMs ?? DEFAULT_RETRY_MS),
 	};

@@ -5,7 +5,7 @@
  */
 import type { Channel } from "../../core/channel.ts";
 import type { Feed } from "../../core/client-feed.ts";
-import type { Timer } from "../../core/clock.ts";
+import { at, type Timer } from "../../core/clock.ts";
 import { asFanoutError } from "../../core/errors.ts";
 import type { RequestId } from "../../core/message.ts";
 import type { Listening } from "./ear.ts";
@@ -32,15 +32,18 @@ export interface ReplayDeps {
 	readonly primes: boolean;
 }
 
-export async function replayPost(
-	deps: ReplayDeps,
-	request: Request,
-	session: Channel,
-	event: NonNullable<ReturnType<typeof readEventId>>,
-): Promise<Response> {
+export interface ReplayRequest {
+	readonly request: Request;
+	readonly session: Channel;
+	readonly event: NonNullable<ReturnType<typeof readEventId>>;
+	/** When the authorisation ends, and the stream with it. */
+	readonly expiresAtMs: number | undefined;
+}
+
+export async function replayPost(deps: ReplayDeps, asked: ReplayRequest): Promise<Response> {
 	try {
-		const cursor = await deps.host.cursorOf(postChannel(session, event.post), []);
-		return new Replay(deps, request, session, event).start(cursor);
+		const cursor = await deps.host.cursorOf(postChannel(asked.session, asked.event.post), []);
+		return new Replay(deps, asked).start(cursor);
 	} catch (error) {
 		deps.listening.stop();
 		throw error;
@@ -59,15 +62,11 @@ class Replay {
 	#pending: Set<RequestId> | undefined;
 	#feed: Feed | undefined;
 	#timer: Timer | undefined;
+	#expiry: Timer | undefined;
 	#silence = 0;
 	readonly #end = (): void => this.#body.close();
 
-	constructor(
-		deps: ReplayDeps,
-		request: Request,
-		session: Channel,
-		event: { instance: string; post: string; seen: number },
-	) {
+	constructor(deps: ReplayDeps, { request, session, event, expiresAtMs }: ReplayRequest) {
 		this.#deps = deps;
 		this.#session = session;
 		this.#post = event.post;
@@ -79,6 +78,7 @@ class Replay {
 		const headers = { "mcp-session-id": session.id };
 		const { clock } = deps.host;
 		this.#body = new SseBody({ clock, headers, signal: request.signal, left: () => this.#over() });
+		if (expiresAtMs !== undefined) this.#expiry = at(clock, expiresAtMs, this.#end);
 	}
 
 	start(cursor: string): Response {
@@ -143,6 +143,7 @@ class Replay {
 	#over(): void {
 		if (this.#deps.open.get(this.#name) === this.#end) this.#deps.open.delete(this.#name);
 		this.#timer?.cancel();
+		this.#expiry?.cancel();
 		this.#feed?.close();
 		this.#sign.stop();
 		this.#deps.listening.stop();

@@ -1,10 +1,11 @@
 /**
  * The answer to one POST of requests: waiting, then JSON when answers are all that is said, or an SSE stream from the
  * first other message on, or when it takes long; then ended. The client's leaving cancels nothing: its requests run
- * on, and what they say goes into the POST's log, if it has one, and else nowhere. The end of a lease does end them:
- * each that has no answer gets an error while it can still be told.
+ * on, and what they say goes into the POST's log, if it has one, and else nowhere. The end of a lease ends the answer,
+ * and so does that of the authorisation: each request that has none gets an error while it can still be told, unless
+ * the authorisation is all that ended and the client can come back for the rest.
  */
-import type { Clock, Timer } from "../../core/clock.ts";
+import { at, type Clock, type Timer } from "../../core/clock.ts";
 import { isLeaseOver } from "../../core/lease.ts";
 import type { Response as Answer, Message, RequestId } from "../../core/message.ts";
 import type { PostLog } from "./post-log.ts";
@@ -23,6 +24,8 @@ export interface PostOptions {
 	readonly mode: ResponseMode;
 	readonly headers: Readonly<Record<string, string>>;
 	readonly signal: AbortSignal;
+	/** When the authorisation of who asked ends. */
+	readonly expiresAtMs?: number | undefined;
 	/** With one, the client may resume the stream after it broke. */
 	readonly log?: PostLog | undefined;
 	/** The stream's first frame is a cursor; needs a log. */
@@ -37,11 +40,12 @@ export class PostStream implements Asker {
 	#resolve: (response: Response) => void = () => {};
 	#body: SseBody | undefined;
 	#timer: Timer | undefined;
+	#expiry: Timer | undefined;
 	/** It was answered in JSON, or the client left before anything was said. */
 	#isOver = false;
 
 	constructor(options: PostOptions) {
-		const { clock, ids, mode, signal } = options;
+		const { clock, ids, mode, signal, expiresAtMs } = options;
 		this.#options = options;
 		this.#pending = new Set(ids);
 		this.response = new Promise((resolve) => {
@@ -51,6 +55,7 @@ export class PostStream implements Asker {
 		signal.addEventListener("abort", this.#aborted, { once: true });
 		if (mode === "sse") this.#stream();
 		if (mode === "auto") this.#timer = clock.after(SSE_AFTER_MS, () => this.#stream());
+		if (expiresAtMs !== undefined) this.#expiry = at(clock, expiresAtMs, () => this.#expire());
 	}
 
 	answer(message: Answer): void {
@@ -86,7 +91,7 @@ export class PostStream implements Asker {
 			return;
 		}
 		this.#stream()?.close();
-		this.#options.signal.removeEventListener("abort", this.#aborted);
+		this.#release();
 		log?.end();
 	}
 
@@ -113,11 +118,20 @@ export class PostStream implements Asker {
 
 	readonly #aborted = (): void => {
 		const { reason } = this.#options.signal;
-		if (isLeaseOver(reason)) {
-			const error = { code: -32_000, message: "the time of the process that ran the request is over: call again" };
-			for (const id of [...this.#pending]) this.answer({ jsonrpc: "2.0", id, error });
-		} else this.#left();
+		if (isLeaseOver(reason)) this.#giveUp("the time of the process that ran the request is over: call again");
+		else this.#left();
 	};
+
+	#expire(): void {
+		const { log, primes } = this.#options;
+		if (log !== undefined && primes !== undefined) this.pause();
+		else this.#giveUp("the authorisation has expired: call again");
+	}
+
+	#giveUp(message: string): void {
+		const error = { code: -32_000, message };
+		for (const id of [...this.#pending]) this.answer({ jsonrpc: "2.0", id, error });
+	}
 
 	#left(): void {
 		if (this.#isOver || this.#body !== undefined) return;
@@ -127,7 +141,12 @@ export class PostStream implements Asker {
 
 	#over(): void {
 		this.#isOver = true;
+		this.#release();
+	}
+
+	#release(): void {
 		this.#timer?.cancel();
+		this.#expiry?.cancel();
 		this.#options.signal.removeEventListener("abort", this.#aborted);
 	}
 }

@@ -4,6 +4,7 @@
  */
 import { asFanoutError } from "../../core/errors.ts";
 import { type Request as Ask, type Message, parseMessage, type RequestId } from "../../core/message.ts";
+import { expiryOf } from "../identity.ts";
 import { askerOf } from "./asks.ts";
 import { ASSUMED_VERSION, BATCH_VERSION } from "./checks.ts";
 import { hasPriming } from "./facts.ts";
@@ -78,7 +79,7 @@ export async function servePost(deps: PostDeps, session: LiveSession, posted: Po
 		if (refused !== undefined) return refused;
 	}
 	if (asks.length === 0) return new Response(null, { status: 202 });
-	const stream = openStream(deps, session, [...ids], isBatch, visit.request);
+	const stream = openStream(deps, session, [...ids], isBatch, visit);
 	const polling = pollingOf(deps, session, stream);
 	for (const ask of asks) session.request(ask, stream, { ...extra, ...polling });
 	return stream.response;
@@ -89,11 +90,12 @@ function openStream(
 	{ channel, stored }: LiveSession,
 	ids: readonly RequestId[],
 	isBatch: boolean,
-	{ signal }: Request,
+	{ request: { signal }, authInfo }: Visit,
 ): PostStream {
 	const headers = { "mcp-session-id": channel.id };
 	const primes = hasPriming(stored?.facts.protocol ?? ASSUMED_VERSION) ? { retryMs } : undefined;
-	return new PostStream({ clock: host.clock, ids, isBatch, mode, headers, signal, log: logs?.create(channel), primes });
+	const [log, expiresAtMs] = [logs?.create(channel), expiryOf(authInfo)];
+	return new PostStream({ clock: host.clock, ids, isBatch, mode, headers, signal, expiresAtMs, log, primes });
 }
 
 /** What lets a server end streams that clients come back for: offered where they can, and requests run on meanwhile. */
@@ -135,6 +137,12 @@ async function pass(
 	} catch (error) {
 		const failure = asFanoutError(error, "TransportUnavailable", "an answer could not be passed on", true);
 		host.report(failure);
+		// It will never be smaller: who asked is not left waiting for it.
+		if (failure.code === "PayloadTooLarge" && !("method" in message)) {
+			const said = { code: -32_000, message: `the client's answer cannot be passed on: ${failure.message}` };
+			const reply = { jsonrpc: "2.0", id: message.id, error: said } as const;
+			await peers.tell(asker, { kind: "reply", session: channel, message: reply }).catch(host.report);
+		}
 		return refuseFailed(failure);
 	}
 }

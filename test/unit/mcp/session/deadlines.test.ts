@@ -1,0 +1,78 @@
+/** What a request may not outlast: the authorisation of who sent it, and the time that reading it may take. */
+import { afterEach, expect, test } from "vitest";
+import { type FleetOptions, hello, post, type SessionFleet, startSessions, tool, URL_OF_FLEET } from "./fleet.ts";
+import { follow, get, open } from "./raw.ts";
+
+let fleet: SessionFleet;
+afterEach(() => fleet?.stop());
+const start = async (size: number, options?: FleetOptions) => {
+	fleet = await startSessions(size, options);
+	return fleet;
+};
+const now = () => Date.now() / 1000;
+const until = (expiresAt: number) => ({ authInfo: { expiresAt } });
+
+/** A call that is never answered, by who may ask until `expiresAt`. */
+async function asking(expiresAt: number, protocol?: string) {
+	fleet.tools.run = () => new Promise(() => {});
+	const session = await open(fleet, 0, protocol);
+	return { session, response: fleet.call(0, post(tool("run", 7), session), until(expiresAt)) };
+}
+
+test.each(["auto", "sse", "json"] as const)("a POST's %s answer ends with the authorisation", async (responseMode) => {
+	await start(1, { sessionOptions: { responseMode } });
+	const expiresAt = now() + 0.8;
+	const { response } = await asking(expiresAt);
+	const text = await (await response).text();
+	expect(now()).toBeGreaterThanOrEqual(expiresAt - 0.01);
+	expect(text).toContain("the authorisation has expired");
+	expect(JSON.parse(text.slice(text.indexOf("{")))).toMatchObject({ id: 7, error: { code: -32_000 } });
+});
+
+test("one that can be resumed says no error: its client comes back, and what it resumes ends likewise", async () => {
+	await start(2, { sessionOptions: { resumePosts: true } });
+	const answer = Promise.withResolvers<unknown>();
+	const { session, response } = await asking(now() + 0.3);
+	fleet.tools.run = () => answer.promise;
+	const first = follow(await response);
+	await first.ended;
+	expect(first.messages).toEqual([]);
+	const resumed = follow(await fleet.call(1, get(session, first.frames[0]?.id), until(now() + 0.3)));
+	expect(resumed.status).toBe(200);
+	await resumed.ended;
+	expect(resumed.messages).toEqual([]);
+});
+
+test("a client that cannot resume is told, though others could", async () => {
+	await start(1, { sessionOptions: { resumePosts: true } });
+	const { response } = await asking(now() + 0.3, "2025-06-18");
+	expect(await (await response).text()).toContain("the authorisation has expired");
+});
+
+test("an authorisation that ends at no time that can be read has ended", async () => {
+	await start(1);
+	expect((await fleet.call(0, hello(), until(Number.NaN))).status).toBe(401);
+	expect((await fleet.call(0, hello(), until(Number.POSITIVE_INFINITY))).status).toBe(200);
+});
+
+test("a body that does not come is answered 408, with the limit", async () => {
+	await start(1, { sessionOptions: { bodyTimeoutMs: 50 } });
+	const body = new ReadableStream<Uint8Array>({ start: (controller) => controller.enqueue(Buffer.from("{")) });
+	const init = { method: "POST", headers: hello().headers, body, duplex: "half" } as RequestInit;
+	const answer = await fleet.handlers[0]?.fetch(new Request(URL_OF_FLEET, init));
+	expect(answer?.status).toBe(408);
+	expect(await answer?.json()).toMatchObject({ jsonrpc: "2.0", error: { message: expect.stringContaining("50 ms") } });
+});
+
+test.each(["principal", "tenant"] as const)(
+	"a %s that is not found in time is answered 503, with the limit",
+	async (name) => {
+		await start(1, { identityTimeoutMs: 50, [name]: () => new Promise(() => {}) });
+		const answer = await fleet.call(0, hello(), until(now() + 60));
+		expect(answer.status).toBe(503);
+		expect(answer.headers.get("retry-after")).toBe("1");
+		expect(await answer.text()).toContain("50 ms");
+		expect(fleet.errors.map(({ code }) => code)).toEqual(["DeadlineExceeded"]);
+		await expect(start(1, { identityTimeoutMs: 0 })).rejects.toThrow("identityTimeoutMs");
+	},
+);
