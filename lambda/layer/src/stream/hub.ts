@@ -12,6 +12,7 @@ import { createIds, type Ids } from "../core/ids.ts";
 import { HubStream, type StreamHost } from "./client-stream.ts";
 import { paceOut } from "./drain.ts";
 import type { Encoding } from "./frames.ts";
+import { OpenStreams } from "./open-streams.ts";
 import { DEFAULT_STREAM_LIMITS, type OpenOptions, type StreamLimits, type StreamOptions } from "./port.ts";
 import type { Wire } from "./wire.ts";
 
@@ -64,7 +65,7 @@ export function createHub(options: HubOptions): Hub {
 	const clock = options.clock ?? systemClock;
 	const ids = options.ids ?? createIds(clock);
 	let limits: StreamLimits = { ...DEFAULT_STREAM_LIMITS, ...options.limits };
-	const streams = new Set<HubStream>();
+	const streams = new OpenStreams(SHIFTS);
 	const sessions = new Map<string, number>();
 	let dirty: HubStream[] = [];
 	let turn: NodeJS.Immediate | undefined;
@@ -85,9 +86,9 @@ export function createHub(options: HubOptions): Hub {
 		}
 	};
 	const beat = (): void => {
-		shift = (shift + 1) % SHIFTS;
 		heart = clock.after(limits.heartbeatMs / SHIFTS, beat);
-		for (const stream of streams) if (stream.number % SHIFTS === shift) stream.beat();
+		shift += 1;
+		for (const stream of streams.shift(shift)) stream.beat();
 	};
 	const count = (channels: readonly Channel[], by: 1 | -1): void => {
 		for (const channel of channels) {
