@@ -14,6 +14,7 @@ import type { Channel } from "../core/channel.ts";
 import { pause } from "../core/clock.ts";
 import type { Envelope } from "../core/envelope.ts";
 import { FanoutError } from "../core/errors.ts";
+import type { Gate } from "../core/gate.ts";
 import type { Item, LaneOutcome } from "./item.ts";
 import { markUncertain, offerBatch } from "./offer.ts";
 import type { Term } from "./pending.ts";
@@ -98,7 +99,8 @@ export class ChannelQueue {
 			let error: FanoutError | undefined;
 			if (this.#host.isShut && !stop.aborted) await this.#host.opened();
 			else if (!stop.aborted) {
-				const offer = this.#offer();
+				const { gate } = this.#host;
+				const offer = gate === undefined ? this.#send() : this.#offer(gate);
 				this.#flight = offer;
 				error = await offer;
 				this.#flight = undefined;
@@ -128,30 +130,28 @@ export class ChannelQueue {
 		return this.#items.slice(0, taken);
 	}
 
-	/** Offers a batch through the gate and settles what was taken; why the first that was not stays at the head. */
-	async #offer(): Promise<FanoutError | undefined> {
-		const { gate, offers } = this.#host;
+	/** Offers a batch through the gate. */
+	async #offer(gate: Gate): Promise<FanoutError | undefined> {
 		let error: FanoutError | undefined;
-		const send = async (): Promise<void> => {
-			const batch = this.#batch();
-			this.#inFlight = batch;
-			const answer = await offerBatch(this.#host, this.#channel, batch, this.#timeLeft());
-			this.#inFlight = [];
-			error = answer.error;
-			// Some may have been given up meanwhile; those that are left are still in front.
-			let left = 0;
-			for (const [index, outcome] of answer.taken.entries()) if (this.#settle(batch[index] as Item, outcome)) left += 1;
-			this.#items.splice(0, left);
-		};
-		if (gate === undefined) await send();
-		else {
-			await gate.offer(async () => {
-				const isProbe = gate.state !== "closed";
-				await send();
-				const isRetriedInTime = !isProbe && this.#waiting > 0 && this.#timeLeft() > this.#lastChanceMs;
-				return offers.aborted || (error?.retryable && isRetriedInTime) ? "neutral" : verdictOf(error);
-			});
-		}
+		await gate.offer(async () => {
+			const isProbe = gate.state !== "closed";
+			error = await this.#send();
+			const isRetriedInTime = !isProbe && this.#waiting > 0 && this.#timeLeft() > this.#lastChanceMs;
+			return this.#host.offers.isAborted || (error?.retryable && isRetriedInTime) ? "neutral" : verdictOf(error);
+		});
+		return error;
+	}
+
+	/** Offers a batch and settles what was taken; why the first that was not stays at the head. */
+	async #send(): Promise<FanoutError | undefined> {
+		const batch = this.#batch();
+		this.#inFlight = batch;
+		const { taken, error } = await offerBatch(this.#host, this.#channel, batch, this.#timeLeft());
+		this.#inFlight = [];
+		// Some may have been given up meanwhile; those that are left are still in front.
+		let left = 0;
+		for (const [index, outcome] of taken.entries()) if (this.#settle(batch[index] as Item, outcome)) left += 1;
+		this.#items.splice(0, left);
 		return error;
 	}
 

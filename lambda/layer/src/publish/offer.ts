@@ -3,7 +3,6 @@
  * knows is marked as uncertain, with the time; once the lane may have forgotten its id, it is looked up first.
  */
 import type { Channel } from "../core/channel.ts";
-import { withDeadline } from "../core/deadline.ts";
 import { asFanoutError, FanoutError } from "../core/errors.ts";
 import type { Outcome } from "../core/transport.ts";
 import type { Item } from "./item.ts";
@@ -20,20 +19,19 @@ export function markUncertain(items: readonly Item[], since: number): void {
 	for (const item of items) item.uncertainSince ??= since;
 }
 
-export async function offerBatch(
+export function offerBatch(
 	host: QueueHost,
 	channel: Channel,
 	batch: readonly Item[],
 	withinMs: number,
 ): Promise<Answer> {
-	const { transport, clock, offers } = host;
+	const { transport, clock } = host;
+	const { place } = transport;
 	const envelopes = batch.map(({ envelope }) => envelope);
 	const mayExist = batch.some(({ uncertainSince }) => uncertainSince !== undefined);
 	const forgotten = mayExist ? forgottenOf(host, batch, withinMs) : 0;
-	const place = transport.place;
 	let offeredAt = forgotten === 0 ? clock.monotonic() : undefined;
-	let outcomes: Outcome[];
-	const publish = async (signal: AbortSignal): Promise<Outcome[]> => {
+	const lookUp = async (signal: AbortSignal): Promise<Outcome[]> => {
 		const held = await leadingHeld(transport, channel, envelopes.slice(0, forgotten), signal);
 		const found = envelopes.slice(0, held).map(() => foundOf(host));
 		if (held === envelopes.length) return found;
@@ -41,22 +39,24 @@ export async function offerBatch(
 		return [...found, ...(await transport.publish(channel, envelopes.slice(held), { mayExist }, signal))];
 	};
 	const offer = (signal: AbortSignal) =>
-		forgotten === 0 ? transport.publish(channel, envelopes, { mayExist }, signal) : publish(signal);
-	try {
-		outcomes = await withDeadline(clock, Math.max(1, withinMs), `a publish to ${place}`, offer, offers);
-	} catch (cause) {
-		if (offeredAt !== undefined) markUncertain(batch, offeredAt);
-		return { taken: [], error: asFanoutError(cause, "TransportUnavailable", `a publish to ${place} failed`, true) };
-	}
+		forgotten === 0 ? transport.publish(channel, envelopes, { mayExist }, signal) : lookUp(signal);
+	return host.offers.run(Math.max(1, withinMs), `a publish to ${place}`, offer).then(
+		(outcomes) => judge(batch, outcomes, place, offeredAt ?? clock.monotonic()),
+		(cause) => {
+			if (offeredAt !== undefined) markUncertain(batch, offeredAt);
+			return { taken: [], error: asFanoutError(cause, "TransportUnavailable", `a publish to ${place} failed`, true) };
+		},
+	);
+}
+
+function judge(batch: readonly Item[], outcomes: readonly Outcome[], place: string, offeredAt: number): Answer {
 	const refused = outcomes.findIndex(({ ok }) => !ok);
 	const count = Math.min(refused < 0 ? outcomes.length : refused, batch.length);
+	if (count === batch.length) return { taken: outcomes, error: undefined };
 	for (const [index, item] of batch.entries()) {
 		const outcome = outcomes[index];
-		if (index >= count && (outcome === undefined || outcome.ok || outcome.uncertain)) {
-			markUncertain([item], offeredAt ?? clock.monotonic());
-		}
+		if (index >= count && (outcome === undefined || outcome.ok || outcome.uncertain)) markUncertain([item], offeredAt);
 	}
-	if (count === batch.length) return { taken: outcomes, error: undefined };
 	const first = outcomes[count];
 	const short = () => new FanoutError("TransportRefused", `${place} answered fewer outcomes than envelopes`);
 	return { taken: outcomes.slice(0, count), error: first === undefined || first.ok ? short() : first.error };

@@ -12,6 +12,7 @@ import type { Range } from "../core/ranges.ts";
 import type { Transport } from "../core/transport.ts";
 import { ChannelQueue } from "./channel-queue.ts";
 import type { Item, LaneOutcome } from "./item.ts";
+import { Offers } from "./offers.ts";
 import type { Outbox } from "./outbox.ts";
 import type { StoredEnvelope } from "./outbox-file.ts";
 import { Pending } from "./pending.ts";
@@ -82,7 +83,7 @@ export function createPublisher(first: Transport, deps: PublisherDeps): Publishe
 	const queues = new Map<string, ChannelQueue>();
 	const stop = new AbortController();
 	const pending = new Pending();
-	let offers = new AbortController();
+	const offers = new Offers(clock);
 	let opening = Promise.withResolvers<void>();
 	let emptied = Promise.withResolvers<void>();
 	let queuedBytes = 0;
@@ -103,9 +104,7 @@ export function createPublisher(first: Transport, deps: PublisherDeps): Publishe
 		},
 		budget: new RetryBudget(clock),
 		stop: stop.signal,
-		get offers() {
-			return offers.signal;
-		},
+		offers,
 		get isShut() {
 			return gate !== undefined && !gate.admits;
 		},
@@ -121,7 +120,7 @@ export function createPublisher(first: Transport, deps: PublisherDeps): Publishe
 		},
 	};
 	const open = (): void => {
-		if (offers.signal.aborted) offers = new AbortController();
+		offers.admit();
 		opening.resolve();
 		opening = Promise.withResolvers();
 	};

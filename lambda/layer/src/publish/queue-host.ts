@@ -3,6 +3,7 @@ import type { Channel } from "../core/channel.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Gate } from "../core/gate.ts";
 import type { Transport } from "../core/transport.ts";
+import type { Offers } from "./offers.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Term } from "./pending.ts";
 import type { RetryBudget } from "./retry-budget.ts";
@@ -17,8 +18,8 @@ export interface QueueHost {
 	readonly outbox: Outbox | undefined;
 	/** The publisher is closed. */
 	readonly stop: AbortSignal;
-	/** Aborts what is in flight: at the close, and when the gate shuts. */
-	readonly offers: AbortSignal;
+	/** What is in flight; aborted at the close, and when the gate shuts. */
+	readonly offers: Offers;
 	/** The gate admits nothing now. */
 	readonly isShut: boolean;
 	/** Resolves when it may admit something, and at the close. */
