@@ -5,6 +5,7 @@
 import { FanoutError } from "../../core/errors.ts";
 import type { Msg } from "./client.ts";
 import { NOBODY, type Silence, unanswered } from "./failure.ts";
+import { headerLines, headerOf, PLAIN } from "./headers.ts";
 import type { Inbox } from "./inbox.ts";
 
 export interface Fetched {
@@ -34,16 +35,16 @@ export function createBatchGet(inbox: Inbox, apiPrefix: string, timeoutMs: numbe
 			const messages: Fetched[] = [];
 			const what = `messages of ${stream}`;
 			const message = (msg: Msg): boolean => {
-				const { headers } = msg;
-				const code = headers?.code ?? 0;
-				const number = (name: string) => Number(headers?.get(name) || Number.NaN);
+				const lines = headerLines(msg, msg.subject);
+				const code = lines.startsWith(PLAIN) ? 0 : (msg.headers?.code ?? 0);
+				const number = (name: string) => Number(headerOf(lines, name) || Number.NaN);
 				// Each answer names the one sent before it: what was lost on the way shows.
 				if ((code === 0 || code === 204) && number("Nats-Last-Sequence") !== (messages.at(-1)?.seq ?? 0)) {
 					reject(new FanoutError("TransportUnavailable", `some ${what} were lost on the way`, { retryable: true }));
 					return true;
 				}
 				if (code === 0) {
-					const subject = headers?.get("Nats-Subject") ?? "";
+					const subject = headerOf(lines, "Nats-Subject");
 					messages.push({ seq: number("Nats-Sequence"), subject, data: msg.data });
 					return false;
 				}
@@ -51,7 +52,7 @@ export function createBatchGet(inbox: Inbox, apiPrefix: string, timeoutMs: numbe
 				const pending = number("Nats-Num-Pending") || 0;
 				if (code === 204) resolve({ messages, pending, upTo: Number.isNaN(upTo) ? undefined : upTo });
 				else if (code === 404) resolve({ messages, pending: 0, upTo: undefined });
-				else reject(refusedBatch(what, code, headers?.description ?? ""));
+				else reject(refusedBatch(what, code, msg.headers?.description ?? ""));
 				return true;
 			};
 			const failed = (reason: Silence, cause?: unknown) => reject(unanswered(what, reason, timeoutMs, cause));

@@ -5,7 +5,7 @@
  */
 import type { Entry } from "../../core/transport.ts";
 import type { Msg } from "./client.ts";
-import { NUDGE } from "./headers.ts";
+import { headerLines, headerOf, NUDGE } from "./headers.ts";
 import { type Known, saw } from "./known.ts";
 import type { Partition } from "./partition.ts";
 import { nudgedEnd, toEntry } from "./wire.ts";
@@ -18,13 +18,13 @@ export interface LiveDeps {
 }
 
 export function handLive({ partition, maxMessages, doubt }: LiveDeps, known: Known, msg: Msg): void {
-	const { headers } = msg;
-	const seq = Number(headers?.get("Nats-Sequence") || Number.NaN);
+	const lines = headerLines(msg, known.address.live);
+	const seq = Number(headerOf(lines, "Nats-Sequence") || Number.NaN);
 	if (!Number.isSafeInteger(seq) || seq <= 0) {
-		nudged(partition, known, headers?.get(NUDGE) ?? "");
+		nudged(partition, known, headerOf(lines, NUDGE));
 		return;
 	}
-	const named = Number(headers?.get("Nats-Last-Sequence") || 0);
+	const named = Number(headerOf(lines, "Nats-Last-Sequence"));
 	const prev = named === 0 ? predecessor(known, seq, maxMessages) : named;
 	if (known.ready && seq <= known.heard) doubt();
 	known.heard = seq;

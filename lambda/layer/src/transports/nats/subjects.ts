@@ -42,9 +42,15 @@ function clusterToken(namespace: string): string {
 	return PLAIN.test(namespace) ? namespace : `=${hash("sha256", namespace, "base64url").slice(0, TOKEN_CHARS)}`;
 }
 
+function remember<T>(known: Map<string, T>, key: string, value: T): void {
+	known.set(key, value);
+	if (known.size > MAX_KNOWN) known.delete(known.keys().next().value as string);
+}
+
 export function createSubjects(prefix: string, partitions: number, streamName = prefix): Subjects {
 	const known = new Map<string, Address>();
 	const held = new Map<string, Address>();
+	const bares = new Map<string, string>();
 	const live = `${prefix}-live`;
 
 	function of(channel: Channel): Address {
@@ -55,8 +61,7 @@ export function createSubjects(prefix: string, partitions: number, streamName = 
 			const partition = digest.readUInt32BE(16) % partitions;
 			const path = `${clusterToken(channel.namespace)}.${partition}.${channel.kind}.${token}`;
 			address = { partition, idPrefix: token.slice(0, ID_CHARS), log: `${prefix}.${path}`, live: `${live}.${path}` };
-			known.set(channel.key, address);
-			if (known.size > MAX_KNOWN) known.delete(known.keys().next().value as string);
+			remember(known, channel.key, address);
 		}
 		return address;
 	}
@@ -71,8 +76,13 @@ export function createSubjects(prefix: string, partitions: number, streamName = 
 		},
 		release: ({ key }) => void held.delete(key),
 		bare(channel) {
-			const token = hash("sha256", channel.key, "base64url").slice(0, TOKEN_CHARS);
-			return `${live}.${clusterToken(channel.namespace)}.bare.${channel.kind}.${token}`;
+			let subject = bares.get(channel.key);
+			if (subject === undefined) {
+				const token = hash("sha256", channel.key, "base64url").slice(0, TOKEN_CHARS);
+				subject = `${live}.${clusterToken(channel.namespace)}.bare.${channel.kind}.${token}`;
+				remember(bares, channel.key, subject);
+			}
+			return subject;
 		},
 		stream: (partition) => `${streamName}-${partition}`,
 		capture: (partition) => `${prefix}.*.${partition}.>`,
