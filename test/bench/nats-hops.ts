@@ -1,6 +1,6 @@
 /**
  * `npm run bench -- nats-hops`: publish in one process, SSE client of another, a thousand streams, beside the same hops
- * written by hand in the same run, alternated: core without a log, R1 and R3.
+ * written by hand in the same run, alternated: core without a log, R1 and R3; or only the rows that are named.
  */
 import { parseArgs } from "node:util";
 import type { NatsOptions } from "../../lambda/layer/src/transports/nats/index.ts";
@@ -48,8 +48,15 @@ async function runRow({ name, nodes, by, settings }: Row, rounds: number): Promi
 }
 
 export async function run(args: readonly string[]): Promise<boolean> {
-	const { values } = parseArgs({ args: [...args], options: { rounds: { type: "string", default: "3" } } });
+	const { values, positionals } = parseArgs({
+		args: [...args],
+		allowPositionals: true,
+		options: { rounds: { type: "string", default: "3" } },
+	});
 	let isMet = true;
-	for (const row of ROWS) isMet = (await runRow(row, Number(values.rounds))) && isMet;
+	for (const row of ROWS) {
+		if (positionals.length > 0 && !positionals.some((name) => row.name.includes(name))) continue;
+		isMet = (await runRow(row, Number(values.rounds))) && isMet;
+	}
 	return isMet;
 }
