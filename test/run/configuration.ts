@@ -78,8 +78,9 @@ removes the handler. Secrets named by ARN and a cell's parameter are read again 
   \`timeout_ms\` for what is queued, and then its client streams end with \`gap\`. What it could not send is told as lost, or
   waits in the outbox's file until the transport is back or it is too old.
 - **What cannot change while the process runs** is refused at its key: \`cluster_id\`, \`follow\`, the limits and the file of
-  \`[notification.local]\`, the outbox's file, and once sessions are in use where they are kept (\`registry\`). The session registry keeps the
-  connection that it was opened with. A fanout that is held (Lambda) reads its file at its start only.
+  \`[notification.local]\`, the outbox's file, and once sessions are in use where they are kept (\`registry\`).
+  An open session registry goes along to other servers, or another login, of its transport; sessions that are not known
+  there are lost to this process, and told so. A fanout that is held (Lambda) reads its file at its start only.
 
 ## What is queued
 

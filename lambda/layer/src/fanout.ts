@@ -27,7 +27,7 @@ import type { LaneOutcome } from "./publish/item.ts";
 import { type Receipt, tallyOf, toReceipt } from "./publish/receipt.ts";
 import type { ReloadDeps, Reloads } from "./reload.ts";
 import { createSessionHost } from "./session-host.ts";
-import { openStore } from "./session-store.ts";
+import { openElsewhere, openStore } from "./session-store.ts";
 import { createSessions } from "./sessions/sessions.ts";
 import { createHub } from "./stream/hub.ts";
 import { channelsOf, streamOptions } from "./stream/request.ts";
@@ -90,13 +90,13 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 		limits: settings.streams ?? {},
 		left: (session) => sessions.left(session),
 	});
+	const keeping = { transports, instanceId, clock, random, onerror: report };
 	const sessions = createSessions({
-		openStore: () => openStore({ settings, transports, instanceId, clock, random, onerror: report }),
+		openStore: () => openStore({ ...keeping, settings }),
 		get options() {
 			return settings.registry;
 		},
-		...{ namespace, instance: instanceId, clock, ids, random, report },
-		hasStreams: (session) => hub.follows(session),
+		...{ namespace, instance: instanceId, clock, ids, random, report, hasStreams: hub.follows },
 		endStreams: (lost) => hub.endStreams(lost, "moved"),
 	});
 	const scopes = createRequestScopes();
@@ -184,7 +184,8 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 		keepsSessions: () => sessions.isOpen,
 		async exchange(to, signal) {
 			if (follow === "held") throw new FanoutError("Unsupported", "a fanout that is held reads its file at its start");
-			const exchanged = await assembly.exchange(to, following, signal);
+			const exchange = () => assembly.exchange(to, following, signal);
+			const exchanged = await sessions.exchange(() => openElsewhere(settings, { ...keeping, settings: to }), exchange);
 			settings = to;
 			hub.limit(to.streams ?? {});
 			return exchanged;

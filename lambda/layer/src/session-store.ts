@@ -2,6 +2,7 @@
  * Where the session registry keeps its rows: what the options name, or what fits the transports. Every library of a
  * store loads when the registry is opened, which is with its first use.
  */
+import { isDeepStrictEqual } from "node:util";
 import { ENV } from "./config/env-names.ts";
 import type { FanoutSettings } from "./config/options.ts";
 import type { Clock } from "./core/clock.ts";
@@ -57,6 +58,13 @@ function tableOf(
 	{ table }: SessionRegistryOptions,
 ): string | undefined {
 	return table ?? (environment[ENV.ownersTable] || undefined);
+}
+
+/** Another store where what the store was opened by says something else now, such as other servers or another login. */
+export async function openElsewhere(was: FanoutSettings, parts: StoreParts): Promise<Store | undefined> {
+	const [keeper] = KEEPERS.find(([, name]) => name === storeName(parts)) ?? [];
+	if (keeper === undefined || typeof parts.settings.registry.store === "object") return undefined;
+	return isDeepStrictEqual(was[keeper], parts.settings[keeper]) ? undefined : openStore(parts);
 }
 
 export async function openStore(parts: StoreParts): Promise<Store> {

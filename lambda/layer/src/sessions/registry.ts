@@ -5,6 +5,7 @@ import { type Clock, pause } from "../core/clock.ts";
 import { withDeadline } from "../core/deadline.ts";
 import { asFanoutError, FanoutError } from "../core/errors.ts";
 import type { Ids } from "../core/ids.ts";
+import { DEFAULT_REGISTRY_TIMEOUT_MS } from "./limits.ts";
 import { readPage } from "./pages.ts";
 import type { Basis, Claim, Held, Opening, Patch, Registry } from "./port.ts";
 import {
@@ -22,7 +23,6 @@ import type { Row, Store } from "./store.ts";
 import { createTerms } from "./terms.ts";
 import { watchRecords } from "./watch.ts";
 
-export const DEFAULT_REGISTRY_TIMEOUT_MS = 2_000;
 /** Writers of one row that meet: each round one of them wins. */
 export const MAX_WRITE_RACES = 8;
 const RACE_BACKOFF = { baseMs: 2, capMs: 50 };

@@ -8,7 +8,9 @@ import type { Clock } from "../core/clock.ts";
 import { type DrainRequest, giveNotice } from "../core/drain.ts";
 import { asFanoutError, FanoutError } from "../core/errors.ts";
 import type { Ids } from "../core/ids.ts";
+import type { ExchangedStore } from "./exchanged-store.ts";
 import type { Hold } from "./hold.ts";
+import { DEFAULT_REGISTRY_TIMEOUT_MS } from "./limits.ts";
 import type { SessionRegistryOptions } from "./options.ts";
 import type { Claimed, ClaimOptions, Owner } from "./owner.ts";
 import type { Registry } from "./port.ts";
@@ -35,6 +37,11 @@ export interface FanoutSessions extends Sessions {
 	left(session: Channel): void;
 	/** Closes connections that no call uses now. */
 	rest(): void;
+	/**
+	 * Does `work`, and takes an open registry along to the store that `open` gives, if it gives one. That has started before
+	 * `work` begins, and is asked after it; when either fails, everything stays.
+	 */
+	exchange<T>(open: () => Promise<Store | undefined>, work: () => Promise<T>): Promise<T>;
 	drain(how: DrainRequest, endStreams: (how: { readonly graceMs: number }) => Promise<void>): Promise<void>;
 	close(): Promise<void>;
 }
@@ -60,6 +67,7 @@ export function createSessions(deps: SessionsDeps): FanoutSessions {
 	const uses = createUses(clock);
 	let owner: Owner | undefined;
 	let registry: Registry | undefined;
+	let kept: ExchangedStore | undefined;
 	let opening: Promise<Registry> | undefined;
 	let owning: Promise<Owner> | undefined;
 	let closing: Promise<void> | undefined;
@@ -78,13 +86,18 @@ export function createSessions(deps: SessionsDeps): FanoutSessions {
 	}
 
 	async function begin(): Promise<Registry> {
-		const { createRegistry } = await import("./registry.ts");
-		const store = await deps.openStore();
+		const [{ createRegistry }, { createExchangedStore }] = await Promise.all([
+			import("./registry.ts"),
+			import("./exchanged-store.ts"),
+		]);
 		const { options } = deps;
-		const made = createRegistry({ store, namespace, clock, ids, timeoutMs: options.timeoutMs, onerror: report });
+		const { timeoutMs = DEFAULT_REGISTRY_TIMEOUT_MS } = options;
+		const store = createExchangedStore(await deps.openStore(), { clock, timeoutMs, report });
+		const made = createRegistry({ store, namespace, clock, ids, timeoutMs, onerror: report });
 		try {
 			await made.start();
 			registry = made;
+			kept = store;
 			return made;
 		} catch (error) {
 			// One that was given is the only one there is: the next use starts it again.
@@ -168,6 +181,19 @@ export function createSessions(deps: SessionsDeps): FanoutSessions {
 		},
 		left: (session) => release?.(session),
 		rest: () => registry?.rest(),
+		async exchange(open, work) {
+			await standing(opening);
+			const next = kept && (await open());
+			try {
+				await next?.start(AbortSignal.timeout(deps.options.timeoutMs ?? DEFAULT_REGISTRY_TIMEOUT_MS));
+				const done = await work();
+				if (next !== undefined) kept?.exchange(next);
+				return done;
+			} catch (error) {
+				await next?.close();
+				throw error;
+			}
+		},
 		async drain(how, endStreams) {
 			const graceMs = await giveNotice(how, clock);
 			const owned = await standing(owning);
