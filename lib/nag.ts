@@ -31,7 +31,7 @@ export function applyNag(app: App, cells: readonly CellStacks[]): void {
 	Validations.of(app).addPlugins(new AwsSolutionsChecks(app));
 	for (const { state, delivery, mesh } of cells) {
 		acknowledgeQueues([...mesh.deadLetters, ...deadEnds(delivery)], REASONS.deadLetters);
-		acknowledgeQueues([delivery.messaging.mailbox.queue], REASONS.mailbox);
+		acknowledgeQueues([delivery.messaging.mailbox.queue, delivery.messaging.shards.queue], REASONS.mailbox);
 		acknowledgeSockets(delivery);
 		acknowledgeEvents(delivery);
 		acknowledgeGrants(delivery);
@@ -72,7 +72,7 @@ function acknowledgeEvents({ eventStream, config }: DeliveryStack): void {
 }
 
 function acknowledgeGrants({ handlers, sockets, config }: DeliveryStack): void {
-	const posting: readonly HandlerFunction[] = [handlers.subscribe, handlers.deliver, handlers.sync];
+	const posting: readonly HandlerFunction[] = [handlers.subscribe, handlers.deliver, handlers.shard, handlers.sync];
 	for (const fn of posting) {
 		for (const socket of [sockets.backend, sockets.client]) {
 			for (const verb of ["POST", "DELETE"]) {

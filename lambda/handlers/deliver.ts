@@ -18,14 +18,15 @@ const mailOf = (record: SQSRecord): MailRecord => ({
 export const handler = handle(async (event: SQSEvent, context): Promise<SQSBatchResponse> => {
 	const round = createPostRound(cell.clock, context.getRemainingTimeInMillis());
 	const { log, connections, poster, clock, random, queues, region, home, sendTo } = cell;
-	const { keepError, postpone } = queues;
+	const { keepError, postpone, sendShards } = queues;
 	const posting = { connections, poster, clock, random, round, report };
-	const ports = { ...posting, log, keepError, postpone, forward: { region, home, sendTo } };
+	const ports = { ...posting, log, keepError, postpone, sendShards, forward: { region, home, sendTo } };
 	const { failed, ...tally } = await deliver(ports, event.Records.map(mailOf));
 	count("Appended", tally.appended);
 	count("Repeated", tally.repeated);
 	count("Undecodable", tally.undecodable);
 	count("Forwarded", tally.forwarded);
+	count("Sharded", tally.sharded);
 	count("Posts", tally.posts);
 	count("ConnectionsEnded", tally.ended);
 	count("Unposted", tally.unposted);

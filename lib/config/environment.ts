@@ -20,6 +20,13 @@ export interface EnvironmentConfig {
 	 * reservation that leaves fewer than 100 unreserved.
 	 */
 	readonly deliverReservedConcurrency?: number;
+	/** Workers that post to the shards of broadcast channels, at once; reserved for them where `deliver` has a reservation. */
+	readonly shardWorkers: number;
+	/**
+	 * Posts per second of all of them: a part of what API Gateway lets the account do in a region (10,000 requests/s, 2,500 in
+	 * newer regions), which everything else shares.
+	 */
+	readonly postsPerSecond: number;
 	/** The most streams of server-sent events at once, and concurrency kept for them: each takes one while it is held. */
 	readonly streamReservedConcurrency?: number;
 	/** At most so many relays at once; shared channels do not need more than the mailbox takes. */

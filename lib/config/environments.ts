@@ -14,6 +14,8 @@ export const ENVIRONMENTS = {
 		logRetentionDays: 7,
 		protectState: false,
 		relayMaxConcurrency: 10,
+		shardWorkers: 2,
+		postsPerSecond: 500,
 		throttle: { rateLimit: 500, burstLimit: 250 },
 		accessLogs: false,
 		tracing: false,
@@ -30,6 +32,8 @@ export const ENVIRONMENTS = {
 		deliverReservedConcurrency: 100,
 		streamReservedConcurrency: 100,
 		relayMaxConcurrency: 50,
+		shardWorkers: 8,
+		postsPerSecond: 4000,
 		throttle: { rateLimit: 5000, burstLimit: 2500 },
 		accessLogs: true,
 		tracing: true,
@@ -48,7 +52,7 @@ export function environmentConfig(name: string): EnvironmentConfig {
 }
 
 export function checkEnvironment(config: EnvironmentConfig): EnvironmentConfig {
-	const { name, regions, primaryRegion, retentionSeconds } = config;
+	const { name, regions, primaryRegion, retentionSeconds, shardWorkers, postsPerSecond } = config;
 	if (!/^[a-z][a-z0-9-]{0,19}$/.test(name)) {
 		throw new Error(`environment name "${name}": allowed are 1-20 of a-z, 0-9 and -, a letter first`);
 	}
@@ -67,6 +71,15 @@ export function checkEnvironment(config: EnvironmentConfig): EnvironmentConfig {
 	if (!Number.isInteger(retentionSeconds) || retentionSeconds < 60) {
 		throw new Error(
 			`environment "${name}": retentionSeconds must be an integer of at least 60, found ${retentionSeconds}`,
+		);
+	}
+	// AWS takes no event source of fewer than two at once.
+	if (!Number.isInteger(shardWorkers) || shardWorkers < 2) {
+		throw new Error(`environment "${name}": shardWorkers must be an integer of at least 2, found ${shardWorkers}`);
+	}
+	if (!Number.isInteger(postsPerSecond) || postsPerSecond < shardWorkers) {
+		throw new Error(
+			`environment "${name}": postsPerSecond must be an integer of at least shardWorkers, found ${postsPerSecond}`,
 		);
 	}
 	return config;

@@ -45,6 +45,12 @@ export function grantHandlers({ handlers, state, messaging, sockets, cell }: Han
 	// A session that moved takes what was on its way to its new home.
 	sessions.actions(handlers.deliver, QUERY);
 	for (const mailbox of cell.mailboxes) QueueGrants.fromQueue(mailbox).sendMessages(handlers.deliver);
+	QueueGrants.fromQueue(messaging.shards.queue).sendMessages(handlers.deliver);
+
+	log.actions(handlers.shard, QUERY);
+	connections.actions(handlers.shard, GET, QUERY, BATCH);
+	errors.sendMessages(handlers.shard);
+	sockets.grantManageConnections(handlers.shard);
 
 	QueueGrants.fromQueue(messaging.mailbox.queue).sendMessages(handlers.relay);
 	errors.sendMessages(handlers.relay);

@@ -8,6 +8,8 @@ import { HandlerFunction, type HandlerFunctionProps } from "./handler-function.t
 /** A queue's visibility is six times its function's timeout: short ones keep a failed group's pause short. */
 export const DELIVER_TIMEOUT = Duration.seconds(20);
 export const RELAY_TIMEOUT = Duration.seconds(10);
+/** What one shard's posts may take: at a worker's rate, the size of the audience that is posted to in one go. */
+export const SHARD_TIMEOUT = Duration.seconds(30);
 /** API Gateway waits 29 seconds for an integration. */
 const SOCKET_TIMEOUT = Duration.seconds(15);
 
@@ -23,6 +25,7 @@ export class Handlers extends Construct {
 	readonly disconnect: HandlerFunction;
 	readonly subscribe: HandlerFunction;
 	readonly deliver: HandlerFunction;
+	readonly shard: HandlerFunction;
 	readonly relay: HandlerFunction;
 	readonly ingest: HandlerFunction;
 	readonly sync: HandlerFunction;
@@ -64,6 +67,13 @@ export class Handlers extends Construct {
 				? {}
 				: { reservedConcurrency: config.deliverReservedConcurrency }),
 		});
+		this.shard = make("Shard", {
+			name: "shard",
+			description: "Posts to the end clients of one shard of a broadcast channel, at its part of the budget",
+			timeout: SHARD_TIMEOUT,
+			memorySize: 1024,
+			...(config.deliverReservedConcurrency === undefined ? {} : { reservedConcurrency: config.shardWorkers }),
+		});
 		this.relay = make("Relay", {
 			name: "relay",
 			description: "Takes shared channels' messages of every region into this region's mailbox",
@@ -96,6 +106,7 @@ export class Handlers extends Construct {
 			this.disconnect,
 			this.subscribe,
 			this.deliver,
+			this.shard,
 			this.relay,
 			this.ingest,
 			this.sync,

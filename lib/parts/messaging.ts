@@ -11,6 +11,7 @@ export interface MessagingProps {
 	readonly regions: readonly string[];
 	readonly deliverTimeout: Duration;
 	readonly relayTimeout: Duration;
+	readonly shardTimeout: Duration;
 }
 
 /** Receives before a message is set aside. Enough to ride out a failing dependency of some minutes. */
@@ -18,6 +19,9 @@ const RELAY_RECEIVES = 10;
 
 /** Shorter than the dead letters' own: what is set aside keeps the age that it had, and would be gone at once. */
 const RELAY_RETENTION = Duration.days(4);
+
+/** By then every client has read from the log what it was not posted: each asks for its channels' ends every few minutes. */
+const SHARD_RETENTION = Duration.hours(1);
 
 /** All that SQS takes, so that a copy, with its attributes, is never larger than the queue allows. */
 const MAX_ERROR_BYTES = 1024 * 1024;
@@ -28,6 +32,8 @@ export class Messaging extends Construct {
 	readonly relay: Queue;
 	readonly relayDeadLetters: Queue;
 	readonly mailbox: FifoMailbox;
+	/** What deliver sends on to the shards of large audiences, whose posts take long. */
+	readonly shards: FifoMailbox;
 	/** What could not be decoded, and events that no function took. */
 	readonly errors: Queue;
 
@@ -47,6 +53,10 @@ export class Messaging extends Construct {
 		this.mailbox = new FifoMailbox(this, "Mailbox", {
 			queueName: props.names.mailbox,
 			deliverTimeout: props.deliverTimeout,
+		});
+		this.shards = new FifoMailbox(this, "Shards", {
+			deliverTimeout: props.shardTimeout,
+			retention: SHARD_RETENTION,
 		});
 	}
 }

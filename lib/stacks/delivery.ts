@@ -7,7 +7,7 @@ import { EventStream } from "../parts/event-stream.ts";
 import { Events } from "../parts/events.ts";
 import { ExampleServer } from "../parts/example-server.ts";
 import { grantHandlers } from "../parts/handler-grants.ts";
-import { DELIVER_TIMEOUT, Handlers, RELAY_TIMEOUT } from "../parts/handlers.ts";
+import { DELIVER_TIMEOUT, Handlers, RELAY_TIMEOUT, SHARD_TIMEOUT } from "../parts/handlers.ts";
 import { Messaging, standardQueue } from "../parts/messaging.ts";
 import { Parameters } from "../parts/parameters.ts";
 import { Sockets } from "../parts/sockets.ts";
@@ -43,6 +43,7 @@ export class DeliveryStack extends FanoutStack {
 			regions: config.regions,
 			deliverTimeout: DELIVER_TIMEOUT,
 			relayTimeout: RELAY_TIMEOUT,
+			shardTimeout: SHARD_TIMEOUT,
 		});
 		this.handlers = new Handlers(this, "Handlers", { config, logRetention });
 		this.sockets = new Sockets(this, "Sockets", { config, logRetention, emulator }, this.handlers);
@@ -97,10 +98,12 @@ export class DeliveryStack extends FanoutStack {
 	}
 
 	private connectSources(state: StateStack): void {
-		const { deliver, relay, sync } = this.handlers;
+		const { deliver, relay, shard, sync } = this.handlers;
 		const reserved = this.config.deliverReservedConcurrency;
 		// Pollers that ask for more are throttled, and what they hold comes back only after the visibility timeout.
 		this.messaging.mailbox.connectDeliver(deliver, reserved === undefined ? {} : { maxConcurrency: reserved });
+		// One message at a time: a batch mixes shards, and would have one worker post what several are there for.
+		this.messaging.shards.connectDeliver(shard, { batchSize: 1, maxConcurrency: this.config.shardWorkers });
 
 		QueueGrants.fromQueue(this.messaging.relay).consumeMessages(relay);
 		new EventSourceMapping(this, "RelaySource", {

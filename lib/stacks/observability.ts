@@ -56,6 +56,12 @@ export class ObservabilityStack extends FanoutStack {
 			60,
 			"Notifications wait in the mailbox: clients get them late",
 		);
+		alarms.age(
+			"ShardsBehind",
+			messaging.shards.queue,
+			60,
+			"Posts to a large audience fall behind: clients read the log",
+		);
 		alarms.age("RelayBehind", messaging.relay, 60, "Shared channels' notifications wait before the mailbox");
 		alarms.empty("RelayDeadLetters", messaging.relayDeadLetters, "A shared channel's notification was set aside");
 		alarms.empty("Undecodable", messaging.errors, "A message could not be decoded; its channel has a gap row");
@@ -66,14 +72,25 @@ export class ObservabilityStack extends FanoutStack {
 			alarms.empty(`MeshDeadLetters-${to}`, queue, `SNS could not hand a notification to the relay queue of ${to}`);
 		}
 		alarms.errors("DeliverErrors", handlers.deliver, "Deliver fails: channels stand still until it works again");
-		const { deliver, ingest } = handlers;
+		const { deliver, shard, ingest } = handlers;
 		alarms.counted(
 			"Uncopied",
 			deliver.counted("Uncopied"),
 			"A message that could not be decoded is lost, copy and all",
 		);
 		alarms.counted("Unposted", deliver.counted("Unposted"), "Some clients hear late: they find it in the log", 3);
+		alarms.counted(
+			"ShardsUnposted",
+			shard.counted("Unposted"),
+			"Some end clients hear late: an audience is larger than the budget of posts",
+			3,
+		);
 		alarms.counted("EventsRefused", ingest.counted("EventsRefused"), "An event makes no notification: it was dropped");
+		alarms.errors(
+			"ShardErrors",
+			handlers.shard,
+			"Posts to end clients fail: they find out within minutes, from the log",
+		);
 		alarms.throttles(
 			"DeliverThrottled",
 			handlers.deliver,
@@ -103,6 +120,7 @@ export class ObservabilityStack extends FanoutStack {
 		board.addLargeHeader(`${this.prefix} in ${this.place}`);
 		board
 			.monitorSqsQueue({ queue: messaging.mailbox.queue, humanReadableName: "Mailbox" })
+			.monitorSqsQueue({ queue: messaging.shards.queue, humanReadableName: "Shards" })
 			.monitorSqsQueue({ queue: messaging.relay, humanReadableName: "Relay" })
 			.monitorSnsTopic({ topic: messaging.topic, humanReadableName: "Topic" })
 			.monitorDynamoTable({ table: this.named("Log", state.logTable), humanReadableName: "Log" })

@@ -39,13 +39,13 @@ describe("frames", () => {
 			nonsense: "InvalidChannel",
 			[peer]: "InvalidChannel",
 		});
-		expect(await world.connections().of(full.key)).toEqual([{ id: meta.id, api: "backend", isExpired: false }]);
+		expect(await world.followersOf(full.key)).toEqual([{ id: meta.id, api: "backend", isExpired: false }]);
 		expect(await ask(meta, { action: "unsubscribe", ref: 8, channels: [full.key] })).toEqual({
 			t: "unsubscribed",
 			ref: 8,
 		});
-		expect(await world.connections().of(full.key)).toEqual([]);
-		expect(await world.connections().of(empty.key)).toHaveLength(1);
+		expect(await world.followersOf(full.key)).toEqual([]);
+		expect(await world.followersOf(empty.key)).toHaveLength(1);
 	});
 
 	it("answers a ping, and an error to what it cannot read, with the ref where there is one", async () => {
@@ -71,14 +71,14 @@ describe("frames", () => {
 		const answer = await ask(meta, { action: "subscribe", ref: 1, channels: [mine.key, other.key, peers] });
 		const refused = [other.key, peers].map((key) => [key, "ScopeRequired"]);
 		expect(answer).toMatchObject({ t: "subscribed", refused });
-		expect(await world.connections().of(other.key)).toEqual([]);
+		expect(await world.followersOf(other.key)).toEqual([]);
 		const page = await ask(meta, { action: "read", ref: 2, channel: mine.key, from: BEGINNING, limit: 2 });
 		expect(page).toMatchObject({ t: "page", ref: 2, more: true, verdict: "whole" });
 		const stolen = await ask(meta, { action: "read", ref: 3, channel: other.key, from: BEGINNING, limit: 2 });
 		expect(stolen).toMatchObject({ t: "error", ref: 3, code: "ScopeRequired" });
 
 		world.clock.advance(61_000);
-		expect((await world.connections().of(mine.key))[0]?.isExpired).toBe(true);
+		expect((await world.followersOf(mine.key))[0]?.isExpired).toBe(true);
 		const late = await ask(meta, { action: "read", ref: 4, channel: mine.key, from: BEGINNING, limit: 2 });
 		expect(late).toMatchObject({ t: "error", code: "TicketInvalid" });
 
@@ -90,7 +90,7 @@ describe("frames", () => {
 			t: "renewed",
 			ref: 6,
 		});
-		expect((await world.connections().of(mine.key))[0]?.isExpired).toBe(false);
+		expect((await world.followersOf(mine.key))[0]?.isExpired).toBe(false);
 		const renewed = (await world.connections().meta(meta.id)) as ConnectionMeta;
 		const again = await ask(renewed, { action: "read", ref: 7, channel: mine.key, from: BEGINNING, limit: 9 });
 		expect(again).toMatchObject({ t: "page", more: false });
@@ -110,7 +110,7 @@ describe("frames", () => {
 		expect((await world.connections().meta(meta.id))?.claims?.channels).toEqual([kept.key, dropped.key]);
 		await ask(meta, { action: "unsubscribe", ref: 3, channels: [dropped.key] });
 		expect(await ask(meta, { action: "renew", ref: 4, ticket })).toMatchObject({ t: "renewed", ref: 4 });
-		expect(await world.connections().of(kept.key)).toHaveLength(1);
+		expect(await world.followersOf(kept.key)).toHaveLength(1);
 	});
 
 	it("removes a connection with everything that it followed, more channels than one batch takes", async () => {
@@ -118,7 +118,7 @@ describe("frames", () => {
 		const meta = await connect("backend");
 		await ask(meta, { action: "subscribe", ref: 1, channels });
 		await world.connections().remove(meta.id);
-		for (const channel of channels) expect(await world.connections().of(channel)).toEqual([]);
+		for (const channel of channels) expect(await world.followersOf(channel)).toEqual([]);
 		expect(await world.connections().meta(meta.id)).toBeUndefined();
 	});
 

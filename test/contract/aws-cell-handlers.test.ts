@@ -134,7 +134,7 @@ describe("authorize and connect", () => {
 			claims: { principal: "u", channels },
 		});
 		// Before the handshake has ended a post answers 410, which would remove it: it follows by `subscribe` only.
-		expect(await world.connections().of(channels[0] as string)).toEqual([]);
+		expect(await world.followersOf(channels[0] as string)).toEqual([]);
 		expect(await invoke("connect", socketEvent(backend))).toEqual({ statusCode: 200 });
 		expect(await world.connections().meta(backend)).toMatchObject({ api: "backend" });
 		expect(await invoke("connect", socketEvent(intruder, {}, { apiId: CLIENT_API }))).toEqual({ statusCode: 403 });
@@ -171,7 +171,7 @@ describe("deliver", () => {
 		expect(await invoke("deliver", { Records })).toEqual({ batchItemFailures: [] });
 		const page = await world.log().read({ channel, from: BEGINNING, limit: 9 });
 		expect(page.entries.map((entry) => entry.envelope?.id)).toEqual([envelope.id, undefined]);
-		expect(await world.connections().of(channel.key)).toEqual([]);
+		expect(await world.followersOf(channel.key)).toEqual([]);
 		const log = printed.join();
 		expect(log).toContain("message cannot be decoded");
 		expect(log).not.toContain(CONTENT);
@@ -243,6 +243,6 @@ describe("sync", () => {
 			record("6", item),
 		];
 		expect(await invoke("sync", { Records })).toEqual({ batchItemFailures: [] });
-		expect(await world.connections().of(session)).toEqual([]);
+		expect(await world.followersOf(session)).toEqual([]);
 	});
 });

@@ -47,7 +47,7 @@ describe("home regions", () => {
 		if (answer.t !== "subscribed") throw new Error(answer.t);
 		expect(answer.refused).toEqual([[gone, "moved"]]);
 		expect(answer.ends.map(([key]) => key).sort()).toEqual([mine, nobodys].sort());
-		expect((await world.connections().of(gone)).map(({ id }) => id)).toEqual([first.id]);
+		expect((await world.followersOf(gone)).map(({ id }) => id)).toEqual([first.id]);
 		const look = async (key: string) => (await world.home(REGION).look(key))?.region;
 		expect([await look(gone), await look(mine), await look(nobodys)]).toEqual(["eu-west-1", REGION, REGION]);
 		await ask(next, { action: "subscribe", ref: 3, channels: [gone] });
@@ -104,7 +104,7 @@ describe("home regions", () => {
 		};
 		// Neither told nor closed: its record must come again, or it would wait here for ever.
 		expect(await sync({ ...ports, poster: throttled }, [stale])).toEqual({ failed: "1", evicted: 0 });
-		expect(await world.connections().of(channel)).toHaveLength(1);
+		expect(await world.followersOf(channel)).toHaveLength(1);
 		const records = [
 			{ sequence: "2", session: undefined, region: "eu-west-1", at },
 			{ sequence: "2b", session: "nonsense", region: "eu-west-1", at: Number.NaN },
@@ -114,8 +114,8 @@ describe("home regions", () => {
 		];
 		expect(await sync(ports, records)).toEqual({ failed: undefined, evicted: 1 });
 		expect(posted.map(([id, frame]) => [id, decodeServerFrame(frame)])).toEqual([[meta.id, { t: "moved", channel }]]);
-		expect(await world.connections().of(channel)).toEqual([]);
-		expect(await world.connections().of(other.key)).toHaveLength(1);
+		expect(await world.followersOf(channel)).toEqual([]);
+		expect(await world.followersOf(other.key)).toHaveLength(1);
 		const broken = { ...ports, home: { look: () => Promise.reject(new Error("down")) } };
 		expect(await sync(broken, records)).toEqual({ failed: "4", evicted: 0 });
 	});

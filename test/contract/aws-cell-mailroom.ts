@@ -8,11 +8,17 @@ import type { Channel } from "../../lambda/layer/src/core/channel.ts";
 import { type Envelope, encodeEnvelope } from "../../lambda/layer/src/core/envelope.ts";
 import { BEGINNING } from "../../lambda/layer/src/core/position.ts";
 import type { Entry } from "../../lambda/layer/src/core/transport.ts";
-import { CONNECTION_SECONDS, type Connection } from "../../lambda/layer/src/transports/aws/cell/connections.ts";
-import type { DeliverPorts, MailRecord } from "../../lambda/layer/src/transports/aws/cell/deliver.ts";
-import { groupOf } from "../../lambda/layer/src/transports/aws/cell/mailbox.ts";
+import {
+	type Api,
+	CONNECTION_SECONDS,
+	type Connection,
+} from "../../lambda/layer/src/transports/aws/cell/connections.ts";
+import { type DeliverPorts, deliver, type MailRecord } from "../../lambda/layer/src/transports/aws/cell/deliver.ts";
+import type { FailedMail } from "../../lambda/layer/src/transports/aws/cell/failed-mail.ts";
+import { groupOf, type MailboxMessage } from "../../lambda/layer/src/transports/aws/cell/mailbox.ts";
 import type { Poster } from "../../lambda/layer/src/transports/aws/cell/poster.ts";
 import { createPostRound } from "../../lambda/layer/src/transports/aws/cell/round.ts";
+import type { ShardPorts } from "../../lambda/layer/src/transports/aws/cell/shard-worker.ts";
 import type { DynamoClient } from "../../lambda/layer/src/transports/aws/sdk.ts";
 import { decodeServerFrame, type ServerFrame } from "../../lambda/layer/src/transports/aws/wire.ts";
 import type { World } from "./aws-cell-world.ts";
@@ -76,25 +82,52 @@ export const recordOf = (channel: Channel, body: string, more: Partial<MailRecor
 export const mail = (channel: Channel, envelopes: readonly Envelope[]) =>
 	envelopes.map((envelope) => recordOf(channel, encodeEnvelope(envelope)));
 
+export const shardRecord = (message: MailboxMessage, more: Partial<FailedMail> = {}): FailedMail => ({
+	messageId: randomUUID(),
+	body: message.MessageBody,
+	group: message.MessageGroupId,
+	channel: message.MessageAttributes.channel?.StringValue,
+	receipt: "none",
+	receives: 1,
+	...more,
+});
+
 export function createMailroom(world: () => World) {
 	function portsOf(poster: Poster, dynamo: DynamoClient = world().clients.dynamo()): DeliverPorts {
-		const { keepError, postpone } = world().queues;
+		const { keepError, postpone, sendShards } = world().queues;
 		const { clock } = world();
 		const connections = world().connections(dynamo);
 		const forward = world().forward();
 		const posting = { ...postingOf(world()), connections, poster, clock, report: () => {} };
-		return { ...posting, log: world().log(dynamo), keepError, postpone, forward };
+		return { ...posting, log: world().log(dynamo), keepError, postpone, sendShards, forward };
 	}
 
-	async function follow(channel: Channel, seconds = CONNECTION_SECONDS): Promise<string> {
+	function shardPortsOf(poster: Poster, dynamo: DynamoClient = world().clients.dynamo()): ShardPorts {
+		const { keepError, postponeShards: postpone } = world().queues;
+		const { clock } = world();
+		const posting = { ...postingOf(world()), connections: world().connections(dynamo), poster, clock };
+		return { ...posting, log: world().log(dynamo), keepError, postpone, report: () => {} };
+	}
+
+	async function follow(channel: Channel, seconds = CONNECTION_SECONDS, api: Api = "backend"): Promise<string> {
 		const id = randomUUID();
 		const expiresAt = Math.floor(world().clock.now() / 1000) + seconds;
-		await world().connections().open({ id, api: "backend" });
-		await world().connections().follow({ id, api: "backend", expiresAt }, [channel.key]);
+		await world().connections().open({ id, api });
+		await world().connections().follow({ id, api, expiresAt }, [channel.key]);
 		return id;
 	}
 
+	/** Delivers as the mailbox would be, and returns what went to shards instead of into their queue. */
+	async function deliverTo(poster: Poster, records: readonly MailRecord[]) {
+		const sent: MailboxMessage[] = [];
+		const sendShards: DeliverPorts["sendShards"] = async (messages) => {
+			sent.push(...messages);
+			return [];
+		};
+		return { sent, tally: await deliver({ ...portsOf(poster), sendShards }, records) };
+	}
+
 	const rowsOf = async (channel: Channel) => (await world().log().rows(channel.key, BEGINNING, 100)).entries;
-	const followers = async (channel: Channel) => (await world().connections().of(channel.key)).map(({ id }) => id);
-	return { portsOf, follow, rowsOf, followers };
+	const followers = async (channel: Channel) => (await world().followersOf(channel.key)).map(({ id }) => id);
+	return { portsOf, shardPortsOf, follow, deliverTo, rowsOf, followers };
 }

@@ -4,7 +4,11 @@ import { type Channel, createChannel } from "../../lambda/layer/src/core/channel
 import { type Clock, systemClock } from "../../lambda/layer/src/core/clock.ts";
 import { type Envelope, encodeEnvelope } from "../../lambda/layer/src/core/envelope.ts";
 import { createIds } from "../../lambda/layer/src/core/ids.ts";
-import { type Connections, createConnections } from "../../lambda/layer/src/transports/aws/cell/connections.ts";
+import {
+	type Connections,
+	createConnections,
+	type Follower,
+} from "../../lambda/layer/src/transports/aws/cell/connections.ts";
 import type { ForwardPorts } from "../../lambda/layer/src/transports/aws/cell/forward.ts";
 import { createQueues, type Queues } from "../../lambda/layer/src/transports/aws/cell/queues.ts";
 import { createHome, type Home } from "../../lambda/layer/src/transports/aws/home.ts";
@@ -51,13 +55,15 @@ export interface World {
 	/** What a process needs to talk to the emulator. */
 	readonly env: Readonly<Record<string, string>>;
 	readonly queues: Queues;
-	readonly urls: { readonly mailbox: string; readonly errors: string };
+	readonly urls: { readonly mailbox: string; readonly shards: string; readonly errors: string };
 	/** What forwarding from a region needs; the other region has a mailbox too. */
 	forward(region?: string): ForwardPorts;
 	/** Takes `count` messages or more out of a region's mailbox; fewer when no more come. */
 	takeMail(region: string, count: number): Promise<Mail[]>;
 	log(dynamo?: DynamoClient): Log;
 	connections(dynamo?: DynamoClient): Connections;
+	/** Everyone who follows a channel, in a shard or not. */
+	followersOf(channelKey: string): Promise<Follower[]>;
 	home(region: string): Home;
 	stop(): Promise<void>;
 }
@@ -97,10 +103,20 @@ export async function startWorld(): Promise<World> {
 	};
 	const mailboxes: Record<string, string> = {};
 	for (const region of ["us-east-1", "eu-west-1"]) mailboxes[region] = await queue(mailboxName, fifo, region);
-	const urls = { mailbox: mailboxes["us-east-1"] as string, errors: await queue(`errors-${run}`) };
+	const urls = {
+		mailbox: mailboxes["us-east-1"] as string,
+		shards: await queue(`shards-${run}.fifo`, fifo),
+		errors: await queue(`errors-${run}`),
+	};
 	const queuesIn = (region: string) =>
-		createQueues({ sqs: clients.sqs(region), mailboxName: () => mailboxName, errorQueueUrl: () => urls.errors });
+		createQueues({
+			sqs: clients.sqs(region),
+			mailboxName: () => mailboxName,
+			errorQueueUrl: () => urls.errors,
+			shardQueueUrl: () => urls.shards,
+		});
 	const dynamo = clients.dynamo();
+	const connections = (client = dynamo) => createConnections({ table: tables.connections, dynamo: client, clock });
 	return {
 		clock,
 		clients,
@@ -152,7 +168,12 @@ export async function startWorld(): Promise<World> {
 				clock,
 				random32: ids.random32,
 			}),
-		connections: (client = dynamo) => createConnections({ table: tables.connections, dynamo: client, clock }),
+		connections,
+		async followersOf(channelKey) {
+			const { followers, shards } = await connections().of(channelKey);
+			const sharded = await Promise.all(shards.map((shard) => connections().ofShard(channelKey, shard)));
+			return [...followers, ...sharded.flat()];
+		},
 		home: (region) => createHome({ table: tables.sessions, dynamo, region, clock }),
 		async stop() {
 			clients.close();

@@ -37,6 +37,8 @@ test.each([
 	[{ primaryRegion: "ap-south-1" }, /ap-south-1 is not among us-east-1, eu-west-1/],
 	[{ regions: ["us-east-1", "eu-south-1", "me-south-1"] }, /one opt-in region, found eu-south-1, me-south-1/],
 	[{ retentionSeconds: 1.5 }, /at least 60, found 1.5/],
+	[{ shardWorkers: 1 }, /shardWorkers must be an integer of at least 2, found 1/],
+	[{ postsPerSecond: 1 }, /postsPerSecond must be an integer of at least shardWorkers, found 1/],
 ])("a wrong environment is refused: %o", (change, message) => {
 	expect(() => checkEnvironment({ ...ENVIRONMENTS.dev, ...change })).toThrow(message);
 });

@@ -48,6 +48,7 @@ async function assertSources(clients: CellClients, cell: Cell): Promise<void> {
 	const { lambda, dynamo } = clients;
 	const expected = {
 		deliver: `:${cell.environment[ENV.mailboxName]}`,
+		shard: `:${cell.environment[ENV.shardQueueUrl].split("/").at(-1)}`,
 		relay: "-relay",
 		sync: await streamArnOf(dynamo, cell.environment[ENV.sessionsTable]),
 	};

@@ -11,17 +11,24 @@ const VISIBILITY_FACTOR = 6;
 export const MAX_MAIL_BYTES = 256 * 1024;
 
 export interface FifoMailboxProps {
-	/** Another region sends here, so the name is fixed. Must end in `.fifo`. */
-	readonly queueName: string;
+	/** Fixed where another region sends here; must end in `.fifo`. @default generated */
+	readonly queueName?: string;
 	/** Timeout of the function that will be connected. */
 	readonly deliverTimeout: Duration;
 	/** @default 4 days */
 	readonly retention?: Duration;
 }
 
+export interface DeliverOptions {
+	readonly maxConcurrency?: number;
+	/** @default 10 */
+	readonly batchSize?: number;
+}
+
 /**
- * The one ordering point of a region: a high-throughput FIFO queue, one message group per channel.
- * It has no dead-letter queue: moving one message aside would break its channel's order, and a redriven message has a
+ * A high-throughput FIFO queue: the one ordering point of a region, with a message group for each channel; or the way
+ * to its shards, with a group for each shard.
+ * It has no dead-letter queue: moving one message aside would break its group's order, and a redriven message has a
  * new identity. What cannot be decoded is copied to the error queue by the function, which then acknowledges it.
  * Encrypted with SSE-SQS, since `alias/aws/sqs` cannot admit SNS or another region's publisher.
  */
@@ -31,7 +38,7 @@ export class FifoMailbox extends Construct {
 	constructor(scope: Construct, id: string, props: FifoMailboxProps) {
 		super(scope, id);
 		this.queue = new Queue(this, "Queue", {
-			queueName: props.queueName,
+			...(props.queueName === undefined ? {} : { queueName: props.queueName }),
 			fifo: true,
 			maxMessageSizeBytes: MAX_MAIL_BYTES,
 			contentBasedDeduplication: false,
@@ -44,13 +51,13 @@ export class FifoMailbox extends Construct {
 		});
 	}
 
-	/** Makes `fn` the mailbox's one consumer: ten messages a batch, failed ones named, with the grant that it needs. */
-	connectDeliver(fn: IFunction, options: { readonly maxConcurrency?: number } = {}): EventSourceMapping {
+	/** Makes `fn` the queue's one consumer: failed messages named, with the grant that it needs. */
+	connectDeliver(fn: IFunction, options: DeliverOptions = {}): EventSourceMapping {
 		QueueGrants.fromQueue(this.queue).consumeMessages(fn);
 		return new EventSourceMapping(this, "Deliver", {
 			target: fn,
 			eventSourceArn: this.queue.queueArn,
-			batchSize: 10,
+			batchSize: options.batchSize ?? 10,
 			reportBatchItemFailures: true,
 			...(options.maxConcurrency === undefined ? {} : { maxConcurrency: options.maxConcurrency }),
 		});

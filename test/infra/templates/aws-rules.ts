@@ -64,6 +64,7 @@ test("an opt-in region's topic delivers as a principal of that region", () => {
 		regions: ["eu-west-1", "ap-east-1"],
 		deliverTimeout: Duration.seconds(20),
 		relayTimeout: Duration.seconds(10),
+		shardTimeout: Duration.seconds(30),
 	});
 	const statements = Object.values(
 		Template.fromStack(stack).findResources("AWS::SQS::QueuePolicy") as { [id: string]: Fields },

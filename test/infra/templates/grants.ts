@@ -99,6 +99,18 @@ const RIGHTS: Readonly<Record<string, readonly string[]>> = {
 		"sqs:ReceiveMessage",
 		"sqs:SendMessage",
 	],
+	Shard: [
+		"dynamodb:BatchWriteItem",
+		"dynamodb:GetItem",
+		"dynamodb:Query",
+		"execute-api:ManageConnections",
+		"sqs:ChangeMessageVisibility",
+		"sqs:DeleteMessage",
+		"sqs:GetQueueAttributes",
+		"sqs:GetQueueUrl",
+		"sqs:ReceiveMessage",
+		"sqs:SendMessage",
+	],
 	Relay: [
 		"sqs:ChangeMessageVisibility",
 		"sqs:DeleteMessage",

@@ -1,4 +1,6 @@
+import { ENV } from "mcp-fanout/env-names";
 import { expect, test } from "vitest";
+import { ENVIRONMENTS } from "../../../lib/config/environments.ts";
 import { at, type CfnResource, type Json, list, synthesise } from "../synth.ts";
 
 const dev = synthesise("dev");
@@ -23,19 +25,27 @@ const queueSources = sources
 		),
 	);
 
-test("every region has one mailbox, and it is a high-throughput FIFO queue with explicit identities", () => {
-	const mailboxes = queues.filter(isFifo);
-	expect(mailboxes).toHaveLength(2);
-	for (const { properties } of mailboxes) {
-		expect(properties).toMatchObject({
-			QueueName: "dev-fanout-mailbox.fifo",
-			ContentBasedDeduplication: false,
-			DeduplicationScope: "messageGroup",
-			FifoThroughputLimit: "perMessageGroupId",
-			MessageRetentionPeriod: 345_600,
-		});
-	}
-});
+test.each([
+	["one mailbox", "MessagingMailbox", "dev-fanout-mailbox.fifo", 4 * 24 * 3600],
+	// By then its readers have found in the log what they were not posted.
+	["one queue of shards", "MessagingShards", undefined, 3600],
+])(
+	"every region has %s, and it is a high-throughput FIFO queue with explicit identities",
+	(_one, id, name, seconds) => {
+		const found = queues.filter((queue) => queue.id.startsWith(id));
+		expect(found).toHaveLength(2);
+		for (const { properties } of found) {
+			expect(properties.QueueName).toBe(name);
+			expect(properties).toMatchObject({
+				FifoQueue: true,
+				ContentBasedDeduplication: false,
+				DeduplicationScope: "messageGroup",
+				FifoThroughputLimit: "perMessageGroupId",
+				MessageRetentionPeriod: seconds,
+			});
+		}
+	},
+);
 
 test("no queue has a FIFO dead-letter queue, which would break order and identity", () => {
 	for (const queue of queues.filter(isFifo)) expect(queue.properties.RedrivePolicy).toBeUndefined();
@@ -74,7 +84,7 @@ test("every queue refuses plain HTTP", () => {
 });
 
 test("a queue's messages stay hidden at least six times as long as its function may run", () => {
-	expect(queueSources).toHaveLength(4);
+	expect(queueSources).toHaveLength(6);
 	for (const source of queueSources) {
 		const queue = target(source, source.properties.EventSourceArn, "AWS::SQS::Queue");
 		const fn = target(source, source.properties.FunctionName, "AWS::Lambda::Function");
@@ -83,9 +93,13 @@ test("a queue's messages stay hidden at least six times as long as its function 
 	}
 });
 
-test("queue event sources take ten, name the failed ones, and the relay's concurrency is bounded", () => {
-	for (const { properties } of queueSources) {
-		expect(properties).toMatchObject({ BatchSize: 10, FunctionResponseTypes: ["ReportBatchItemFailures"] });
+/** A source as its queue's part of the name says. */
+const sizes = { Mailbox: 10, Relay: 10, Shards: 1 };
+
+test("queue event sources take ten, or one shard, name the failed ones, and the relay's concurrency is bounded", () => {
+	for (const { id, properties } of queueSources) {
+		const [, size] = Object.entries(sizes).find(([part]) => id.includes(part)) ?? [];
+		expect(properties).toMatchObject({ BatchSize: size, FunctionResponseTypes: ["ReportBatchItemFailures"] });
 		expect(properties.MaximumBatchingWindowInSeconds, "not allowed on FIFO").toBeUndefined();
 	}
 	const bounded = queueSources.filter(({ properties }) => at(properties.ScalingConfig, "MaximumConcurrency") === 10);
@@ -103,10 +117,25 @@ test("a source asks for no more concurrency than its function has reserved", () 
 			.filter((other) => other.stack === stack && at(other.properties.FunctionName, "Ref") === id)
 			.map((source) => ({ source, reserved: properties.ReservedConcurrentExecutions })),
 	);
-	// Deliver's, in both regions: what holds streams has concurrency of its own too, and is called by its API.
-	expect([sourced.length, reserved.length]).toEqual([2, 4]);
+	// Deliver's and the shards', in both regions: what holds streams has its own too, and is called by its API.
+	expect([sourced.length, reserved.length]).toEqual([4, 6]);
 	for (const each of sourced) {
 		expect(at(each.source.properties.ScalingConfig, "MaximumConcurrency")).toBe(each.reserved);
+	}
+});
+
+test.each(["dev", "prod"] as const)("all shard workers of %s together keep to its budget of posts", (name) => {
+	const { shardWorkers, postsPerSecond } = ENVIRONMENTS[name];
+	const app = synthesise(name);
+	const workers = app.resources("AWS::Lambda::Function").filter(({ id }) => id.startsWith("HandlersShard"));
+	expect(workers).toHaveLength(2);
+	for (const { properties, stack, id } of workers) {
+		const [source] = app
+			.resources("AWS::Lambda::EventSourceMapping")
+			.filter((other) => other.stack === stack && at(other.properties.FunctionName, "Ref") === id);
+		const most = at(source?.properties.ScalingConfig, "MaximumConcurrency");
+		const rate = Number(at(properties.Environment, "Variables", ENV.shardRate));
+		expect([most, rate]).toEqual([shardWorkers, postsPerSecond / shardWorkers]);
 	}
 });
 

@@ -71,7 +71,7 @@ test("on an emulator, the addresses are filled into its templates, in every func
 	const functions = emulated
 		.resources("AWS::Lambda::Function")
 		.filter(({ properties }) => at(properties.Environment, "Variables", "FANOUT_BACKEND_API") !== undefined);
-	expect(functions).toHaveLength(20);
+	expect(functions).toHaveLength(22);
 	for (const { properties } of functions) {
 		const callback = at(properties.Environment, "Variables", "FANOUT_CLIENT_CALLBACK", "Fn::Join", 1);
 		expect(list(callback)[0]).toBe("http://localhost:1/x/");

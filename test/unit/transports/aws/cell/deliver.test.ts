@@ -44,7 +44,10 @@ function portsOf(clock: FakeClock, followers: readonly string[], poster: Partial
 		report: () => {},
 		poster: { post: async () => {}, close: async () => {}, ...poster },
 		connections: {
-			of: async () => followers.map((id) => ({ id, api: "backend" as const, isExpired: false })),
+			of: async () => ({
+				followers: followers.map((id) => ({ id, api: "backend" as const, isExpired: false })),
+				shards: [],
+			}),
 			remove: async (id) => void removed.push(id),
 		},
 		log: {
@@ -59,6 +62,7 @@ function portsOf(clock: FakeClock, followers: readonly string[], poster: Partial
 		forward: { region: "us-east-1", home: { look: async () => undefined }, sendTo: async () => [] },
 		keepError: async () => {},
 		postpone: async () => {},
+		sendShards: async () => [],
 	};
 	return { ports, removed };
 }

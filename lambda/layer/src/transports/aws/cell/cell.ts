@@ -32,6 +32,8 @@ export interface Cell {
 	readonly connections: Connections;
 	readonly poster: Poster;
 	readonly queues: Queues;
+	/** Posts per second of one shard worker. */
+	readonly shardRate: number;
 	/** At most ten messages to a region's mailbox; returns the indexes that were not taken. */
 	sendTo(region: string, messages: readonly MailboxMessage[]): Promise<readonly number[]>;
 	/** Publishes only: no invocation holds a connection. */
@@ -58,6 +60,7 @@ export function createCell(env: Environment = process.env, clock: Clock = system
 				sqs: cell.clients.sqs(region),
 				mailboxName: () => need(ENV.mailboxName),
 				errorQueueUrl: () => need(ENV.errorQueueUrl),
+				shardQueueUrl: () => need(ENV.shardQueueUrl),
 			}),
 		);
 	const cell: Cell = {
@@ -99,6 +102,9 @@ export function createCell(env: Environment = process.env, clock: Clock = system
 		},
 		get queues() {
 			return queuesIn(cell.region);
+		},
+		get shardRate() {
+			return Number(need(ENV.shardRate));
 		},
 		sendTo: (region, messages) => queuesIn(region).sendMail(messages),
 		get transport() {

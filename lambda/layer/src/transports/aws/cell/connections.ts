@@ -1,17 +1,25 @@
 /**
- * Who is connected here, and who follows what. Three kinds of rows: a connection's own, its channels (so that they
- * can be removed with it), and a channel's connections, which deliver reads by one strongly consistent query.
- * Rows outlive no connection: API Gateway cuts at two hours. A client's channel rows end with its ticket.
+ * Who is connected here, and who follows what. A connection's own row; its channels, each with where it follows, so that
+ * they are removed with it; and a channel's followers, which one strongly consistent query reads. End clients of a
+ * broadcast channel stand in their shard's partition, and a row of the channel says that the shard is followed in.
+ * Rows outlive no connection: API Gateway cuts at two hours. A client's follower rows end with its ticket.
  */
 import { type Clock, pause } from "../../../core/clock.ts";
 import { FanoutError } from "../../../core/errors.ts";
+import { formatPosition, type Position, parsePosition } from "../../../core/position.ts";
 import { aws, type DynamoClient } from "../sdk.ts";
 import { type Claims, parseClaims } from "../ticket.ts";
+import { isSharded, shardKeyOf, shardOf } from "./shard.ts";
 
 export type Api = "backend" | "client";
 
 /** API Gateway's two hours and a margin. */
 export const CONNECTION_SECONDS = 2 * 60 * 60 + 10 * 60;
+/**
+ * How long a shard counts as followed in: its row is written an hour ahead of need, for in a channel's one partition
+ * there is no room for a write by every subscribe. It is never removed: another client may just have relied on it.
+ */
+export const SHARD_SECONDS = CONNECTION_SECONDS + 60 * 60;
 const WRITE_BATCH = 25;
 const MAX_WRITE_ROUNDS = 6;
 /** A popular channel is one partition, of 1,000 writes a second: what it did not take is offered later, not at once. */
@@ -25,6 +33,12 @@ export interface Connection {
 export interface Follower extends Connection {
 	/** Its ticket has ended: it is told, and gets nothing more. */
 	readonly isExpired: boolean;
+}
+
+export interface Audience {
+	readonly followers: readonly Follower[];
+	/** Those that somebody follows in, or did in the last hours. */
+	readonly shards: readonly number[];
 }
 
 export interface ConnectionMeta extends Connection {
@@ -45,8 +59,13 @@ export interface Connections {
 	renew(connection: ConnectionMeta, claims: Claims): Promise<void>;
 	follow(connection: ConnectionMeta, channelKeys: readonly string[]): Promise<void>;
 	unfollow(id: string, channelKeys: readonly string[]): Promise<void>;
-	/** Strongly consistent: whoever follows when this is called is in it. */
-	of(channelKey: string): Promise<Follower[]>;
+	/** Strongly consistent: whoever follows when this is called is in it, or is in one of its shards. */
+	of(channelKey: string): Promise<Audience>;
+	/** The same of one shard. */
+	ofShard(channelKey: string, shard: number): Promise<Follower[]>;
+	/** How far a shard was posted to, if that is known. */
+	posted(channelKey: string, shard: number): Promise<Position | undefined>;
+	markPosted(channelKey: string, shard: number, position: Position): Promise<void>;
 	/** The connection and all its channels. */
 	remove(id: string): Promise<void>;
 }
@@ -56,8 +75,9 @@ type Write = { PutRequest: { Item: Item } } | { DeleteRequest: { Key: { pk: stri
 
 const connectionKey = (id: string) => `connection#${id}`;
 const channelKeyOf = (key: string) => `channel#${key}`;
+const markKey = (key: string, shard: number) => ({ pk: `posted#${shard}#${key}`, sk: "posted" });
 const put = (item: Item): Write => ({ PutRequest: { Item: item } });
-const drop = (pk: string, sk: string): Write => ({ DeleteRequest: { Key: { pk, sk } } });
+const remove = (pk: string, sk: string): Write => ({ DeleteRequest: { Key: { pk, sk } } });
 
 export function createConnections({ table, dynamo, clock }: ConnectionsOptions): Connections {
 	const seconds = () => Math.floor(clock.now() / 1000);
@@ -97,8 +117,24 @@ export function createConnections({ table, dynamo, clock }: ConnectionsOptions):
 		return items;
 	}
 
-	const channelsOf = async (id: string): Promise<string[]> =>
-		(await queryAll(connectionKey(id), "channel#")).map(({ sk }) => sk.slice("channel#".length));
+	async function get(key: { pk: string; sk: string }, ConsistentRead: boolean): Promise<Item | undefined> {
+		const command = new aws.document.GetCommand({ TableName: table, ConsistentRead, Key: key });
+		const { Item: item } = await dynamo.send(command);
+		return item === undefined || item.expiresAt <= seconds() ? undefined : (item as Item);
+	}
+
+	/** Its channels, and the partition in which it follows each. */
+	const followedBy = async (id: string): Promise<{ key: string; at: string }[]> =>
+		(await queryAll(connectionKey(id), "channel#")).map(({ sk, at }) => ({
+			key: sk.slice("channel#".length),
+			at: String(at ?? sk), // rows of before there were shards name no place
+		}));
+
+	const followerOf = ({ sk, api, expiresAt }: Item): Follower => ({
+		id: sk,
+		api: api === "backend" ? "backend" : "client",
+		isExpired: Number(expiresAt) <= seconds(),
+	});
 
 	function metaItem(connection: Connection, expiresAt: number, claims: Claims | undefined): Item {
 		const item = {
@@ -111,36 +147,61 @@ export function createConnections({ table, dynamo, clock }: ConnectionsOptions):
 		return claims === undefined ? item : { ...item, claims: JSON.stringify(claims) };
 	}
 
-	async function follow({ id, api, claims, expiresAt }: ConnectionMeta, channelKeys: readonly string[]) {
-		const end = Math.min(expiresAt, claims?.expiresAt ?? expiresAt);
-		// The connection's side first: a crash in between leaves nothing that removal would not find.
-		await writeAll(channelKeys.map((key) => put({ pk: connectionKey(id), sk: channelKeyOf(key), expiresAt })));
-		await writeAll(channelKeys.map((key) => put({ pk: channelKeyOf(key), sk: id, api, expiresAt: end })));
+	/** The row that says that a shard is followed in, where it is not there for long enough. */
+	async function presenceOf(key: string, shard: number, until: number): Promise<Write[]> {
+		const row = { pk: channelKeyOf(key), sk: `shard#${shard}` };
+		// An old copy does: rows only ever end later.
+		const known = await get(row, false);
+		if (Number(known?.expiresAt ?? 0) >= until) return [];
+		return [put({ ...row, shard, expiresAt: seconds() + SHARD_SECONDS })];
 	}
 
-	async function unfollow(id: string, channelKeys: readonly string[]): Promise<void> {
-		await writeAll(channelKeys.map((key) => drop(channelKeyOf(key), id)));
-		await writeAll(channelKeys.map((key) => drop(connectionKey(id), channelKeyOf(key))));
+	async function follow({ id, api, claims, expiresAt }: ConnectionMeta, channelKeys: readonly string[]) {
+		const end = Math.min(expiresAt, claims?.expiresAt ?? expiresAt);
+		const shard = shardOf(id);
+		const sharded = channelKeys.filter((key) => isSharded(api, key));
+		const placeOf = (key: string) => (sharded.includes(key) ? shardKeyOf(key, shard) : channelKeyOf(key));
+		const presences = await Promise.all(sharded.map((key) => presenceOf(key, shard, expiresAt)));
+		// The connection's side first: a crash in between leaves nothing that removal would not find.
+		const own = channelKeys.map((key) => ({
+			pk: connectionKey(id),
+			sk: channelKeyOf(key),
+			at: placeOf(key),
+			expiresAt,
+		}));
+		await writeAll(own.map(put));
+		const follower = channelKeys.map((key) => put({ pk: placeOf(key), sk: id, api, expiresAt: end }));
+		await writeAll([...presences.flat(), ...follower]);
+	}
+
+	async function drop(id: string, followed: readonly { key: string; at: string }[]): Promise<void> {
+		await writeAll(followed.map(({ at }) => remove(at, id)));
+		await writeAll(followed.map(({ key }) => remove(connectionKey(id), channelKeyOf(key))));
 	}
 
 	return {
 		follow,
-		unfollow,
+		async unfollow(id, channelKeys) {
+			if (channelKeys.length === 0) return;
+			await drop(
+				id,
+				(await followedBy(id)).filter(({ key }) => channelKeys.includes(key)),
+			);
+		},
 		async open(connection, claims) {
 			const Item = metaItem(connection, seconds() + CONNECTION_SECONDS, claims);
 			await dynamo.send(new aws.document.PutCommand({ TableName: table, Item }));
 		},
 		async meta(id) {
-			const key = { pk: connectionKey(id), sk: "meta" };
-			const command = new aws.document.GetCommand({ TableName: table, ConsistentRead: true, Key: key });
-			const { Item: item } = await dynamo.send(command);
-			if (item === undefined || item.expiresAt <= seconds()) return undefined;
-			const meta = { id, api: item.api === "backend" ? "backend" : "client", expiresAt: item.expiresAt } as const;
+			const item = await get({ pk: connectionKey(id), sk: "meta" }, true);
+			if (item === undefined) return undefined;
+			const api = item.api === "backend" ? "backend" : "client";
+			const meta = { id, api, expiresAt: Number(item.expiresAt) } as const;
 			const claims = parseClaims(item.claims);
 			return claims === undefined ? meta : { ...meta, claims };
 		},
 		async renew(connection, claims) {
-			const followed = await channelsOf(connection.id);
+			const followed = (await followedBy(connection.id)).map(({ key }) => key);
 			// Dropping one here would leave a stream that waits for nothing; refused, it ends with its old ticket, and is told.
 			if (followed.some((key) => !claims.channels.includes(key))) {
 				throw new FanoutError(
@@ -155,15 +216,24 @@ export function createConnections({ table, dynamo, clock }: ConnectionsOptions):
 		},
 		async of(channelKey) {
 			const items = await queryAll(channelKeyOf(channelKey));
-			return items.map(({ sk, api, expiresAt }) => ({
-				id: sk,
-				api: api === "backend" ? "backend" : "client",
-				isExpired: Number(expiresAt) <= seconds(),
-			}));
+			const shards = items.filter(({ shard, expiresAt }) => shard !== undefined && Number(expiresAt) > seconds());
+			return {
+				followers: items.filter(({ shard }) => shard === undefined).map(followerOf),
+				shards: shards.map(({ shard }) => Number(shard)),
+			};
+		},
+		ofShard: async (channelKey, shard) => (await queryAll(shardKeyOf(channelKey, shard))).map(followerOf),
+		async posted(channelKey, shard) {
+			const mark = await get(markKey(channelKey, shard), true);
+			return mark && parsePosition(mark.position);
+		},
+		async markPosted(channelKey, shard, position) {
+			const mark = { ...markKey(channelKey, shard), position: formatPosition(position) };
+			await writeAll([put({ ...mark, expiresAt: seconds() + CONNECTION_SECONDS })]);
 		},
 		async remove(id) {
-			await unfollow(id, await channelsOf(id));
-			await writeAll([drop(connectionKey(id), "meta")]);
+			await drop(id, await followedBy(id));
+			await writeAll([remove(connectionKey(id), "meta")]);
 		},
 	};
 }

@@ -6,6 +6,7 @@ export { type AuthorizePorts, authorize, headerOf, type Policy } from "./authori
 export { type Cell, createCell, type Environment } from "./cell.ts";
 export { type Connection, type ConnectionMeta, type Connections, createConnections } from "./connections.ts";
 export { type Delivered, type DeliverPorts, deliver, type MailRecord } from "./deliver.ts";
+export type { FailedMail } from "./failed-mail.ts";
 export { type ForwardPorts, forward } from "./forward.ts";
 export { answerFrame, type FramePorts } from "./frames.ts";
 export { readEvent } from "./ingest.ts";
@@ -14,5 +15,6 @@ export { createPoster, endConnection, type Poster, type PostPorts, postFrames, t
 export { createQueues, type Queues } from "./queues.ts";
 export { type RelayPorts, type RelayRecord, relay } from "./relay.ts";
 export { createPostRound, type PostRound } from "./round.ts";
+export { deliverShards, type ShardDelivered, type ShardPorts } from "./shard-worker.ts";
 export { type ClaimedStream, streamOf } from "./stream-of.ts";
 export { type SyncPorts, type SyncRecord, sync } from "./sync.ts";

@@ -9,8 +9,8 @@ import { type Clock, pause } from "../../../core/clock.ts";
 import { withDeadline } from "../../../core/deadline.ts";
 import { aws, isAwsError, type ManagementClient } from "../sdk.ts";
 import { type EndReason, encodeServerFrame } from "../wire.ts";
-import type { Connection, Connections } from "./connections.ts";
-import type { PostRound } from "./round.ts";
+import type { Connection, Connections, Follower } from "./connections.ts";
+import { type PostRound, shuffled } from "./round.ts";
 
 export const POST_TIMEOUT_MS = 2_000;
 export const POST_RETRY_MS: readonly number[] = [50, 200];
@@ -73,6 +73,7 @@ async function postOne(ports: PostPorts, connection: Connection, frame: string):
 	const { clock, round } = ports;
 	const since = round.mark();
 	for (let failures = 0, throttles = 0; ; ) {
+		await round.turn();
 		if (round.left() <= 0) return "unposted";
 		try {
 			await withDeadline(clock, Math.min(POST_TIMEOUT_MS, round.left()), "a post to a connection", (signal) =>
@@ -143,6 +144,39 @@ export async function postFrames(
 		await endConnection(ports, connection, isThrottle(error) ? "slow-consumer" : "gap");
 		return "ended";
 	}
+}
+
+export interface PostTally {
+	posts: number;
+	ended: number;
+	/** Followers that the round had no time for, or that were throttled with the others. */
+	unposted: number;
+}
+
+/**
+ * Ends with the round, served or not: the rows are in the log, where those left out find them (`prev`, ends), and
+ * a batch that came again would post to the same stuck connections first. Hence also the order of chance.
+ */
+export async function postAll(
+	ports: PostPorts,
+	frames: readonly string[],
+	followers: readonly Follower[],
+	tally: PostTally,
+): Promise<void> {
+	const before = tally.unposted;
+	await forEachBounded(shuffled(followers, ports.random), POST_CONCURRENCY, async (follower) => {
+		if (ports.round.left() <= 0) tally.unposted += 1;
+		else if (follower.isExpired) {
+			tally.ended += 1;
+			await endConnection(ports, follower, "expired");
+		} else {
+			const result = await postFrames(ports, follower, frames);
+			if (result === "posted") tally.posts += frames.length;
+			else if (result !== "gone") tally[result] += 1;
+		}
+	});
+	const unposted = tally.unposted - before;
+	if (unposted > 0) ports.report("followers were not posted to", { unposted, followers: followers.length });
 }
 
 /** Runs a task for each item, a bounded number at the same time. */

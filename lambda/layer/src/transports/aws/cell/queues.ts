@@ -1,15 +1,18 @@
-/** The region's queues as deliver and relay use them: the mailbox, found by its name once, and the error queue. */
+/** The region's queues as its functions use them: the mailbox, found by its name once, the shards and the errors. */
 import { createHash } from "node:crypto";
 import { FanoutError } from "../../../core/errors.ts";
 import { aws, type SqsClient } from "../sdk.ts";
-import type { MailRecord } from "./deliver.ts";
+import type { FailedMail } from "./failed-mail.ts";
 import type { MailboxMessage } from "./mailbox.ts";
 
 export interface Queues {
 	/** At most ten messages to the mailbox; returns the indexes that were not taken. */
 	sendMail(messages: readonly MailboxMessage[]): Promise<readonly number[]>;
+	/** The same of the shards queue. */
+	sendShards(messages: readonly MailboxMessage[]): Promise<readonly number[]>;
 	/** Shows messages of the mailbox again after so many seconds. */
-	postpone(records: readonly MailRecord[], seconds: number): Promise<void>;
+	postpone(records: readonly FailedMail[], seconds: number): Promise<void>;
+	postponeShards(records: readonly FailedMail[], seconds: number): Promise<void>;
 	/** A copy of what cannot be decoded, with why; where no queue takes a body of that size, its size and hash. */
 	keepError(
 		record: { readonly messageId: string; readonly body: string; readonly channel?: string | undefined },
@@ -21,6 +24,7 @@ export interface QueuesOptions {
 	readonly sqs: SqsClient;
 	readonly mailboxName: () => string;
 	readonly errorQueueUrl: () => string;
+	readonly shardQueueUrl: () => string;
 }
 
 /** SQS: what a queue takes at most, attributes included. The template lets the error queue take all of it. */
@@ -31,7 +35,7 @@ const ERROR_ATTRIBUTE_BYTES = 8 * 1024;
 const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
 const attribute = (StringValue: string) => ({ DataType: "String", StringValue });
 
-export function createQueues({ sqs, mailboxName, errorQueueUrl }: QueuesOptions): Queues {
+export function createQueues({ sqs, mailboxName, errorQueueUrl, shardQueueUrl }: QueuesOptions): Queues {
 	let url: Promise<string> | undefined;
 
 	function mailboxUrl(): Promise<string> {
@@ -45,25 +49,30 @@ export function createQueues({ sqs, mailboxName, errorQueueUrl }: QueuesOptions)
 		return url;
 	}
 
+	async function send(QueueUrl: string, messages: readonly MailboxMessage[]): Promise<readonly number[]> {
+		const Entries = messages.map((message, index) => ({ Id: String(index), ...message }));
+		const { Failed = [] } = await sqs.send(new aws.sqs.SendMessageBatchCommand({ QueueUrl, Entries }));
+		return Failed.map(({ Id }) => Number(Id));
+	}
+
+	async function postpone(QueueUrl: string, records: readonly FailedMail[], seconds: number): Promise<void> {
+		const Entries = records.map(({ receipt }, index) => ({
+			Id: String(index),
+			ReceiptHandle: receipt,
+			VisibilityTimeout: seconds,
+		}));
+		const command = new aws.sqs.ChangeMessageVisibilityBatchCommand({ QueueUrl, Entries });
+		const { Failed = [] } = await sqs.send(command);
+		if (Failed.length > 0) {
+			throw new FanoutError("TransportRefused", `${Failed.length} of ${records.length} messages were not postponed`);
+		}
+	}
+
 	return {
-		async sendMail(messages) {
-			const Entries = messages.map((message, index) => ({ Id: String(index), ...message }));
-			const command = new aws.sqs.SendMessageBatchCommand({ QueueUrl: await mailboxUrl(), Entries });
-			const { Failed = [] } = await sqs.send(command);
-			return Failed.map(({ Id }) => Number(Id));
-		},
-		async postpone(records, seconds) {
-			const Entries = records.map(({ receipt }, index) => ({
-				Id: String(index),
-				ReceiptHandle: receipt,
-				VisibilityTimeout: seconds,
-			}));
-			const command = new aws.sqs.ChangeMessageVisibilityBatchCommand({ QueueUrl: await mailboxUrl(), Entries });
-			const { Failed = [] } = await sqs.send(command);
-			if (Failed.length > 0) {
-				throw new FanoutError("TransportRefused", `${Failed.length} of ${records.length} messages were not postponed`);
-			}
-		},
+		sendMail: async (messages) => send(await mailboxUrl(), messages),
+		sendShards: (messages) => send(shardQueueUrl(), messages),
+		postpone: async (records, seconds) => postpone(await mailboxUrl(), records, seconds),
+		postponeShards: (records, seconds) => postpone(shardQueueUrl(), records, seconds),
 		async keepError({ messageId, body, channel }, code) {
 			const MessageAttributes = {
 				code: attribute(code),

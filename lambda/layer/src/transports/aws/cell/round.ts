@@ -1,9 +1,9 @@
 /**
- * What the posts of one invocation share: the moment at which they end, and how the connections fare. API Gateway
- * answers 429 for a connection that reads too slowly and for an account that posts too much; only the other
- * connections of the round tell the two apart.
+ * What the posts of one invocation share: the moment at which they end, how fast they may follow one another, and how
+ * the connections fare. API Gateway answers 429 for a connection that reads too slowly and for an account that posts
+ * too much; only the other connections of the round tell the two apart.
  */
-import type { Clock } from "../../../core/clock.ts";
+import { type Clock, pause } from "../../../core/clock.ts";
 
 /** Kept of an invocation's time for what follows the posts: forgetting rows, putting groups back, metrics. */
 export const ROUND_MARGIN_MS = 4_000;
@@ -11,6 +11,8 @@ export const ROUND_MARGIN_MS = 4_000;
 export interface PostRound {
 	/** Milliseconds in which posts may still be made; never under 0. */
 	left(): number;
+	/** Resolves when the next post may be made; at the latest when the round ends. */
+	turn(): Promise<void>;
 	/** A mark for `isAlone`: now, in the order of outcomes. */
 	mark(): number;
 	posted(id: string): void;
@@ -19,14 +21,22 @@ export interface PostRound {
 	isAlone(id: string, since: number): boolean;
 }
 
-/** `remainingMs`: what the function has left until its timeout. */
-export function createPostRound(clock: Clock, remainingMs: number): PostRound {
+/** `remainingMs`: what the function has left until its timeout. `perSecond`: posts, as many as come when absent. */
+export function createPostRound(clock: Clock, remainingMs: number, perSecond = Number.POSITIVE_INFINITY): PostRound {
 	const endsAt = clock.monotonic() + remainingMs - ROUND_MARGIN_MS;
+	const left = () => Math.max(0, endsAt - clock.monotonic());
+	let nextTurn = Number.NEGATIVE_INFINITY;
 	const lastPosted = new Map<string, number>();
 	const lastThrottled = new Map<string, number>();
 	let outcomes = 0;
 	return {
-		left: () => Math.max(0, endsAt - clock.monotonic()),
+		left,
+		async turn() {
+			const now = clock.monotonic();
+			const at = Math.max(now, nextTurn);
+			nextTurn = at + 1000 / perSecond;
+			if (at > now) await pause(clock, Math.min(at - now, left()), undefined, true);
+		},
 		mark: () => outcomes,
 		posted(id) {
 			outcomes += 1;

@@ -53,7 +53,7 @@ async function evict(ports: SyncPorts, session: string, at: number): Promise<num
 	const target = await homeElsewhere(ports, session);
 	if (target === undefined) return 0;
 	if (Number.isFinite(at)) await forwardSince(ports, session, target, at);
-	const followers = await ports.connections.of(session);
+	const { followers } = await ports.connections.of(session);
 	const frames = [encodeServerFrame({ t: "moved", channel: session })];
 	let unposted = 0;
 	await forEachBounded(followers, POST_CONCURRENCY, async (follower) => {
