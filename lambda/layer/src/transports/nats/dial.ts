@@ -7,6 +7,7 @@ import { withDeadline } from "../../core/deadline.ts";
 import { FanoutError } from "../../core/errors.ts";
 import { type ConnectionOptions, loadNatsClient, type NatsConnection } from "./client.ts";
 import { type NatsOptions, type NatsSettings, resolveNatsOptions } from "./options.ts";
+import { closeSilent } from "./silent.ts";
 
 const RECONNECT_MS = 250;
 const JITTER_MS = 250;
@@ -51,12 +52,15 @@ export async function dial(
 	const { connect } = loadNatsClient();
 	const { servers, connectTimeoutMs } = settings;
 	let given = true;
+	const stop = closeSilent(servers, connectTimeoutMs);
 	const dialled = connect(connectionOptions(options, settings, name));
 	// A connection that comes after the deadline is nobody's.
-	dialled.then(
-		(nc) => (given ? undefined : nc.close()),
-		() => {},
-	);
+	dialled
+		.then(
+			(nc) => (given ? undefined : nc.close()),
+			() => {},
+		)
+		.finally(stop);
 	try {
 		return await withDeadline(clock, connectTimeoutMs, "the connection", () => dialled, signal);
 	} catch (cause) {
