@@ -6,6 +6,7 @@ import { encodeEnvelope } from "../../lambda/layer/src/core/envelope.ts";
 import { BEGINNING } from "../../lambda/layer/src/core/position.ts";
 import { CONNECTION_SECONDS } from "../../lambda/layer/src/transports/aws/cell/connections.ts";
 import { groupOf } from "../../lambda/layer/src/transports/aws/cell/mailbox.ts";
+import { shardKeyOf, shardOf } from "../../lambda/layer/src/transports/aws/cell/shard.ts";
 import { aws } from "../../lambda/layer/src/transports/aws/sdk.ts";
 import { createTicketKey, issueTicket, type TicketKey } from "../../lambda/layer/src/transports/aws/ticket.ts";
 import { envelopeOf, freshChannel, startWorld, type World } from "./aws-cell-world.ts";
@@ -46,6 +47,8 @@ beforeAll(async () => {
 		FANOUT_BACKEND_CALLBACK: `${world.endpoint}/_aws/execute-api/backendapi/live`,
 		FANOUT_CLIENT_CALLBACK: `${world.endpoint}/_aws/execute-api/${CLIENT_API}/live`,
 		FANOUT_ERROR_QUEUE_URL: world.urls.errors,
+		FANOUT_SHARD_QUEUE_URL: world.urls.shards,
+		FANOUT_SHARD_RATE: "250",
 		FANOUT_TICKET_SECRET: "tickets",
 		FANOUT_RETENTION_SECONDS: "3600",
 		POWERTOOLS_DEV: "true",
@@ -172,6 +175,31 @@ describe("deliver", () => {
 		const page = await world.log().read({ channel, from: BEGINNING, limit: 9 });
 		expect(page.entries.map((entry) => entry.envelope?.id)).toEqual([envelope.id, undefined]);
 		expect(await world.followersOf(channel.key)).toEqual([]);
+		const log = printed.join();
+		expect(log).toContain("message cannot be decoded");
+		expect(log).not.toContain(CONTENT);
+	});
+});
+
+describe("shard", () => {
+	it("[P10] posts what deliver sent it, forgets who has gone, and logs no content", async () => {
+		const channel = freshChannel();
+		const id = randomUUID();
+		const expiresAt = Math.floor(Date.now() / 1000) + CONNECTION_SECONDS;
+		await world.connections().follow({ id, api: "client", expiresAt }, [channel.key]);
+		const Records = [sqsRecord(encodeEnvelope(envelopeOf(channel, CONTENT)), channel.key)];
+		expect(await invoke("deliver", { Records })).toEqual({ batchItemFailures: [] });
+		const command = new aws.sqs.ReceiveMessageCommand({ QueueUrl: world.urls.shards, WaitTimeSeconds: 5 });
+		const { Body = "" } = (await world.clients.sqs().send(command)).Messages?.[0] ?? {};
+		expect(JSON.parse(Body)).toMatchObject({ v: 1, channel: channel.key });
+		const record = sqsRecord(Body, channel.key);
+		const MessageGroupId = groupOf(shardKeyOf(channel.key, shardOf(id)));
+		const sent = { ...record, attributes: { ...record.attributes, MessageGroupId } };
+		expect(await invoke("shard", { Records: [sent] })).toEqual({ batchItemFailures: [] });
+		expect(await world.followersOf(channel.key)).toEqual([]);
+		expect(await invoke("shard", { Records: [sqsRecord(`{${CONTENT}`, channel.key)] })).toEqual({
+			batchItemFailures: [],
+		});
 		const log = printed.join();
 		expect(log).toContain("message cannot be decoded");
 		expect(log).not.toContain(CONTENT);
