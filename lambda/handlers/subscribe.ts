@@ -18,7 +18,8 @@ export const handler = handle(async ({ requestContext, body }: APIGatewayProxyWe
 		return { statusCode: 200 };
 	}
 	// The log and the home by way of the cell: a ping needs neither.
-	const ports = { namespace, clock, connections, report, key, log: cell.log, home: cell.home };
+	const { region, logIn } = cell;
+	const ports = { namespace, region, clock, connections, report, key, log: cell.log, home: cell.home, logIn };
 	const answer = await answerFrame(ports, meta, body ?? "");
 	const result = await postFrames({ poster, connections, clock, random, round, report }, meta, [answer]);
 	count("ConnectionsEnded", result === "ended" ? 1 : 0);

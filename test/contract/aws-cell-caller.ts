@@ -15,7 +15,7 @@ export const REGION = "us-east-1";
 export const key = createTicketKey("secret");
 export const namespace = "default";
 
-export function createCaller(world: () => World) {
+export function createCaller(world: () => World, region = REGION) {
 	function framePorts(): FramePorts {
 		const { clock } = world();
 		const connections = world().connections();
@@ -23,8 +23,10 @@ export function createCaller(world: () => World) {
 			namespace,
 			clock,
 			connections,
-			log: world().log(),
-			home: world().home(REGION),
+			region,
+			log: world().logIn(region),
+			logIn: (other) => world().logIn(other),
+			home: world().home(region),
 			report: () => {},
 			key: async () => key,
 		};

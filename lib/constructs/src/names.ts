@@ -7,6 +7,7 @@ export interface CellNames {
 	readonly relay: string;
 	readonly topic: string;
 	readonly sessions: string;
+	readonly log: string;
 	readonly bus: string;
 	readonly ticketSecret: string;
 }
@@ -17,6 +18,7 @@ export function cellNames(prefix: string): CellNames {
 		relay: `${prefix}-relay`,
 		topic: `${prefix}-topic`,
 		sessions: `${prefix}-sessions`,
+		log: `${prefix}-log`,
 		bus: `${prefix}-bus`,
 		ticketSecret: `${prefix}-ticket-secret`,
 	};

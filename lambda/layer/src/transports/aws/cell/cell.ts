@@ -28,6 +28,7 @@ export interface Cell {
 	readonly namespace: string;
 	readonly clients: AwsClients;
 	readonly log: Log;
+	logIn(region: string): Log;
 	readonly home: Home;
 	readonly connections: Connections;
 	readonly poster: Poster;
@@ -76,16 +77,18 @@ export function createCell(env: Environment = process.env, clock: Clock = system
 			return once("clients", () => createAwsClients({ region: need("AWS_REGION") }));
 		},
 		get log() {
-			return once("log", () =>
+			return cell.logIn(cell.region);
+		},
+		logIn: (region) =>
+			once(`log ${region}`, () =>
 				createLog({
 					table: need(ENV.logTable),
-					dynamo: cell.clients.dynamo(),
+					dynamo: cell.clients.dynamo(region),
 					retentionSeconds: Number(env[ENV.retentionSeconds] || DEFAULT_RETENTION_SECONDS),
 					clock,
 					random32: createIds(clock).random32,
 				}),
-			);
-		},
+			),
 		get home() {
 			return once("home", () =>
 				createHome({ table: need(ENV.sessionsTable), dynamo: cell.clients.dynamo(), region: cell.region, clock }),

@@ -1,0 +1,60 @@
+/**
+ * A row of a region's log, and what it is as an entry. A seal is a row without an envelope, written by the region that
+ * took a session, at the end of the log that the session leaves: it says which region that is and where the session goes on
+ * there. A log that ends with one takes rows again only of a region that claimed the session later than the seal.
+ */
+import { decodeEnvelope } from "../../core/envelope.ts";
+import { isFanoutError } from "../../core/errors.ts";
+import { formatPosition, type Position, parsePosition } from "../../core/position.ts";
+import type { Entry } from "../../core/transport.ts";
+import type { WireEntry } from "./wire.ts";
+
+export interface Seal {
+	/** The counter of the claim that moved the session. */
+	readonly claim: number;
+	/** The region that claimed it, and the end of that region's log before it did. */
+	readonly to: string;
+	readonly start: Position;
+}
+
+export interface Row {
+	readonly n: number;
+	readonly epoch: string;
+	readonly id: string;
+	readonly env?: string;
+	readonly at: number;
+	readonly expiresAt: number;
+	/**
+	 * Rows before the epoch's first: its offsets are n - startsAfter. Not 0 only where expired rows of an older epoch lingered
+	 * (expiry takes DynamoDB days, in no order), which a new row must neither overwrite nor be taken for.
+	 */
+	readonly startsAfter?: number;
+	readonly seal?: { readonly claim: number; readonly to: string; readonly start: string };
+}
+
+export const baseOf = (row: Row): number => row.startsAfter ?? 0;
+export const positionOf = (row: Row): Position => ({ epoch: row.epoch, offset: row.n - baseOf(row) });
+
+export function entryOf(row: Row): WireEntry {
+	const position = positionOf(row);
+	return { position, prev: { epoch: row.epoch, offset: position.offset - 1 }, text: row.env };
+}
+
+export function sealOf({ seal }: Row): Seal | undefined {
+	return seal && { ...seal, start: parsePosition(seal.start) };
+}
+
+export function sealed(seal: Seal): Pick<Required<Row>, "seal"> {
+	return { seal: { ...seal, start: formatPosition(seal.start) } };
+}
+
+export function decodeEntry({ position, prev, text }: WireEntry): Entry {
+	if (text === undefined) return { position, prev };
+	try {
+		return { position, prev, envelope: decodeEnvelope(text) };
+	} catch (error) {
+		// What this reader cannot decode is a hole for it, told as a gap, and no reason to fail its neighbours' page.
+		if (isFanoutError(error)) return { position, prev };
+		throw error;
+	}
+}
