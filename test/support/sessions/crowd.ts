@@ -8,6 +8,8 @@ const HELLO = {
 	params: { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: CLIENT },
 };
 
+const AT_ONCE = 50;
+
 export interface Crowd {
 	/** Every session at once, at the process that `urlOf` names: the statuses of its GET and of a request. */
 	comeTo(urlOf: (n: number) => string): Promise<[number, number][]>;
@@ -23,14 +25,22 @@ export async function gather(url: string, size: number): Promise<Crowd> {
 		const headers = session === undefined ? HEADERS : { ...HEADERS, "mcp-session-id": session };
 		return fetch(`${at}/mcp`, { method: "POST", headers, body: JSON.stringify(body), signal });
 	};
-	const sessions = await Promise.all(
-		Array.from({ length: size }, async () => {
-			const opened = await post(url, HELLO);
-			await opened.text();
-			return opened.headers.get("mcp-session-id") ?? "";
-		}),
-	);
-	await Promise.all(sessions.map((session) => get(url, session)));
+	const sessions: string[] = [];
+	// They come back at once, not first: a busy machine would refuse some of those for now.
+	while (sessions.length < size) {
+		const some = await Promise.all(
+			Array.from({ length: Math.min(AT_ONCE, size - sessions.length) }, async () => {
+				const opened = await post(url, HELLO);
+				const session = opened.headers.get("mcp-session-id");
+				const text = await opened.text();
+				if (session === null) throw new Error(`no session was opened: ${opened.status} ${text}`);
+				const { status } = await get(url, session);
+				if (status !== 200) throw new Error(`no stream of a session was opened: ${status}`);
+				return session;
+			}),
+		);
+		sessions.push(...some);
+	}
 	return {
 		comeTo: (urlOf) =>
 			Promise.all(
