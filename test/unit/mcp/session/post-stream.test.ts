@@ -147,3 +147,19 @@ test("an asker that is gone: who resumes its stream elsewhere gets an error for 
 		{ id: 7, error: { code: -32_000 } },
 	]);
 });
+
+test("a process that died before the log knew what was asked: whoever resumes hears an error all the same", async () => {
+	await start(2, { sessionOptions: { resumePosts: true, responseMode: "sse" } });
+	const session = await open(fleet, 0);
+	fleet.broker.faults.refuse = 1;
+	const { response } = await running(session);
+	const first = follow(await response);
+	await expect.poll(() => first.frames.length).toBe(1);
+	// Its log is lost, and so is the process: another one's name in its cursor is as good as a death.
+	await first.cancel();
+	fleet.broker.faults.refuse = 0;
+	const id = first.frames[0]?.id?.replace(/^p.{36}\.\d+/, "p00000000-0000-7000-8000-000000000000.1");
+	const resumed = follow(await fleet.call(1, get(session, id)));
+	await resumed.ended;
+	expect(resumed.messages).toMatchObject([{ id: 7, error: { code: -32_000 } }]);
+});

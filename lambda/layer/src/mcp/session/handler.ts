@@ -22,7 +22,7 @@ import { openSession } from "./opening.ts";
 import { resolveSessionOptions, type SessionOptions } from "./options.ts";
 import { Peers, type Word } from "./peers.ts";
 import { isRequest, readPosted, servePost } from "./post.ts";
-import { PostLogs, readEventId } from "./post-log.ts";
+import { type PostEvent, PostLogs, readEventId } from "./post-log.ts";
 import { replayPost } from "./post-replay.ts";
 import { refuse, refuseFailed, refuseForNow, sessionNotFound } from "./refusal.ts";
 import { Signs } from "./signs.ts";
@@ -139,7 +139,7 @@ export function createSessionServer(
 		const refused = checkAccept(request, [SSE_TYPE]) ?? checkVersion(request);
 		if (refused !== undefined) return refused;
 		if (channel instanceof Response) return channel;
-		const event = logs === undefined ? undefined : readEventId(request.headers.get("last-event-id"));
+		const event = logs === undefined ? undefined : readEventId(request.headers.get("last-event-id"), channel);
 		if (event !== undefined && logs !== undefined) return replay(call, channel, event, logs);
 		const session = live.find(channel);
 		const known = session?.principal === identity.principal ? session?.stored : undefined;
@@ -154,7 +154,7 @@ export function createSessionServer(
 	async function replay(
 		{ request, authInfo, identity }: SessionCall,
 		channel: Word["session"],
-		event: NonNullable<ReturnType<typeof readEventId>>,
+		event: PostEvent,
 		made: PostLogs,
 	): Promise<Response> {
 		const stored = await store.read(channel);

@@ -4,20 +4,54 @@
  * was: nobody waits for the log. At most `maxMessages` of a stream are kept, its answers beside them always.
  */
 import { type Channel, createChannel } from "../../core/channel.ts";
+import { laneTag } from "../../core/cursor.ts";
 import { asFanoutError, isFanoutError } from "../../core/errors.ts";
 import type { Message, RequestId } from "../../core/message.ts";
 import type { SessionHost } from "./host.ts";
 
 export const DEFAULT_MAX_LOGGED = 1_000;
 const METHOD = "mcp-fanout/post";
-const EVENT_ID = /^p([0-9a-f-]{36})\.(\d{1,15})\.(\d{1,9})$/;
+/** Characters of the request ids that a first event's id names; more are told by the log alone. */
+const MAX_NAMED = 200;
+const EVENT_ID = /^p([0-9a-f-]{36})\.(\d{1,15})\.(\d{1,9})(?:\.([0-9a-f]{12})([\w-]{1,200}))?$/;
 
-/** Which stream, and how much of it a client has; undefined when the event is not of a POST stream. */
-export function readEventId(text: string | null): { instance: string; post: string; seen: number } | undefined {
+export interface PostEvent {
+	/** As the client has it. */
+	readonly text: string;
+	readonly instance: string;
+	readonly post: string;
+	/** How much of the stream the client has. */
+	readonly seen: number;
+	/** The requests that the stream answers, where the event names them. */
+	readonly ids: readonly RequestId[] | undefined;
+}
+
+/** Undefined when the event is not of a POST stream. */
+export function readEventId(text: string | null, session: Channel): PostEvent | undefined {
 	const match = EVENT_ID.exec(text ?? "");
 	if (match === null) return undefined;
-	const [, instance = "", count = "", seen = ""] = match;
-	return { instance, post: `${instance}.${count}`, seen: Number(seen) };
+	const [whole, instance = "", count = "", seen = "", tag, named] = match;
+	const post = `${instance}.${count}`;
+	const isOurs = tag === laneTag(session);
+	return { text: whole, instance, post, seen: Number(seen), ids: isOurs ? readIds(named) : undefined };
+}
+
+/** From a client, and for what it is told alone. */
+function readIds(text = ""): readonly RequestId[] | undefined {
+	try {
+		const ids: unknown = JSON.parse(Buffer.from(text, "base64url").toString());
+		return Array.isArray(ids) ? ids.filter((id) => typeof id === "string" || typeof id === "number") : undefined;
+	} catch {
+		// Not ours: then the log says which, or nobody does.
+		return undefined;
+	}
+}
+
+/** The event before all others: its process may be gone before the log knows what was asked. Good in its session only. */
+function firstEventId(session: Channel, post: string, ids: readonly RequestId[]): string {
+	const named = Buffer.from(JSON.stringify(ids)).toString("base64url");
+	const first = eventIdOf(post, 0);
+	return named.length > MAX_NAMED ? first : `${first}.${laneTag(session)}${named}`;
 }
 
 export const eventIdOf = (post: string, seq: number): string => `p${post}.${seq}`;
@@ -38,11 +72,10 @@ export function readLogged(said: Message): Logged | undefined {
 }
 
 export interface PostLog {
-	/** Before anything else. */
-	begin(ids: readonly RequestId[]): void;
+	/** Before anything else; the event's id. */
+	begin(ids: readonly RequestId[]): string;
 	/** The event's id; undefined when the message is not kept. */
 	add(message: Message): string | undefined;
-	eventId(seq: number): string;
 	/** All is answered. */
 	end(): void;
 }
@@ -73,6 +106,7 @@ export class PostLogs {
 			begin: (ids) => {
 				this.#open.add(post);
 				write({ seq: 0, ids });
+				return firstEventId(session, post, ids);
 			},
 			add: (message) => {
 				if ("method" in message && seq >= this.#maxMessages) return undefined;
@@ -80,7 +114,6 @@ export class PostLogs {
 				write({ seq, message });
 				return eventIdOf(post, seq);
 			},
-			eventId: (at) => eventIdOf(post, at),
 			end: () => void this.#open.delete(post),
 		};
 	}

@@ -11,7 +11,7 @@ import type { RequestId } from "../../core/message.ts";
 import type { Listening } from "./ear.ts";
 import type { SessionHost } from "./host.ts";
 import type { Peers } from "./peers.ts";
-import { eventIdOf, type PostLogs, postChannel, type readEventId, readLogged } from "./post-log.ts";
+import { eventIdOf, type PostEvent, type PostLogs, postChannel, readLogged } from "./post-log.ts";
 import type { Signs } from "./signs.ts";
 import { SseBody } from "./sse-body.ts";
 
@@ -35,7 +35,7 @@ export interface ReplayDeps {
 export interface ReplayRequest {
 	readonly request: Request;
 	readonly session: Channel;
-	readonly event: NonNullable<ReturnType<typeof readEventId>>;
+	readonly event: PostEvent;
 	/** When the authorisation ends, and the stream with it. */
 	readonly expiresAtMs: number | undefined;
 }
@@ -55,10 +55,10 @@ class Replay {
 	readonly #session: Channel;
 	readonly #post: string;
 	readonly #instance: string;
-	readonly #seen: number;
+	readonly #event: PostEvent;
 	readonly #body: SseBody;
 	readonly #sign: ReturnType<Signs["expect"]>;
-	/** Requests without an answer; unknown until the log's first entry has come. */
+	/** Requests without an answer, as the client's event says, then as the log's first entry does; else unknown. */
 	#pending: Set<RequestId> | undefined;
 	#feed: Feed | undefined;
 	#timer: Timer | undefined;
@@ -71,7 +71,8 @@ class Replay {
 		this.#session = session;
 		this.#post = event.post;
 		this.#instance = event.instance;
-		this.#seen = event.seen;
+		this.#event = event;
+		this.#pending = event.ids && new Set(event.ids);
 		this.#sign = deps.signs.expect(() => {
 			this.#silence = 0;
 		});
@@ -85,7 +86,7 @@ class Replay {
 		const { host, open, primes, retryMs } = this.#deps;
 		open.get(this.#name)?.();
 		open.set(this.#name, this.#end);
-		if (primes) this.#body.prime(eventIdOf(this.#post, this.#seen), retryMs);
+		if (primes) this.#body.prime(this.#event.text, retryMs);
 		this.#feed = host.openFeed(
 			{ channels: [postChannel(this.#session, this.#post)], cursor },
 			{
@@ -105,7 +106,7 @@ class Replay {
 		if ("ids" in logged) this.#pending = new Set(logged.ids);
 		else {
 			const { seq, message } = logged;
-			if (seq > this.#seen) this.#body.write(JSON.stringify(message), eventIdOf(this.#post, seq));
+			if (seq > this.#event.seen) this.#body.write(JSON.stringify(message), eventIdOf(this.#post, seq));
 			if (!("method" in message)) this.#pending?.delete(message.id as RequestId);
 		}
 		if (this.#pending?.size === 0) this.#body.close();

@@ -102,8 +102,8 @@ export class PostStream implements Asker {
 		this.#timer?.cancel();
 		this.#body = new SseBody({ clock, headers, signal, left() {} });
 		this.#resolve(this.#body.response);
-		log?.begin([...this.#pending, ...this.#answers.map(({ id }) => id as RequestId)]);
-		if (log !== undefined && primes !== undefined) this.#body.prime(log.eventId(0), primes.retryMs);
+		const first = log?.begin([...this.#pending, ...this.#answers.map(({ id }) => id as RequestId)]);
+		if (first !== undefined && primes !== undefined) this.#body.prime(first, primes.retryMs);
 		for (const answer of this.#answers.splice(0)) this.#write(answer);
 		return this.#body;
 	}
