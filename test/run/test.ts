@@ -15,7 +15,7 @@ import type { Counts } from "./reporter.ts";
 import { runSuites } from "./suites.ts";
 
 /** The whole run has 15 minutes. */
-const SUITE_DEADLINE_MS = 480_000;
+const SUITE_DEADLINE_MS = 720_000;
 const LOG_DIR = join(STATE_DIR, "test-logs");
 const progress = createProgress();
 
