@@ -18,8 +18,7 @@ export const handler = handle(async ({ requestContext, body }: APIGatewayProxyWe
 		return { statusCode: 200 };
 	}
 	// The log and the home by way of the cell: a ping needs neither.
-	const { region, logIn } = cell;
-	const ports = { namespace, region, clock, connections, report, key, log: cell.log, home: cell.home, logIn };
+	const ports = { namespace, clock, connections, report, key, log: cell.log, home: cell.home };
 	const answer = await answerFrame(ports, meta, body ?? "");
 	const result = await postFrames({ poster, connections, clock, random, round, report }, meta, [answer]);
 	count("ConnectionsEnded", result === "ended" ? 1 : 0);

@@ -1,5 +1,4 @@
 import { Stack } from "aws-cdk-lib";
-import { TableV2 } from "aws-cdk-lib/aws-dynamodb";
 import { Queue } from "aws-cdk-lib/aws-sqs";
 import { Construct } from "constructs";
 import { ENV } from "mcp-fanout/env-names";
@@ -21,17 +20,10 @@ export interface CellProps {
 export function cellOf(scope: Construct, props: CellProps): FanoutCell {
 	const { config, state, messaging, sockets } = props;
 	const holder = new Construct(scope, "Mailboxes");
-	const logs = new Construct(scope, "OtherLogs");
 	const own = messaging.mailbox.queue;
 	return {
 		environment: cellEnvironment(props),
 		logTable: state.logTable,
-		otherLogs: config.regions
-			.filter((region) => region !== props.region)
-			.map((region) => {
-				const name = { service: "dynamodb", region, resource: "table", resourceName: state.names.log };
-				return TableV2.fromTableArn(logs, region, Stack.of(scope).formatArn(name));
-			}),
 		sessionsTable: state.sessionsTable,
 		ownersTable: state.ownersTable,
 		topic: messaging.topic,

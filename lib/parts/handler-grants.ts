@@ -33,9 +33,7 @@ export function grantHandlers({ handlers, state, messaging, sockets, cell }: Han
 	connections.actions(handlers.disconnect, QUERY, BATCH);
 
 	connections.actions(handlers.subscribe, GET, QUERY, BATCH, PUT);
-	// A session that comes is apart from its stay before, and the log that it leaves is ended in the region where it was.
-	log.actions(handlers.subscribe, QUERY, PUT);
-	for (const other of cell.otherLogs) TableGrants.fromTable(other).actions(handlers.subscribe, QUERY, PUT);
+	log.actions(handlers.subscribe, QUERY);
 	sessions.actions(handlers.subscribe, QUERY, PUT);
 	grantTickets(cell, handlers.subscribe);
 	sockets.grantManageConnections(handlers.subscribe);

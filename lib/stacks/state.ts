@@ -34,7 +34,6 @@ export class StateStack extends FanoutStack {
 		this.isPrimary = this.place === this.config.primaryRegion;
 
 		this.logTable = new TableV2(this, "Log", {
-			tableName: this.names.log,
 			partitionKey: { name: "channel", type: AttributeType.STRING },
 			sortKey: { name: "n", type: AttributeType.NUMBER },
 			...this.tableDefaults(),

@@ -15,7 +15,7 @@ export const REGION = "us-east-1";
 export const key = createTicketKey("secret");
 export const namespace = "default";
 
-export function createCaller(world: () => World, region = REGION) {
+export function createCaller(world: () => World) {
 	function framePorts(): FramePorts {
 		const { clock } = world();
 		const connections = world().connections();
@@ -23,10 +23,8 @@ export function createCaller(world: () => World, region = REGION) {
 			namespace,
 			clock,
 			connections,
-			region,
-			log: world().logIn(region),
-			logIn: (other) => world().logIn(other),
-			home: world().home(region),
+			log: world().log(),
+			home: world().home(REGION),
 			report: () => {},
 			key: async () => key,
 		};

@@ -182,7 +182,6 @@ describe("deliver", () => {
 		const postponed: [number, number][] = [];
 		const ports = portsOf(inboxes);
 		const log: DeliverPorts["log"] = {
-			...ports.log,
 			append: async (key, items) => {
 				if (key === bad.key) throw named("ProvisionedThroughputExceededException");
 				return ports.log.append(key, items);

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createChannel } from "../../lambda/layer/src/core/channel.ts";
 import { encodeEnvelope } from "../../lambda/layer/src/core/envelope.ts";
 import { deliver } from "../../lambda/layer/src/transports/aws/cell/deliver.ts";
-import { groupOf, mailboxMessage } from "../../lambda/layer/src/transports/aws/cell/mailbox.ts";
+import { groupOf } from "../../lambda/layer/src/transports/aws/cell/mailbox.ts";
 import { createMailroom, Inboxes, mail, recordOf } from "./aws-cell-mailroom.ts";
 import { envelopeOf, startWorld, type World } from "./aws-cell-world.ts";
 
@@ -36,19 +36,13 @@ describe("deliver, of a session whose home is elsewhere", () => {
 		expect(await rowsOf(channel)).toEqual([]);
 	});
 
-	it("sends back what has been in the home's mailbox before: under another id, it would be dropped there", async () => {
+	it("keeps what has been in the home's mailbox before: it would be dropped there", async () => {
 		const channel = createChannel("session", randomUUID());
 		await world.home(eu).claim(channel.key);
-		const envelope = envelopeOf(channel);
-		await world.forward().sendTo(eu, [mailboxMessage(channel.key, envelope.id, encodeEnvelope(envelope))]);
-		expect(await world.takeMail(eu, 1)).toHaveLength(1);
-		const records = mail(channel, [envelope]).map((record) => ({ ...record, via: [eu] }));
-		for (const _ of [1, 2]) {
-			expect(await deliver(portsOf(new Inboxes()), records)).toMatchObject({ failed: [], forwarded: 1, appended: 0 });
-		}
-		const taken = await world.takeMail(eu, 2);
-		expect(taken.map(({ body, via }) => [body, via])).toEqual([[encodeEnvelope(envelope), `${eu},us-east-1`]]);
-		expect(await rowsOf(channel)).toEqual([]);
+		const [record] = mail(channel, [envelopeOf(channel)]);
+		if (record === undefined) throw new Error("one record");
+		const tally = await deliver(portsOf(new Inboxes()), [{ ...record, via: [eu] }]);
+		expect(tally).toMatchObject({ failed: [], forwarded: 0, appended: 1 });
 	});
 
 	it("puts the group back while the home's mailbox cannot be reached", async () => {

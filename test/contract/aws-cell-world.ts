@@ -61,8 +61,6 @@ export interface World {
 	/** Takes `count` messages or more out of a region's mailbox; fewer when no more come. */
 	takeMail(region: string, count: number): Promise<Mail[]>;
 	log(dynamo?: DynamoClient): Log;
-	/** The log of a region: each has its own. */
-	logIn(region: string): Log;
 	connections(dynamo?: DynamoClient): Connections;
 	/** Everyone who follows a channel, in a shard or not. */
 	followersOf(channelKey: string): Promise<Follower[]>;
@@ -87,10 +85,9 @@ export async function startWorld(): Promise<World> {
 	const clock = createTestClock();
 	const run = randomUUID().slice(0, 8);
 	const tables = { log: `log-${run}`, connections: `connections-${run}`, sessions: `sessions-${run}` };
-	const make = (TableName: string, schema: ReturnType<typeof key>, region?: string) =>
-		clients.dynamo(region).send(new aws.dynamo.CreateTableCommand({ TableName, ...schema }));
+	const make = (TableName: string, schema: ReturnType<typeof key>) =>
+		clients.dynamo().send(new aws.dynamo.CreateTableCommand({ TableName, ...schema }));
 	await make(tables.log, key(["channel", "S"], ["n", "N"]));
-	await make(tables.log, key(["channel", "S"], ["n", "N"]), "eu-west-1");
 	await make(tables.connections, key(["pk", "S"], ["sk", "S"]));
 	await make(tables.sessions, key(["session", "S"], ["region", "S"]));
 	const queue = async (QueueName: string, Attributes = {}, region = "us-east-1") => {
@@ -119,14 +116,6 @@ export async function startWorld(): Promise<World> {
 			shardQueueUrl: () => urls.shards,
 		});
 	const dynamo = clients.dynamo();
-	const logOn = (client: DynamoClient) =>
-		createLog({
-			table: tables.log,
-			dynamo: client,
-			retentionSeconds: RETENTION_SECONDS,
-			clock,
-			random32: ids.random32,
-		});
 	const connections = (client = dynamo) => createConnections({ table: tables.connections, dynamo: client, clock });
 	return {
 		clock,
@@ -171,8 +160,14 @@ export async function startWorld(): Promise<World> {
 			}
 			return taken;
 		},
-		log: (client = dynamo) => logOn(client),
-		logIn: (region) => logOn(clients.dynamo(region)),
+		log: (client = dynamo) =>
+			createLog({
+				table: tables.log,
+				dynamo: client,
+				retentionSeconds: RETENTION_SECONDS,
+				clock,
+				random32: ids.random32,
+			}),
 		connections,
 		async followersOf(channelKey) {
 			const { followers, shards } = await connections().of(channelKey);

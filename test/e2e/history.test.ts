@@ -1,14 +1,11 @@
 /**
  * 2,000 notifications to 20 sessions over two regions, publishers in both, clients cut and resumed at random while they
- * come, some of them in the other region; and as many to sessions of the same names in another namespace. The history
- * checker finds nothing: the order over a move is the only thing that is free.
+ * come; and as many to sessions of the same names in another namespace. The history checker finds nothing.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { QueryCommand } from "@aws-sdk/client-dynamodb";
-import { createChannel, createFanout, type Fanout } from "mcp-fanout";
-import { ENV } from "mcp-fanout/env-names";
+import { createFanout, type Fanout } from "mcp-fanout";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { type Cell, createCellClients } from "../support/cell.ts";
+import type { Cell } from "../support/cell.ts";
 import { type Cells, openCells } from "../support/cells.ts";
 import { type Fleet, type Site, startFleet } from "../support/fleet.ts";
 import { createHistory, type History } from "../support/history.ts";
@@ -26,17 +23,11 @@ const IN_FLIGHT = 16;
 const MAX_BACKLOG = 200;
 const ARRIVAL_DEADLINE_MS = 120_000;
 const SETTLE_MS = 2_000;
-/** So many resumes are in the other region. */
-const MOVES = 10;
-/** What publishers know of a session's home is this old at most; more than DEFAULT_HOME_CACHE_MS. */
-const HOME_KNOWN_MS = 8_000;
 const seed = seedFromEnv();
 
 interface Client {
 	readonly session: string;
 	readonly sse: SseClient;
-	/** The region's one address, where it is now. */
-	url: string;
 }
 
 describe(`2,000 notifications to 20 sessions (seed ${seed}, FANOUT_SEED sets it)`, () => {
@@ -65,27 +56,17 @@ describe(`2,000 notifications to 20 sessions (seed ${seed}, FANOUT_SEED sets it)
 		const clients = await openClients(fleet.sites, history);
 		const publishers = await openPublishers(cells.cells, cleanups);
 		let publishing = true;
-		const urls = fleet.sites.map(({ url }) => `${url}/events`);
-		// Other files of the run publish to everyone; who follows that, too, is told when it moves.
-		const isQuiet = await saidNothingToEveryone(cells);
-		const onMove = ({ session }: Client) => {
-			if (!isQuiet) history.mayTell(session);
-			setTimeout(history.detour(session), HOME_KNOWN_MS);
-		};
-		const cutting = cutAndResume(clients, urls, onMove, createRandom(random.below(2 ** 31)), () => publishing);
+		const cutting = cutAndResume(clients, createRandom(random.below(2 ** 31)), () => publishing);
 		await publishAll(publishers, clients, history, random);
 		publishing = false;
-		const { cuts, moves } = await cutting;
+		const cuts = await cutting;
 		await waitFor("everything arrives", async () => history.missing() === 0, {
 			deadlineMs: ARRIVAL_DEADLINE_MS,
 			everyMs: 200,
 		}).catch((error: Error) => console.log(`${error.message}: ${history.missing()} missing`));
 		await sleep(SETTLE_MS);
 		await Promise.all(clients.map(({ sse }) => sse.cut()));
-		console.log(
-			`${NOTIFICATIONS} sent, ${cuts} cuts and resumes, ${moves} in the other region, ${history.tells()} told`,
-		);
-		expect(moves).toBe(MOVES);
+		console.log(`${NOTIFICATIONS} sent, ${cuts} cuts and resumes`);
 		expect(cuts).toBeGreaterThan(SESSIONS);
 		expect(history.check().slice(0, 20)).toEqual([]);
 	}, 280_000);
@@ -107,24 +88,9 @@ async function openClients(sites: readonly Site[], history: History): Promise<Cl
 			});
 			history.opened({ id: session, namespace: "dev", channels: [session], place: site.cell.region });
 			await sse.openAnew();
-			return { session, sse, url: `${site.url}/events` };
+			return { session, sse };
 		}),
 	);
-}
-
-async function saidNothingToEveryone({ cells, emulator }: Cells): Promise<boolean> {
-	const all = createChannel("all", "", { namespace: "dev" });
-	const counts = cells.map(async ({ region, environment }) => {
-		const clients = createCellClients(region, emulator.env);
-		const command = new QueryCommand({
-			TableName: environment[ENV.logTable],
-			KeyConditionExpression: "channel = :key",
-			ExpressionAttributeValues: { ":key": { S: all.key } },
-		});
-		const { Count = 0 } = await clients.dynamo.send(command).finally(() => clients.destroy());
-		return Count;
-	});
-	return (await Promise.all(counts)).every((count) => count === 0);
 }
 
 interface Publisher {
@@ -174,30 +140,17 @@ async function publishAll(
 	);
 }
 
-/** Resolves to the numbers of cuts and moves, with every client connected. */
-async function cutAndResume(
-	clients: readonly Client[],
-	urls: readonly string[],
-	onMove: (client: Client) => void,
-	random: Random,
-	goesOn: () => boolean,
-): Promise<{ cuts: number; moves: number }> {
+/** Resolves to the number of cuts, with every client connected. */
+async function cutAndResume(clients: readonly Client[], random: Random, goesOn: () => boolean): Promise<number> {
 	let cuts = 0;
-	let moves = 0;
-	while (goesOn() || moves < MOVES) {
+	while (goesOn()) {
 		const victims = new Set(Array.from({ length: 1 + random.below(4) }, () => random.pick(clients)));
 		await Promise.all([...victims].map(({ sse }) => sse.cut()));
 		await sleep(random.below(200));
-		const mover = moves < MOVES && random.below(4) === 0 ? [...victims][0] : undefined;
-		if (mover !== undefined) {
-			mover.url = urls.find((url) => url !== mover.url) as string;
-			onMove(mover);
-			moves += 1;
-		}
 		// Through the region's one address: the next process takes over.
-		await Promise.all([...victims].map(({ sse, url }) => sse.open(url)));
+		await Promise.all([...victims].map(({ sse }) => sse.open()));
 		cuts += victims.size;
 		await sleep(random.below(50));
 	}
-	return { cuts, moves };
+	return cuts;
 }

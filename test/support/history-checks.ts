@@ -21,8 +21,6 @@ export interface Stream {
 	readonly got: Arrival[];
 	/** When its connection was another one from. */
 	readonly resumes: number[];
-	/** While its channels changed their way. */
-	readonly detours: { readonly from: number; until: number }[];
 	/** When each message was received first. */
 	readonly seen: Map<string, number>;
 	readonly told: { readonly at: number; readonly reason: string }[];
@@ -88,10 +86,7 @@ export function checkPublisherOrder(stream: Stream, messages: ReadonlyMap<string
 		if (message === undefined || message.refused === "uncertain") continue;
 		const line = `${eraOf(stream, stream.seen.get(id) as number)} ${lineOf(message)}`;
 		const before = last.get(line);
-		// By when it came: what was handed over before the way changed may have been under way after it.
-		const passedAt = before === undefined ? 0 : (stream.seen.get(before.id) as number);
-		const isDetour = stream.detours.some(({ from, until }) => passedAt > from && message.at < until);
-		if (before !== undefined && before.nth > message.nth && !isDetour) {
+		if (before !== undefined && before.nth > message.nth) {
 			found.push(finding("order", stream, id, `${id} after ${before.id}, both by ${message.publisher}`));
 		}
 		last.set(line, message);

@@ -2,8 +2,7 @@
  * A history checker: takes down what was sent, which client streams stood, and what each received over all its
  * reconnects; says afterwards which promises the history breaks. It knows nothing of transports.
  * Early copies are in nobody's order; one may come twice to a client that resumed before the other copy.
- * - order (P2): one publisher's messages to one channel in call order, save over a detour; streams of one lane agree with
- *   one another.
+ * - order (P2): one publisher's messages to one channel in call order; streams of one lane agree with one another.
  * - loss (P3): an accepted message sent after the stream stood never arrived. duplicate (P4): it arrived twice.
  * - leak (P5): a message of a channel that the stream does not follow, or of another namespace.
  * - invented: a message that nobody sent. denied: it arrived though its publisher was told for certain that it will not.
@@ -62,13 +61,8 @@ export interface History {
 	told(stream: string, reason: string): void;
 	/** The logs lost their past just now: streams must be told, and may miss what was sent before. */
 	lost(): void;
-	/** A lane cannot be reached for a while: streams that open meanwhile may be told, and miss nothing. Or one stream. */
-	mayTell(stream?: string): void;
-	/**
-	 * A stream's channels go another way from now on: what is sent until what is returned is called may go the old one, and
-	 * be passed by what arrives meanwhile.
-	 */
-	detour(stream: string): () => void;
+	/** A lane cannot be reached for a while: streams that open meanwhile may be told, and miss nothing. */
+	mayTell(): void;
 	/** They may be losing it, until what is returned is called: who is told may miss what was sent before that. */
 	mayLose(): () => void;
 	/**
@@ -91,8 +85,6 @@ interface Loss {
 	until: number;
 	/** The channel's line; absent when all logs were lost. */
 	readonly channel?: string;
-	/** Of this stream alone. */
-	readonly stream?: string | undefined;
 	/** It may not have happened. */
 	isDoubtful: boolean;
 }
@@ -116,10 +108,8 @@ export function createHistory(): History {
 	const keysOf = ({ spec }: Stream) => spec.channels.map((channel) => keyOf(spec.namespace, channel));
 	const follows = (stream: Stream, message: Message) =>
 		stream.spec.namespace === message.namespace && stream.spec.channels.includes(message.channel);
-	const concerns = ({ at: lostAt, channel, stream: only }: Loss, stream: Stream) =>
-		stream.openedAt < lostAt &&
-		(only === undefined || only === stream.spec.id) &&
-		(channel === undefined || keysOf(stream).includes(channel));
+	const concerns = ({ at: lostAt, channel }: Loss, stream: Stream) =>
+		stream.openedAt < lostAt && (channel === undefined || keysOf(stream).includes(channel));
 	/** Only what was under the loss: neither what came after it, nor what the stream had passed before it. */
 	const isExcused = (stream: Stream, message: Message, passed: ReadonlyMap<string, Message[]>) =>
 		losses.some((loss) => {
@@ -162,7 +152,7 @@ export function createHistory(): History {
 	return {
 		opened(spec) {
 			if (streams.has(spec.id)) throw new Error(`stream ${spec.id} was opened before`);
-			streams.set(spec.id, { spec, openedAt: at++, got: [], resumes: [], detours: [], seen: new Map(), told: [] });
+			streams.set(spec.id, { spec, openedAt: at++, got: [], resumes: [], seen: new Map(), told: [] });
 		},
 		sent(sent) {
 			if (messages.has(sent.id)) throw new Error(`message ${sent.id} was sent before`);
@@ -189,14 +179,7 @@ export function createHistory(): History {
 		told: (id, reason) => void streamOf(id).told.push({ at: at++, reason }),
 		resumed: (id) => void streamOf(id).resumes.push(at++),
 		lost: () => void losses.push({ at, until: at++, isDoubtful: false }),
-		mayTell: (stream) => void losses.push({ at: at++, until: NOTHING, isDoubtful: true, stream }),
-		detour(id) {
-			const detour = { from: at++, until: Number.POSITIVE_INFINITY };
-			streamOf(id).detours.push(detour);
-			return () => {
-				detour.until = at++;
-			};
-		},
+		mayTell: () => void losses.push({ at: at++, until: NOTHING, isDoubtful: true }),
 		mayLose() {
 			const loss: Loss = { at: at++, until: Number.POSITIVE_INFINITY, isDoubtful: true };
 			losses.push(loss);

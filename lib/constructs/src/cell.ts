@@ -11,8 +11,6 @@ export type CellEnvironment = Readonly<Record<EnvName, string>>;
 export interface FanoutCell {
 	readonly environment: CellEnvironment;
 	readonly logTable: ITableRef;
-	/** The logs of the other regions: a session that came from one goes on there, to the end that it has there. */
-	readonly otherLogs: readonly ITableRef[];
 	readonly sessionsTable: ITableRef;
 	/** The session registry of this region: which instance owns which session. */
 	readonly ownersTable: ITableRef;

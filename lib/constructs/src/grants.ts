@@ -12,9 +12,9 @@ export function grantPublish(cell: FanoutCell, grantee: IGrantable): void {
 	TableGrants.fromTable(cell.sessionsTable).actions(grantee, "dynamodb:Query", "dynamodb:PutItem");
 }
 
-/** Connect as a back end, and read the logs that it replays from: another region's for a session that came from there. */
+/** Connect as a back end, and read the log that it replays from. */
 export function grantListen(cell: FanoutCell, grantee: IGrantable): void {
-	for (const log of [cell.logTable, ...cell.otherLogs]) TableGrants.fromTable(log).actions(grantee, "dynamodb:Query");
+	TableGrants.fromTable(cell.logTable).actions(grantee, "dynamodb:Query");
 	Grant.addToPrincipal({ grantee, actions: ["execute-api:Invoke"], resourceArns: [cell.backendConnectArn] });
 }
 

@@ -7,7 +7,6 @@ export interface CellNames {
 	readonly relay: string;
 	readonly topic: string;
 	readonly sessions: string;
-	readonly log: string;
 	readonly bus: string;
 	readonly ticketSecret: string;
 }
@@ -18,7 +17,6 @@ export function cellNames(prefix: string): CellNames {
 		relay: `${prefix}-relay`,
 		topic: `${prefix}-topic`,
 		sessions: `${prefix}-sessions`,
-		log: `${prefix}-log`,
 		bus: `${prefix}-bus`,
 		ticketSecret: `${prefix}-ticket-secret`,
 	};

@@ -40,13 +40,6 @@ export function cellFromParameters(scope: Construct, options: ParameterOptions):
 			stack.formatArn({ service: "sqs", region, resource: names.mailbox }),
 		),
 	);
-	const otherLogs = (options.regions ?? ["*"]).map((region) =>
-		TableV2.fromTableArn(
-			scope,
-			`Log-${region === "*" ? "any" : region}`,
-			stack.formatArn({ service: "dynamodb", region, resource: "table", resourceName: names.log }),
-		),
-	);
 	let log: ITableRef | undefined;
 	let owners: ITableRef | undefined;
 	return {
@@ -59,7 +52,6 @@ export function cellFromParameters(scope: Construct, options: ParameterOptions):
 			owners ??= TableV2.fromTableName(scope, "Owners", environment[ENV.ownersTable]);
 			return owners;
 		},
-		otherLogs,
 		sessionsTable: TableV2.fromTableName(scope, "Sessions", names.sessions),
 		topic: Topic.fromTopicArn(
 			scope,

@@ -151,9 +151,7 @@ test("what the function sets itself stays, whether before attach or after", () =
 test("listening and tickets are granted when asked for, and then only publish when asked for", () => {
 	const { fn, layer, template } = createAttached();
 	layer.attach(fn, { publish: false, listen: true, tickets: true });
-	// Of the own log, and of the other regions'.
 	expect(granted(template())).toEqual([
-		"dynamodb:Query",
 		"dynamodb:Query",
 		"execute-api:Invoke",
 		"secretsmanager:DescribeSecret",

@@ -153,22 +153,6 @@ test.each(Object.entries(RIGHTS))("%s may do exactly what it does, in both regio
 	}
 });
 
-test("another region's log is read by who listens, and written by who takes sessions from there; by their whole name", () => {
-	for (const { delivery, region } of dev.cells) {
-		const other = dev.cells.find((cell) => cell.region !== region)?.region as string;
-		const log = new RegExp(`:dynamodb:${other}:\\d{12}:table/dev-fanout-log$`);
-		const at = statements.filter(
-			({ role, resources }) => role.startsWith(delivery.stackName) && resources.some((resource) => log.test(resource)),
-		);
-		const rights = at.map(({ role, actions }) => [role.slice(delivery.stackName.length + 1), [...actions].sort()]);
-		expect(rights.map(([role, actions]) => [String(role).replace(/Role.*|Service.*/, ""), actions]).sort()).toEqual([
-			["ExampleFunction", ["dynamodb:Query"]],
-			["HandlersStream", ["dynamodb:Query"]],
-			["HandlersSubscribe", ["dynamodb:PutItem", "dynamodb:Query"]],
-		]);
-	}
-});
-
 test("only the connections table is written by the handshake, only the log by deliver", () => {
 	const written = (handler: string) =>
 		statements

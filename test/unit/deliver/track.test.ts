@@ -49,8 +49,6 @@ function bench(position: Position, window: { from: number; entries: Entry[] }) {
 	const host: TrackHost = {
 		clock,
 		take: (_track, { position: { offset } }) => void said.push(String(offset)),
-		had: () => {},
-		placed: () => void said.push("placed"),
 		mark: (reason) => void said.push(reason),
 		ended: (reason) => void said.push(`ended ${reason}`),
 		room: () => undefined,

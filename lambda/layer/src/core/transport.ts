@@ -49,10 +49,6 @@ export interface Page {
 	readonly through?: Position;
 	/** There too: after the entries of the page, or after `from`, the channel surely has nothing up to here. */
 	readonly quiet?: Position;
-	/** Of a lane's past: where it goes on here. Absent when that is not certain: then nothing of the page may be shown. */
-	readonly goesOn?: Position;
-	/** There too: ids of the newest envelopes before `from`, in case that they come here as well. */
-	readonly before?: readonly string[];
 }
 
 export type Outcome =
@@ -135,14 +131,6 @@ export interface Transport {
 	read(asks: readonly Ask[], signal: AbortSignal): AsyncIterable<Page>;
 	/** In the order of the channels; a place stays empty where that part of the log does not answer and others do. */
 	ends(channels: readonly Channel[], signal: AbortSignal): Promise<Bounds[]>;
-	/**
-	 * The places where a client stream may have followed a channel before it came here, and the log there, up to where the
-	 * stream can go on here; pages as of `read`.
-	 */
-	readonly past?: {
-		places(channel: Channel): readonly string[];
-		read(place: string, asks: readonly Ask[], signal: AbortSignal): AsyncIterable<Page>;
-	};
 	/** Closes connections that no call uses now; the next call opens new ones. */
 	rest?(): void;
 	/** Idempotent; no timer, socket or listener stays. */

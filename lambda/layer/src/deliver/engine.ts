@@ -5,14 +5,13 @@
  */
 import type { Channel } from "../core/channel.ts";
 import type { Clock, Timer } from "../core/clock.ts";
-import { type Cursor, placeCode } from "../core/cursor.ts";
+import { placeCode } from "../core/cursor.ts";
 import { withDeadline } from "../core/deadline.ts";
 import { asFanoutError, FanoutError } from "../core/errors.ts";
 import type { Position } from "../core/position.ts";
 import type { Bounds, Page, Transport } from "../core/transport.ts";
 import { Lane } from "./lane.ts";
 import { DEFAULT_LANE, type LaneHost, type LaneLimits } from "./lane-host.ts";
-import { type Past, Pasts } from "./past.ts";
 import { DEFAULT_READS, type ReadLimits, Reads } from "./reads.ts";
 
 export interface EngineLimits {
@@ -55,8 +54,6 @@ export interface Engine {
 	/** The lane of a channel, opened when it is the first; give it back with `release`. */
 	acquire(channel: Channel): Lane;
 	release(lane: Lane): void;
-	/** What a cursor that does not list a lane here says of it at another place. */
-	past(lane: Lane, cursor: Cursor): Past | undefined;
 	/** Lanes that are followed or linger. */
 	readonly lanes: number;
 	close(): void;
@@ -69,7 +66,6 @@ export function createEngine(transport: Transport, deps: EngineDeps): Engine {
 	const idle = new Set<Lane>();
 	const place = placeCode(transport.place);
 	const reads = new Reads(transport, clock, limits.reads);
-	const pasts = new Pasts(transport, clock, limits);
 	const stop = new AbortController();
 	let checkTimer: Timer | undefined;
 
@@ -181,7 +177,6 @@ export function createEngine(transport: Transport, deps: EngineDeps): Engine {
 			lane.linger = clock.after(limits.lingerMs, () => drop(lane));
 			if (idle.size > limits.lingering) drop(idle.values().next().value as Lane);
 		},
-		past: (lane, cursor) => pasts.find(lane, cursor),
 		get lanes() {
 			return held.size;
 		},
@@ -191,7 +186,6 @@ export function createEngine(transport: Transport, deps: EngineDeps): Engine {
 			checkTimer?.cancel();
 			for (const lane of [...held.values()]) drop(lane);
 			reads.close();
-			pasts.close();
 		},
 	};
 }

@@ -157,27 +157,13 @@ class StreamFeed implements Feed, TrackHost, ExchangedFeed {
 			if (home === undefined || !envelope.lanes.includes(track.engine.transport.name)) this.early(envelope);
 			if (home !== track) return;
 		}
-		if (this.#closed) return;
-		if (track.past !== undefined) {
-			// Its publisher may have offered it again where the lane is now.
-			if (this.#early?.has(envelope.id)) return;
-			this.had([envelope.id]);
-		} else if (this.#early?.delete(envelope.id)) return;
+		if (this.#closed || this.#early?.delete(envelope.id)) return;
 		if (this.#later?.wasShown(track, envelope.id)) return;
 		try {
 			this.#sink.deliver(envelope, this.cursor);
 		} catch (error) {
 			this.#failed(error);
 		}
-	}
-
-	had(ids: readonly string[]): void {
-		this.#early ??= new EarlyIds(this.clock);
-		for (const id of ids) this.#early.add(id);
-	}
-
-	placed(): void {
-		this.#call(() => this.#sink.cursor(this.cursor));
 	}
 
 	mark(reason: Loss): void {

@@ -22,13 +22,10 @@ export function placeByCursor(
 	}
 	let used = 0;
 	for (const track of tracks) {
-		const { lane, engine } = track;
-		const own = cursor.get(laneKey(lane.cursorPart.tag, engine.place));
-		if (own === undefined) track.past = engine.past(lane, cursor);
-		const found = own ?? track.past?.position;
+		const found = cursor.get(laneKey(track.lane.cursorPart.tag, track.engine.place));
 		if (found === undefined) {
 			told = "gap";
-			if (!late.has(track)) track.position = lane.seen;
+			if (!late.has(track)) track.position = track.lane.seen;
 			continue;
 		}
 		used += 1;
@@ -36,7 +33,7 @@ export function placeByCursor(
 		if (found.epoch === NO_EPOCH) {
 			track.position = BEGINNING;
 			const emptyAtMs = found.offset * 1000;
-			if (host.clock.now() - emptyAtMs > engine.transport.capabilities.retentionMs) told ??= "retention";
+			if (host.clock.now() - emptyAtMs > track.engine.transport.capabilities.retentionMs) told ??= "retention";
 		}
 	}
 	return used < cursor.size ? "gap" : told;

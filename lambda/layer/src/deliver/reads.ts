@@ -31,7 +31,7 @@ interface Waiting {
 }
 
 export class Reads {
-	readonly #transport: Pick<Transport, "place" | "read">;
+	readonly #transport: Transport;
 	readonly #clock: Clock;
 	readonly #limits: ReadLimits;
 	readonly #waiting: Waiting[] = [];
@@ -39,7 +39,7 @@ export class Reads {
 	#under = 0;
 	#scheduled = false;
 
-	constructor(transport: Pick<Transport, "place" | "read">, clock: Clock, limits: ReadLimits = DEFAULT_READS) {
+	constructor(transport: Transport, clock: Clock, limits: ReadLimits = DEFAULT_READS) {
 		this.#transport = transport;
 		this.#clock = clock;
 		this.#limits = limits;

@@ -4,14 +4,12 @@
  * look into the window, so nothing is between the two and nothing needs buffering.
  */
 import { type Clock, pause } from "../core/clock.ts";
-import { withDeadline } from "../core/deadline.ts";
 import { asFanoutError, type FanoutError } from "../core/errors.ts";
 import { isAtOrBefore, type Position, samePosition } from "../core/position.ts";
-import { type Entry, type Page, prevOffset } from "../core/transport.ts";
+import { type Entry, prevOffset } from "../core/transport.ts";
 import type { Engine } from "./engine.ts";
 import type { Follower } from "./followers.ts";
 import type { Lane } from "./lane.ts";
-import type { Past } from "./past.ts";
 
 export type Loss = "gap" | "retention" | "epoch";
 
@@ -19,10 +17,6 @@ export type Loss = "gap" | "retention" | "epoch";
 export interface TrackHost {
 	readonly clock: Clock;
 	take(track: Track, entry: Entry): void;
-	/** Envelopes that the stream has had: another copy may come. */
-	had(ids: readonly string[]): void;
-	/** It is elsewhere in its lane, and nothing is missing in between. */
-	placed(): void;
 	mark(reason: Loss): void;
 	ended(reason: "moved" | "expired" | "gap"): void;
 	room(): Promise<void> | undefined;
@@ -32,15 +26,11 @@ export interface TrackHost {
 /** Between two looks at a lane or log that is behind: doubles from the first to the second. */
 const WAIT_MS = 20;
 const WAIT_CAP_MS = 1_000;
-/** How long a lane's past elsewhere may bring nothing new before the stream goes on without it. */
-const PAST_MS = 5_000;
 
 export class Track implements Follower {
 	readonly lane: Lane;
 	readonly engine: Engine;
 	position: Position;
-	/** Its position is in the lane's log at another place, until it has come to where the lane goes on here. */
-	past: Past | undefined;
 	readonly #host: TrackHost;
 	/** When it last showed something that was not live, by wall time: an early copy from before may have been among it. */
 	replayedAt: number | undefined;
@@ -64,7 +54,7 @@ export class Track implements Follower {
 
 	/** This lane's part of the stream's cursor. */
 	get part(): string {
-		return (this.past?.part ?? this.lane.cursorPart).at(this.position);
+		return this.lane.cursorPart.at(this.position);
 	}
 
 	/** Resolves when the lane is open, or can no longer be waited for. The lane forgets a track that is closed. */
@@ -76,7 +66,7 @@ export class Track implements Follower {
 
 	/** Brings the stream from its position to the live end; joins at once when memory reaches back far enough. */
 	start(): void {
-		if (this.#isClosed || (this.past === undefined && this.#join())) return;
+		if (this.#isClosed || this.#join()) return;
 		this.#replay().catch((error) => this.#host.report(asFanoutError(error, "TransportUnavailable", "a replay failed")));
 	}
 
@@ -144,7 +134,6 @@ export class Track implements Follower {
 	async #replay(): Promise<void> {
 		this.#replaying = new AbortController();
 		const { signal } = this.#replaying;
-		if (this.past !== undefined) await this.#relive(this.past, signal);
 		for (let attempt = 0; ; ) {
 			await this.#host.room();
 			if (this.#isClosed || this.#join()) return;
@@ -174,47 +163,6 @@ export class Track implements Follower {
 			const from = first && { epoch: first.position.epoch, offset: prevOffset(first) };
 			this.#restart(page.verdict, from ?? seen);
 		}
-		await this.#showAll(page);
-		if (this.#isClosed) return;
-		if (page.quiet !== undefined) this.#skip(page.quiet);
-		if (!page.more && this.lane.after(this.position) === undefined) await this.#wait(page.through);
-	}
-
-	/** Shows the lane's past elsewhere; tells `gap` where it is not known how it goes on here, or not read in time. */
-	async #relive(past: Past, signal: AbortSignal): Promise<void> {
-		const { clock } = this.#host;
-		const { seen } = this.lane;
-		let until = clock.monotonic() + PAST_MS;
-		for (let attempt = 0; ; ) {
-			try {
-				const leftMs = Math.max(1, until - clock.monotonic());
-				const read = () => past.read(this.position);
-				const page = await withDeadline(clock, leftMs, "a read of a lane's past elsewhere", read, signal);
-				if (page.goesOn === undefined) break;
-				this.#host.had(page.before ?? []);
-				if (page.verdict !== "whole") this.#host.mark(page.verdict);
-				await this.#showAll(page);
-				if (this.#isClosed) return;
-				if (!page.more) {
-					this.past = undefined;
-					this.position = page.goesOn;
-					this.#host.placed();
-					return;
-				}
-				if (page.entries.length > 0) until = clock.monotonic() + PAST_MS;
-			} catch (error) {
-				if (this.#isClosed) return;
-				this.#host.report(asFanoutError(error, "TransportUnavailable", "a lane's past could not be read", true));
-				if (clock.monotonic() >= until) break;
-				await pause(clock, Math.min(WAIT_CAP_MS, WAIT_MS * 2 ** attempt++), signal);
-			}
-		}
-		if (this.#isClosed) return;
-		this.past = undefined;
-		this.#restart("gap", seen);
-	}
-
-	async #showAll(page: Page): Promise<void> {
 		for (const entry of page.entries) {
 			// A page may be more than the stream's queue can hold, of a client that reads as fast as it can.
 			const full = this.#host.room();
@@ -222,6 +170,8 @@ export class Track implements Follower {
 			if (this.#isClosed) return;
 			this.#show(entry);
 		}
+		if (page.quiet !== undefined) this.#skip(page.quiet);
+		if (!page.more && this.lane.after(this.position) === undefined) await this.#wait(page.through);
 	}
 
 	/** Nothing is up to there: the stream is as far, though not farther than its lane. */

@@ -24,7 +24,6 @@ export const PROMISES: readonly Promised[] = [
 		text: "A client stream sees a lane in the lane's order. One publisher's messages to one channel enter it in call order. There is no order across lanes.",
 		exceptions: [
 			"A publish that failed as uncertain may enter later than its place, when the network or a server that was held still lets it go, or not at all.",
-			"When a session moves to another region, what still goes the old way and what goes the new one have no order between them.",
 		],
 		source: "core/transport.ts Transport.publish",
 	},
@@ -39,7 +38,7 @@ export const PROMISES: readonly Promised[] = [
 		name: "once per client stream",
 		text: "Only the copy on a client stream's home lane moves its cursor, copies on its other lanes are skipped, and a lane refuses an id that it holds within its dedupMs.",
 		exceptions: [
-			"A client that resumes between the two copies of an envelope that was routed to two lanes, or that was offered again in the region that its session moved to, may see it twice.",
+			"A client that resumes between the two copies of an envelope that was routed to two lanes may see it twice.",
 			"A client that reconnects without its cursor sees again what it asks for again.",
 			"A log that lost its past lost its ids too: a publish that is retried across the loss may be stored twice. Streams are told `epoch` at that place, and the message may stand on both sides of it.",
 		],

@@ -29,16 +29,11 @@ export interface HomeItem {
 	readonly expiresAt: number;
 }
 
-export interface Claim extends HomeItem {
-	/** The region that this claim, and no other of this region, took the session from. */
-	readonly from?: string | undefined;
-}
-
 export interface Home {
 	/** The session's home region, undefined when it has none. */
 	resolve(sessionKey: string, signal?: AbortSignal): Promise<string | undefined>;
-	/** Makes the own region the home; no write when it is already. Before it takes a session from another, `leaving` is awaited. */
-	claim(sessionKey: string, leaving?: (home: HomeItem) => Promise<void>): Promise<Claim>;
+	/** Makes the own region the home; no write when it is already. */
+	claim(sessionKey: string, signal?: AbortSignal): Promise<HomeItem>;
 	/** As `claim`, but a session whose home is another region stays there: false then. */
 	keep(sessionKey: string, signal?: AbortSignal): Promise<boolean>;
 	/** The home; when there is none, the own region claims it. */
@@ -87,12 +82,7 @@ export function createHome(options: HomeOptions): Home {
 		}
 	}
 
-	async function claimFrom(
-		sessionKey: string,
-		mayMove: boolean,
-		signal?: AbortSignal,
-		leaving?: (home: HomeItem) => Promise<void>,
-	): Promise<Claim> {
+	async function claimFrom(sessionKey: string, mayMove: boolean, signal?: AbortSignal): Promise<HomeItem> {
 		for (let race = 0; race < MAX_CLAIM_RACES; race += 1) {
 			const all = await items(sessionKey, signal);
 			const nowSeconds = Math.floor(clock.now() / 1000);
@@ -106,17 +96,14 @@ export function createHome(options: HomeOptions): Home {
 				remember(sessionKey, home.region);
 				return home;
 			}
-			const isOwn = home?.region === region;
-			if (home !== undefined && !isOwn) await leaving?.(home);
 			const highest = all.reduce((most, item) => Math.max(most, item.counter), 0);
-			const counter = isOwn ? home.counter : highest + 1;
+			const counter = home?.region === region ? home.counter : highest + 1;
 			const item = { region, counter, expiresAt: nowSeconds + homeSeconds };
 			try {
 				const command = new aws.document.PutCommand({
 					TableName: table,
 					Item: { session: sessionKey, ...item, at: clock.now() },
-					// Of two claims of this region at once, one takes it.
-					ConditionExpression: `attribute_not_exists(#counter) OR #counter ${isOwn ? "<=" : "<"} :counter`,
+					ConditionExpression: "attribute_not_exists(#counter) OR #counter <= :counter",
 					ExpressionAttributeNames: { "#counter": "counter" },
 					ExpressionAttributeValues: { ":counter": counter },
 				});
@@ -126,14 +113,14 @@ export function createHome(options: HomeOptions): Home {
 				throw error;
 			}
 			remember(sessionKey, region);
-			return isOwn ? item : { ...item, from: home?.region };
+			return item;
 		}
 		throw new FanoutError("TransportUnavailable", `lost ${MAX_CLAIM_RACES} races for a session's home`, {
 			retryable: true,
 		});
 	}
 
-	const claim: Home["claim"] = (sessionKey, leaving) => claimFrom(sessionKey, true, undefined, leaving);
+	const claim: Home["claim"] = (sessionKey, signal) => claimFrom(sessionKey, true, signal);
 
 	async function look(sessionKey: string, signal?: AbortSignal): Promise<HomeItem | undefined> {
 		const home = homeOf(await items(sessionKey, signal), clock.now());
@@ -154,7 +141,7 @@ export function createHome(options: HomeOptions): Home {
 		look,
 		resolve,
 		resolveOrClaim: async (sessionKey, signal) =>
-			(await resolve(sessionKey, signal)) ?? (await claimFrom(sessionKey, true, signal)).region,
+			(await resolve(sessionKey, signal)) ?? (await claim(sessionKey, signal)).region,
 		forget: (sessionKey) => void cache.delete(sessionKey),
 	};
 }

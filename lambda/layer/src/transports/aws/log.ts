@@ -5,10 +5,10 @@
  */
 import { type Channel, parseChannel } from "../../core/channel.ts";
 import type { Clock } from "../../core/clock.ts";
-import { FanoutError } from "../../core/errors.ts";
+import { decodeEnvelope } from "../../core/envelope.ts";
+import { FanoutError, isFanoutError } from "../../core/errors.ts";
 import { BEGINNING, epochOf, type Position, samePosition } from "../../core/position.ts";
-import type { Ask, Bounds, Page, Verdict } from "../../core/transport.ts";
-import { baseOf, decodeEntry, entryOf, positionOf, type Row, type Seal, sealed, sealOf } from "./log-row.ts";
+import type { Ask, Bounds, Entry, Page, Verdict } from "../../core/transport.ts";
 import { aws, type DynamoClient, isAwsError } from "./sdk.ts";
 import type { WireEntry } from "./wire.ts";
 
@@ -33,14 +33,6 @@ export interface LogItem {
 	readonly id: string;
 	/** Envelope JSON; absent makes a gap row. */
 	readonly text?: string | undefined;
-	/** Makes the row a seal. */
-	readonly seal?: Seal;
-}
-
-export interface AppendOptions {
-	/** The counter of the own region's claim on the session: a log that a later claim sealed refuses, with NotOwner. */
-	readonly claim?: number | undefined;
-	readonly signal?: AbortSignal | undefined;
 }
 
 export interface LogRow extends WireEntry {
@@ -60,18 +52,38 @@ export interface Tail {
 	readonly end: Position;
 	/** Newest first: at most `limit` rows of the epoch. */
 	readonly ids: readonly (readonly [id: string, position: Position])[];
-	/** When the log ends with one. */
-	readonly seal?: Seal | undefined;
 }
 
 export interface Log {
 	tail(channelKey: string, limit: number, signal?: AbortSignal): Promise<Tail>;
 	/** The items' rows, in order, once all of them are in the log. */
-	append(channelKey: string, items: readonly LogItem[], options?: AppendOptions): Promise<LogRow[]>;
+	append(channelKey: string, items: readonly LogItem[], signal?: AbortSignal): Promise<LogRow[]>;
 	read(ask: Ask, signal?: AbortSignal): Promise<Page>;
 	/** The same with envelopes as text, for handing on. */
 	rows(channelKey: string, from: Ask["from"], limit: number, signal?: AbortSignal): Promise<RowPage>;
 	bounds(channel: Channel, signal?: AbortSignal): Promise<Bounds>;
+}
+
+interface Row {
+	readonly n: number;
+	readonly epoch: string;
+	readonly id: string;
+	readonly env?: string;
+	readonly at: number;
+	readonly expiresAt: number;
+	/**
+	 * Rows before the epoch's first: its offsets are n - startsAfter. Not 0 only where expired rows of an older epoch lingered
+	 * (expiry takes DynamoDB days, in no order), which a new row must neither overwrite nor be taken for.
+	 */
+	readonly startsAfter?: number;
+}
+
+const baseOf = (row: Row): number => row.startsAfter ?? 0;
+const positionOf = (row: Row): Position => ({ epoch: row.epoch, offset: row.n - baseOf(row) });
+
+function entryOf(row: Row): WireEntry {
+	const position = positionOf(row);
+	return { position, prev: { epoch: row.epoch, offset: position.offset - 1 }, text: row.env };
 }
 
 export function createLog(options: LogOptions): Log {
@@ -100,7 +112,7 @@ export function createLog(options: LogOptions): Log {
 			...(whole
 				? {}
 				: {
-						ProjectionExpression: "n, epoch, id, #at, expiresAt, startsAfter, seal",
+						ProjectionExpression: "n, epoch, id, #at, expiresAt, startsAfter",
 						ExpressionAttributeNames: { "#at": "at" },
 					}),
 		});
@@ -197,10 +209,9 @@ export function createLog(options: LogOptions): Log {
 			const newest = found[0];
 			if (newest === undefined) return { end: BEGINNING, ids: [] };
 			const same = found.filter((row) => row.epoch === newest.epoch && isLive(row));
-			const seal = isLive(newest) ? sealOf(newest) : undefined;
-			return { end: positionOf(newest), ids: same.map((row) => [row.id, positionOf(row)] as const), seal };
+			return { end: positionOf(newest), ids: same.map((row) => [row.id, positionOf(row)] as const) };
 		},
-		async append(key, items, { claim, signal } = {}) {
+		async append(key, items, signal) {
 			let known = await newestRows(key, TAIL_LIMIT, signal);
 			const retentionSeconds = retentionOf(key);
 			let races = 0;
@@ -214,12 +225,6 @@ export function createLog(options: LogOptions): Log {
 						appended.push({ ...entryOf(held), text: item.text, id: item.id, appended: false });
 						break;
 					}
-					if (goesOn && item.seal === undefined && (newest.seal?.claim ?? 0) > (claim ?? Number.POSITIVE_INFINITY)) {
-						throw new FanoutError("NotOwner", "the session was claimed by another region, which sealed its log here", {
-							retryable: true,
-							data: { region: newest.seal?.to },
-						});
-					}
 					const now = clock.now();
 					const row: Row = {
 						n: (newest?.n ?? 0) + 1,
@@ -229,7 +234,6 @@ export function createLog(options: LogOptions): Log {
 						at: goesOn ? Math.max(now, newest.at) : now,
 						expiresAt: Math.max(Math.ceil(now / 1000) + retentionSeconds, goesOn ? newest.expiresAt : 0),
 						...(item.text === undefined ? {} : { env: item.text }),
-						...(item.seal === undefined ? {} : sealed(item.seal)),
 						...(goesOn
 							? baseOf(newest) > 0
 								? { startsAfter: baseOf(newest) }
@@ -276,4 +280,15 @@ export function createLog(options: LogOptions): Log {
 			return { oldest: positionOf(await oldestRow(channel.key, newest, signal)), end };
 		},
 	};
+}
+
+function decodeEntry({ position, prev, text }: WireEntry): Entry {
+	if (text === undefined) return { position, prev };
+	try {
+		return { position, prev, envelope: decodeEnvelope(text) };
+	} catch (error) {
+		// What this reader cannot decode is a hole for it, told as a gap, and no reason to fail its neighbours' page.
+		if (isFanoutError(error)) return { position, prev };
+		throw error;
+	}
 }

@@ -1,7 +1,6 @@
 /**
  * The aws transport: publishes to queues and topics, follows channels over one WebSocket to the own region's cell, and
- * reads the own region's log; another's only for a session that came from there. A lane is `channel@region`, so its place is
- * the region's.
+ * reads the own region's log. A lane is `channel@region`, so its place is the region's.
  */
 import type { Clock } from "../../core/clock.ts";
 import { FanoutError } from "../../core/errors.ts";
@@ -16,7 +15,6 @@ import { createLog } from "./log.ts";
 import { createMailbox } from "./mailbox.ts";
 import { checkMailbox } from "./mailbox-check.ts";
 import { type AwsOptions, type AwsSettings, resolveAwsOptions } from "./options.ts";
-import { createPast, placeOf } from "./past.ts";
 import { createPublish } from "./publish.ts";
 import { createAwsClients } from "./sdk.ts";
 
@@ -37,15 +35,13 @@ export function createAwsTransport(options: AwsOptions, { clock, ids }: AwsParts
 	const settings = resolveAwsOptions(options);
 	const { region } = settings;
 	const clients = options.clients ?? createAwsClients({ region, endpoint: settings.endpoint, sendAttempts: 1 });
-	const logIn = (where: string) =>
-		createLog({
-			table: settings.logTable,
-			dynamo: clients.dynamo(where),
-			retentionSeconds: settings.retentionSeconds,
-			clock,
-			random32: ids.random32,
-		});
-	const log = logIn(region);
+	const log = createLog({
+		table: settings.logTable,
+		dynamo: clients.dynamo(),
+		retentionSeconds: settings.retentionSeconds,
+		clock,
+		random32: ids.random32,
+	});
 	const home = createHome({ table: settings.sessionsTable, dynamo: clients.dynamo(), region, clock });
 	const { mailboxName, parameterPrefix } = settings;
 	const mailbox = createMailbox(clients, { region, name: mailboxName, url: options.mailbox?.url, parameterPrefix });
@@ -75,7 +71,7 @@ export function createAwsTransport(options: AwsOptions, { clock, ids }: AwsParts
 
 	return {
 		name: "aws",
-		place: placeOf(region),
+		place: `aws/${region}`,
 		capabilities: {
 			reach: settings.regions.length > 1 ? "global" : "region",
 			replay: true,
@@ -120,7 +116,6 @@ export function createAwsTransport(options: AwsOptions, { clock, ids }: AwsParts
 				throw failureOf(error, `a read of the log's ends in ${region}`).error;
 			}
 		},
-		past: createPast({ region, regions: settings.regions, concurrency: settings.readConcurrency, logIn }),
 		rest: () => clients.rest(),
 		async close() {
 			if (closed) return;

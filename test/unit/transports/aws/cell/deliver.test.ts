@@ -1,9 +1,7 @@
 /** Deliver against its function's time, on a clock that the test moves: stuck connections, and throttled posts. */
-
 import { expect, it } from "vitest";
 import { createChannel } from "../../../../../lambda/layer/src/core/channel.ts";
 import { encodeEnvelope } from "../../../../../lambda/layer/src/core/envelope.ts";
-import { BEGINNING } from "../../../../../lambda/layer/src/core/position.ts";
 import { createFakeClock, type FakeClock } from "../../../../../lambda/layer/src/testing/fake-clock.ts";
 import { type DeliverPorts, deliver } from "../../../../../lambda/layer/src/transports/aws/cell/deliver.ts";
 import { groupOf } from "../../../../../lambda/layer/src/transports/aws/cell/mailbox.ts";
@@ -53,7 +51,6 @@ function portsOf(clock: FakeClock, followers: readonly string[], poster: Partial
 			remove: async (id) => void removed.push(id),
 		},
 		log: {
-			tail: async () => ({ end: BEGINNING, ids: [] }),
 			append: async (_key, items) =>
 				items.map(({ text }, index) => ({
 					position: { epoch: "0000abcd", offset: index + 1 },
@@ -144,7 +141,7 @@ it("ends the one connection that is throttled while all others are served, as a 
 it("puts a group back in time when its log does not answer", async () => {
 	const clock = createFakeClock();
 	const { ports } = portsOf(clock, [], {});
-	const result = await within(clock, { ...ports, log: { ...ports.log, append: stuck }, postpone: stuck });
+	const result = await within(clock, { ...ports, log: { append: stuck }, postpone: stuck });
 	expect(result?.tally.failed).toEqual(["m1"]);
 	expect(result?.tookMs).toBeLessThan(TIMEOUT_MS);
 });

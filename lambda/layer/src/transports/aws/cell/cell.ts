@@ -28,7 +28,6 @@ export interface Cell {
 	readonly namespace: string;
 	readonly clients: AwsClients;
 	readonly log: Log;
-	logIn(region: string): Log;
 	readonly home: Home;
 	readonly connections: Connections;
 	readonly poster: Poster;
@@ -77,18 +76,16 @@ export function createCell(env: Environment = process.env, clock: Clock = system
 			return once("clients", () => createAwsClients({ region: need("AWS_REGION") }));
 		},
 		get log() {
-			return cell.logIn(cell.region);
-		},
-		logIn: (region) =>
-			once(`log ${region}`, () =>
+			return once("log", () =>
 				createLog({
 					table: need(ENV.logTable),
-					dynamo: cell.clients.dynamo(region),
+					dynamo: cell.clients.dynamo(),
 					retentionSeconds: Number(env[ENV.retentionSeconds] || DEFAULT_RETENTION_SECONDS),
 					clock,
 					random32: createIds(clock).random32,
 				}),
-			),
+			);
+		},
 		get home() {
 			return once("home", () =>
 				createHome({ table: need(ENV.sessionsTable), dynamo: cell.clients.dynamo(), region: cell.region, clock }),

@@ -10,7 +10,7 @@ import { withDeadline } from "../../../core/deadline.ts";
 import { decodeEnvelope } from "../../../core/envelope.ts";
 import { FanoutError } from "../../../core/errors.ts";
 import { deriveId } from "../../../core/ids.ts";
-import { type Log, type LogItem, type LogRow, TAIL_LIMIT } from "../log.ts";
+import type { Log, LogItem, LogRow } from "../log.ts";
 import { encodeEntries } from "../wire.ts";
 import type { Connections, Follower } from "./connections.ts";
 import {
@@ -22,7 +22,7 @@ import {
 	putBack,
 	setAside,
 } from "./failed-mail.ts";
-import { type ForwardPorts, forward, homeFor, returnId } from "./forward.ts";
+import { type ForwardPorts, forward, homeElsewhere } from "./forward.ts";
 import { groupOf, MAX_SEND_COUNT, type MailboxMessage, mailboxMessage } from "./mailbox.ts";
 import { type PostPorts, type PostTally, postAll } from "./poster.ts";
 import { runsOf, shardMessage } from "./shard.ts";
@@ -36,7 +36,7 @@ export interface MailRecord extends FailedMail {
 }
 
 export interface DeliverPorts extends PostPorts, FailedMailPorts {
-	readonly log: Pick<Log, "append" | "tail">;
+	readonly log: Pick<Log, "append">;
 	readonly connections: Pick<Connections, "of" | "remove">;
 	readonly forward: ForwardPorts;
 	/** At most ten messages to the shards queue; returns the indexes that were not taken. */
@@ -77,29 +77,22 @@ function channelOfAttribute(record: MailRecord): string | undefined {
 	}
 }
 
-/** Sends on what belongs to another region; returns what stays, and the claim by which the session is here. */
+/** Sends on what belongs to another region; returns what stays. */
 async function forwardGroup(ports: DeliverPorts, records: readonly MailRecord[], tally: Tally) {
 	const key = records.map(channelOfAttribute).find((channel) => channel !== undefined);
-	const home = key === undefined ? undefined : await homeFor(ports.forward, key);
+	const target = key === undefined ? undefined : await homeElsewhere(ports.forward, key);
+	if (key === undefined || target === undefined) return records;
 	const { region } = ports.forward;
-	if (key === undefined || home === undefined || home.region === region) return { kept: records, claim: home?.counter };
-	const target = home.region;
 	// What is too large to be an envelope is dealt with here: no mailbox might take it again.
-	const moving = records.filter((record) => bytesOf(record) <= MAX_ENVELOPE_BYTES);
-	const { ids, seal } = await ports.log.tail(key, TAIL_LIMIT);
-	// Of a batch that comes again: in the log before its seal, where who resumes elsewhere has it from.
-	const isHere = (id: string) => seal !== undefined && ids.some(([held]) => held === id);
-	const messages = moving.flatMap((record) => {
+	const moving = records.filter((record) => !record.via.includes(target) && bytesOf(record) <= MAX_ENVELOPE_BYTES);
+	const messages = moving.map((record) => {
 		const read = readRecord(record);
 		const id = "item" in read ? read.item.id : deriveId("undecodable", record.messageId);
-		const known = record.via.includes(target);
-		if (isHere(id)) return [];
-		return [mailboxMessage(key, known ? returnId(region, id) : id, record.body, [...record.via, region])];
+		return mailboxMessage(key, id, record.body, [...record.via, region]);
 	});
 	await forward(ports.forward, target, messages);
-	tally.forwarded += messages.length;
-	tally.repeated += moving.length - messages.length;
-	return { kept: records.filter((record) => !moving.includes(record)), claim: undefined };
+	tally.forwarded += moving.length;
+	return records.filter((record) => !moving.includes(record));
 }
 
 /** Run by run, each in every shard before the next: what a shard is sent, it is sent in order. */
@@ -134,7 +127,7 @@ async function prepareGroup(
 	group: readonly MailRecord[],
 	tally: Tally,
 ): Promise<Prepared | undefined> {
-	const { kept: records, claim } = await forwardGroup(ports, group, tally);
+	const records = await forwardGroup(ports, group, tally);
 	const items: LogItem[] = [];
 	let key: string | undefined;
 	for (const record of records) {
@@ -151,7 +144,7 @@ async function prepareGroup(
 		items.push({ id: deriveId("undecodable", record.messageId) });
 	}
 	if (key === undefined) return undefined;
-	const rows = await ports.log.append(key, items, { claim });
+	const rows = await ports.log.append(key, items);
 	for (const row of rows) tally[row.appended ? "appended" : "repeated"] += 1;
 	const { followers, shards } = await ports.connections.of(key);
 	await sendShards(ports, key, shards, rows, tally);

@@ -1,13 +1,11 @@
 /**
  * Forward: a session's messages that reached a region which is not, or no longer, its home go on to the home's
- * mailbox, where its followers are. A message carries the regions that it has been in; to one of them it goes under another
- * deduplication id, since that mailbox knows the first and would drop it silently. It ends: who sends one on has seen a
- * later claim than its own, and whoever made that claim has seen it too.
+ * mailbox, where its followers are. A message carries the regions that it has been in and never returns to one: that
+ * mailbox knows its id, and would drop it silently.
  */
 import { createChannel, parseChannel } from "../../../core/channel.ts";
 import { FanoutError } from "../../../core/errors.ts";
-import { deriveId } from "../../../core/ids.ts";
-import type { Home, HomeItem } from "../home.ts";
+import type { Home } from "../home.ts";
 import { chunkMail, type MailboxMessage, mailBytes } from "./mailbox.ts";
 
 export interface ForwardPorts {
@@ -26,14 +24,13 @@ export function sessionKeyOf(channelKey: string): string | undefined {
 	return createChannel("session", channel.id.slice(0, channel.id.lastIndexOf("/")), channel).key;
 }
 
-/** The home of the channel's session, if it has either. */
-export async function homeFor(ports: ForwardPorts, channelKey: string): Promise<HomeItem | undefined> {
+/** The other region that is the home of the channel's session, if there is one. */
+export async function homeElsewhere(ports: ForwardPorts, channelKey: string): Promise<string | undefined> {
 	const session = sessionKeyOf(channelKey);
-	return session === undefined ? undefined : ports.home.look(session);
+	if (session === undefined) return undefined;
+	const home = await ports.home.look(session);
+	return home === undefined || home.region === ports.region ? undefined : home.region;
 }
-
-/** The deduplication id of what goes back to a region whose mailbox may know the message's own. */
-export const returnId = (region: string, id: string): string => deriveId("moved", region, id);
 
 /** Resolves once the region's mailbox has taken all of them, in order. */
 export async function forward(ports: ForwardPorts, region: string, messages: readonly MailboxMessage[]): Promise<void> {

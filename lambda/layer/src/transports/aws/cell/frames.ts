@@ -13,7 +13,6 @@ import { type TicketKey, verifyTicket } from "../ticket.ts";
 import { type ClientFrame, decodeClientFrame, encodePage, encodeServerFrame, MOVED, refOf } from "../wire.ts";
 import type { ConnectionMeta, Connections } from "./connections.ts";
 import { forEachBounded, type Reports } from "./poster.ts";
-import { type SealPorts, sealAll, type Taken, takeHome } from "./seal.ts";
 
 /** Log tails and claims read at the same time for one frame. */
 export const SUBSCRIBE_CONCURRENCY = 16;
@@ -22,9 +21,7 @@ export interface FramePorts {
 	readonly namespace: string;
 	readonly clock: Clock;
 	readonly connections: Pick<Connections, "follow" | "unfollow" | "renew">;
-	readonly region: string;
-	readonly log: Pick<Log, "append" | "tail" | "rows">;
-	readonly logIn: SealPorts["logIn"];
+	readonly log: Pick<Log, "tail" | "rows">;
 	readonly home: Pick<Home, "claim" | "keep">;
 	readonly report: Reports;
 	key(): Promise<TicketKey>;
@@ -51,7 +48,6 @@ type Subscribe = Extract<ClientFrame, { readonly action: "subscribe" | "unsubscr
 async function subscribe(ports: FramePorts, meta: ConnectionMeta, { ref, channels, again }: Subscribe) {
 	const refused: [string, string][] = [];
 	const standing: string[] = [];
-	const taken: Taken[] = [];
 	const sessions = new Set<string>();
 	const refuse = (key: string, error: unknown) => {
 		if (!isFanoutError(error)) ports.report("claim failed", { connection: meta.id, error: (error as Error).name });
@@ -62,18 +58,13 @@ async function subscribe(ports: FramePorts, meta: ConnectionMeta, { ref, channel
 			const isSession = checkChannel(ports, meta, key).kind === "session";
 			if (isSession && again) sessions.add(key);
 			// Home first: rows that stood before the claim could be evicted by a record of the old home.
-			else if (isSession) {
-				const move = await takeHome(ports, key);
-				if (move !== undefined) taken.push(move);
-			}
+			else if (isSession) await ports.home.claim(key);
 			standing.push(key);
 		} catch (error) {
 			refuse(key, error);
 		}
 	});
 	await ports.connections.follow(meta, standing);
-	// After the rows: what the other region then refuses and sends on finds them.
-	await sealAll(ports, taken);
 	const left: string[] = [];
 	// After the rows: a claim elsewhere is either seen here, or its record finds rows to evict.
 	await forEachBounded([...sessions], SUBSCRIBE_CONCURRENCY, async (key) => {

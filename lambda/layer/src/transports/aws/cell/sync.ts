@@ -1,6 +1,6 @@
 /**
  * Sync: the sessions table's stream in this region. When another region became a session's home, whoever follows
- * the session here is told `moved` and loses its rows; what came here meanwhile is sent on, unless the log is sealed. A record that makes no sense is reported and passed over: one
+ * the session here is told `moved` and loses its rows, and what came here meanwhile is sent on. A record that makes no sense is reported and passed over: one
  * that was thrown on would hold up its shard for a day.
  */
 import { parseChannel } from "../../../core/channel.ts";
@@ -11,7 +11,7 @@ import type { Ask } from "../../../core/transport.ts";
 import type { Log, RowPage } from "../log.ts";
 import { encodeServerFrame } from "../wire.ts";
 import type { Connections } from "./connections.ts";
-import { type ForwardPorts, forward, homeFor, returnId } from "./forward.ts";
+import { type ForwardPorts, forward, homeElsewhere } from "./forward.ts";
 import { mailboxMessage } from "./mailbox.ts";
 import { forEachBounded, POST_CONCURRENCY, type PostPorts, postFrames } from "./poster.ts";
 
@@ -27,16 +27,12 @@ export interface SyncRecord {
 }
 
 export interface SyncPorts extends PostPorts, ForwardPorts {
-	readonly log: Pick<Log, "rows" | "tail">;
+	readonly log: Pick<Log, "rows">;
 	readonly connections: Pick<Connections, "of" | "unfollow" | "remove">;
 }
 
-/**
- * Sends on what entered the log here after the session had moved, while that was not yet known here. After a seal nothing
- * did, and what stands before it is read here by who resumes there: it would come twice.
- */
+/** Sends on what entered the log here after the session had moved, while that was not yet known here. */
 async function forwardSince(ports: SyncPorts, session: string, target: string, at: number): Promise<void> {
-	if ((await ports.log.tail(session, 1)).seal !== undefined) return;
 	let from: Ask["from"] = { sinceMs: at };
 	for (let more = true; more; ) {
 		const page: RowPage = await ports.log.rows(session, from, PAGE);
@@ -44,7 +40,8 @@ async function forwardSince(ports: SyncPorts, session: string, target: string, a
 		// Not the envelope's id: the target may have had it in its mailbox and sent it here, when this was the home. SQS would
 		// then drop it silently for five minutes; the target's log knows by the envelope's id what it holds.
 		const messages = kept.map((text) => {
-			return mailboxMessage(session, returnId(ports.region, idOf(text)), text, [ports.region]);
+			const id = deriveId("moved", ports.region, idOf(text));
+			return mailboxMessage(session, id, text, [ports.region]);
 		});
 		await forward(ports, target, messages);
 		more = page.more;
@@ -53,8 +50,8 @@ async function forwardSince(ports: SyncPorts, session: string, target: string, a
 }
 
 async function evict(ports: SyncPorts, session: string, at: number): Promise<number> {
-	const target = (await homeFor(ports, session))?.region ?? ports.region;
-	if (target === ports.region) return 0;
+	const target = await homeElsewhere(ports, session);
+	if (target === undefined) return 0;
 	if (Number.isFinite(at)) await forwardSince(ports, session, target, at);
 	const { followers } = await ports.connections.of(session);
 	const frames = [encodeServerFrame({ t: "moved", channel: session })];
