@@ -1,18 +1,14 @@
 /** The mailbox's event source: into the log, then to the connections. Failed groups come again, in order and soon. */
 import type { SQSBatchResponse, SQSEvent, SQSRecord } from "aws-lambda";
 import { createCell, createPostRound, deliver, type MailRecord } from "mcp-fanout/transports/aws/cell";
+import { mailOf } from "./mail.ts";
 import { count, handle, report } from "./powertools.ts";
 
 const cell = createCell();
 
-const mailOf = (record: SQSRecord): MailRecord => ({
-	messageId: record.messageId,
-	body: record.body,
-	group: record.attributes.MessageGroupId ?? "",
-	channel: record.messageAttributes.channel?.stringValue,
+const recordOf = (record: SQSRecord): MailRecord => ({
+	...mailOf(record),
 	via: record.messageAttributes.via?.stringValue?.split(",") ?? [],
-	receipt: record.receiptHandle,
-	receives: Number(record.attributes.ApproximateReceiveCount) || 1,
 });
 
 export const handler = handle(async (event: SQSEvent, context): Promise<SQSBatchResponse> => {
@@ -21,7 +17,7 @@ export const handler = handle(async (event: SQSEvent, context): Promise<SQSBatch
 	const { keepError, postpone, sendShards } = queues;
 	const posting = { connections, poster, clock, random, round, report };
 	const ports = { ...posting, log, keepError, postpone, sendShards, forward: { region, home, sendTo } };
-	const { failed, ...tally } = await deliver(ports, event.Records.map(mailOf));
+	const { failed, ...tally } = await deliver(ports, event.Records.map(recordOf));
 	count("Appended", tally.appended);
 	count("Repeated", tally.repeated);
 	count("Undecodable", tally.undecodable);

@@ -1,18 +1,10 @@
 /** The shards queue's event source: posts to the end clients of one shard, at this worker's part of the budget. */
-import type { SQSBatchResponse, SQSEvent, SQSRecord } from "aws-lambda";
-import { createCell, createPostRound, deliverShards, type FailedMail } from "mcp-fanout/transports/aws/cell";
+import type { SQSBatchResponse, SQSEvent } from "aws-lambda";
+import { createCell, createPostRound, deliverShards } from "mcp-fanout/transports/aws/cell";
+import { mailOf } from "./mail.ts";
 import { count, handle, report } from "./powertools.ts";
 
 const cell = createCell();
-
-const mailOf = (record: SQSRecord): FailedMail => ({
-	messageId: record.messageId,
-	body: record.body,
-	group: record.attributes.MessageGroupId ?? "",
-	channel: record.messageAttributes.channel?.stringValue,
-	receipt: record.receiptHandle,
-	receives: Number(record.attributes.ApproximateReceiveCount) || 1,
-});
 
 export const handler = handle(async (event: SQSEvent, context): Promise<SQSBatchResponse> => {
 	const round = createPostRound(cell.clock, context.getRemainingTimeInMillis(), cell.shardRate);
