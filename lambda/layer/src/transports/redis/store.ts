@@ -130,7 +130,7 @@ export function createStore(deps: StoreDeps): Store {
 
 	function entryOf(channel: Channel, [offset, epoch, prev, text]: readonly string[]): Entry {
 		const position = parsePosition(`${epoch}.${offset}`);
-		const place = { position, prev: { epoch: position.epoch, offset: Number(prev ?? 0) } };
+		const place = { position, prev: parsePosition(`${epoch}.${prev ?? 0}`) };
 		const envelope = envelopeOf(channel, text ?? "", deps.report);
 		return envelope === undefined ? place : { ...place, envelope };
 	}
