@@ -2,8 +2,8 @@
 import type { Channel } from "../../core/channel.ts";
 import { type Envelope, encodeEnvelope, envelopeBytes, packEnvelope } from "../../core/envelope.ts";
 import { FanoutError } from "../../core/errors.ts";
-import type { Durability, Entry, Outcome } from "../../core/transport.ts";
-import { endOf, eventOf, type Kept, type Log, lastAtOf, positionOf } from "./log.ts";
+import type { Durability, Outcome } from "../../core/transport.ts";
+import { endOf, eventOf, type Kept, type Log, lastAtOf, type Taken } from "./log.ts";
 import { MAX_BATCH } from "./options.ts";
 import type { StoredEvent } from "./store.ts";
 
@@ -36,12 +36,6 @@ export function checkBatch(
 	return { good };
 }
 
-/** One envelope of a batch: what its publisher is told, and where it is new, what the log keeps and hands over. */
-export interface Taken {
-	readonly outcome: Outcome;
-	readonly fresh: { readonly kept: Kept; readonly entry: Entry & { readonly envelope: Envelope } } | undefined;
-}
-
 /** Gives every new id the next offset; an id that the log, or the batch before it, holds is a duplicate. */
 export function planBatch(
 	log: Log,
@@ -58,7 +52,7 @@ export function planBatch(
 		const { id } = envelope;
 		const known = eventOf(log, id) ?? own?.get(id);
 		const offset = known?.offset ?? end + 1;
-		const position = positionOf(offset, epoch);
+		const position = { epoch, offset };
 		const outcome: Outcome = { ok: true, position, duplicate: known !== undefined, durability, reach: "process" };
 		if (known !== undefined) return { outcome, fresh: undefined };
 		const kept = { offset, id, at, bytes: envelopeBytes(envelope), packed: packEnvelope(envelope) };

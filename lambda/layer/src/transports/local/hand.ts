@@ -1,8 +1,7 @@
 /** Hands what is new in a log to the live subscriber of its channel. */
 import { asFanoutError } from "../../core/errors.ts";
 import type { TransportEvent } from "../../core/transport.ts";
-import type { Taken } from "./batch.ts";
-import type { Log } from "./log.ts";
+import type { Log, Taken } from "./log.ts";
 
 const NONE: readonly Taken[] = [];
 

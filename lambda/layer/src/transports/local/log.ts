@@ -4,10 +4,9 @@
  * after its position, or inside its window, is no longer here. Plain data and functions: there may be 100,000.
  */
 import type { Channel } from "../../core/channel.ts";
-import { type PackedEnvelope, unpackEnvelope } from "../../core/envelope.ts";
+import { type Envelope, type PackedEnvelope, unpackEnvelope } from "../../core/envelope.ts";
 import { NO_EPOCH, type Position } from "../../core/position.ts";
-import type { Ask, Bounds, Entry, Page, Subscriber, Verdict } from "../../core/transport.ts";
-import type { Taken } from "./batch.ts";
+import type { Ask, Bounds, Entry, Outcome, Page, Subscriber, Verdict } from "../../core/transport.ts";
 
 export interface Kept {
 	readonly offset: number;
@@ -17,6 +16,12 @@ export interface Kept {
 	readonly bytes: number;
 	/** Absent where what a store kept cannot be read: streams are told `gap` there. */
 	readonly packed: PackedEnvelope | undefined;
+}
+
+/** One envelope of a batch: what its publisher is told, and where it is new, what the log keeps and hands over. */
+export interface Taken {
+	readonly outcome: Outcome;
+	readonly fresh: { readonly kept: Kept; readonly entry: Entry & { readonly envelope: Envelope } } | undefined;
 }
 
 export interface Log {
@@ -66,22 +71,18 @@ export function lastAtOf(log: Log): number {
 	return countOf(log) === 0 ? log.baseAt : (log.kept.at(-1) as Kept).at;
 }
 
-export function positionOf(offset: number, epoch: string): Position {
-	return { epoch, offset };
-}
-
 export function endPosition(log: Log, epoch: string): Position {
-	return positionOf(endOf(log), epoch);
+	return { epoch, offset: endOf(log) };
 }
 
 function entryOf(log: Log, { offset, bytes, packed }: Kept, epoch: string): Entry {
-	const position = positionOf(offset, epoch);
+	const position = { epoch, offset };
 	return packed === undefined ? { position } : { position, envelope: unpackEnvelope(packed, log.channel, bytes) };
 }
 
 export function boundsOf(log: Log, epoch: string): Bounds {
 	const end = endPosition(log, epoch);
-	return { oldest: countOf(log) === 0 ? end : positionOf(log.base + 1, epoch), end };
+	return { oldest: countOf(log) === 0 ? end : { epoch, offset: log.base + 1 }, end };
 }
 
 export function eventOf(log: Log, id: string): Kept | undefined {
