@@ -2,7 +2,8 @@
  * Deliver: from a region's mailbox to its log, then to who follows. Per group, in order: all rows first, then one
  * consistent read of the connections, then a message to each shard that is followed in, and the posts to everyone else;
  * a client that subscribes in between finds the rows in the log. Until the shards have their messages, any failure puts
- * the whole group back, soon and in order; after it, none does. All of it ends with the invocation's round: a function that timed out would hide every group for minutes.
+ * the whole group back, soon and in order; after it, none does. All of it ends with the invocation's round: a function
+ * that timed out would hide every group for minutes.
  * What cannot be decoded is copied to the error queue, leaves a gap row, and its group goes on.
  */
 import { parseChannel } from "../../../core/channel.ts";
