@@ -1,11 +1,12 @@
 /**
  * Counts test cases for the last line of `npm test`, and prints each failure and each skip with its reason. A skip
- * without a reason is a failure, and so is a file that does not load or an error outside of every test.
+ * without a reason is a failure, and so is a file that does not load or an error outside of every test. Cases that did
+ * not run because their file's set-up failed are counted, and that failure is printed once for all of them.
  */
 import { writeFileSync } from "node:fs";
 import { relative } from "node:path";
 import type { SerializedError } from "vitest";
-import type { Reporter, TestCase, TestModule } from "vitest/node";
+import type { Reporter, TestCase, TestModule, TestSuite } from "vitest/node";
 
 export interface Counts {
 	passed: number;
@@ -30,7 +31,7 @@ export default class CountingReporter implements Reporter {
 			const reason = result.note;
 			if (reason === undefined || reason === "") {
 				this.counts.failed += 1;
-				this.print(`FAILED  ${name}: skipped without a reason`, []);
+				if (!setUpFailed(test)) this.print(`FAILED  ${name}: skipped without a reason`, []);
 			} else {
 				this.counts.skipped += 1;
 				console.log(`SKIPPED ${name}: ${reason}`);
@@ -73,5 +74,12 @@ export default class CountingReporter implements Reporter {
 			const lines = (stack ?? message ?? "").split("\n").filter((line) => !line.includes("/node_modules/"));
 			console.log([...lines, ...(diff === undefined ? [] : [diff])].join("\n"));
 		}
+	}
+}
+
+function setUpFailed(test: TestCase): boolean {
+	for (let parent: TestSuite | TestModule = test.parent; ; parent = parent.parent) {
+		if (parent.errors().length > 0) return true;
+		if (parent.type === "module") return false;
 	}
 }

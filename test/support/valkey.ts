@@ -163,19 +163,22 @@ export interface ValkeyCluster {
 export async function startValkeyCluster(withReplicas = false): Promise<ValkeyCluster> {
 	const args = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--repl-diskless-sync-delay", "0"];
 	const count = withReplicas ? 6 : 3;
+	// Left alone the bus takes the port plus 10,000, which an outgoing connection may have.
+	const ports = await freePorts(2 * count);
+	const busPorts = ports.slice(count);
 	const servers = await Promise.all(
-		Array.from({ length: count }, async () => {
-			// The bus takes the port plus 10,000, which must exist.
-			const port = await lowPort();
-			return startValkeyServer({ port, args });
-		}),
+		busPorts.map((bus, index) =>
+			startValkeyServer({ port: ports[index] as number, args: [...args, "--cluster-port", String(bus)] }),
+		),
 	);
 	const [first, ...others] = servers as [ValkeyServer, ...ValkeyServer[]];
 	for (const [index, { admin }] of servers.slice(0, 3).entries()) {
 		const [from, to] = [Math.floor((index * 16_384) / 3), Math.floor(((index + 1) * 16_384) / 3) - 1];
 		await admin.call("CLUSTER", "ADDSLOTSRANGE", from, to);
 	}
-	for (const { host, port } of others) await first.admin.call("CLUSTER", "MEET", host, port);
+	for (const [index, { host, port }] of others.entries()) {
+		await first.admin.call("CLUSTER", "MEET", host, port, busPorts[index + 1] as number);
+	}
 	const all = async (look: (text: string) => boolean) => {
 		const texts = await Promise.all(servers.map(({ admin }) => admin.call("CLUSTER", "INFO").then(String)));
 		return texts.every(look);
@@ -218,11 +221,4 @@ export async function moveSlot(
 	}
 	const others = cluster.primaries.filter((server) => server !== to);
 	for (const { admin } of [to, ...others]) await admin.call("CLUSTER", "SETSLOT", slot, "NODE", toId as string);
-}
-
-async function lowPort(): Promise<number> {
-	for (;;) {
-		const port = (await freePorts(1))[0] as number;
-		if (port + 10_000 <= 65_535) return port;
-	}
 }

@@ -50,4 +50,23 @@ describe("the reporter of npm test", () => {
 		expect(out).toMatch(/does not load/);
 		expect(out).toMatch(/none\.test\.js/);
 	}, 60_000);
+
+	it("tells a failed set-up once, and counts every case that did not run for it", async () => {
+		const { out, counts } = await report({
+			"hook.test.js": `
+				beforeAll(() => { throw new Error("the broker does not start"); });
+				test("first", () => {});
+				describe("more", () => { test("second", () => {}); });`,
+			"nested.test.js": `
+				test("passes", () => {});
+				describe("inner", () => {
+					beforeAll(() => { throw new Error("the second one neither"); });
+					test("third", () => {});
+				});`,
+		});
+		expect(counts).toEqual({ passed: 1, failed: 5, skipped: 0 });
+		expect(out.match(/the broker does not start/g)).toHaveLength(1);
+		expect(out.match(/the second one neither/g)).toHaveLength(1);
+		expect(out).not.toContain("skipped without a reason");
+	}, 60_000);
 });
