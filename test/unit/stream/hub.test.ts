@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { createChannel } from "../../../lambda/layer/src/core/channel.ts";
 import { FanoutError } from "../../../lambda/layer/src/core/errors.ts";
-import { NEWS, OTHER, openRecorded, progress, scriptFeeds, testHub, turn } from "./support.ts";
+import { NEWS, numbersIn, OTHER, openRecorded, progress, scriptFeeds, testHub, turn } from "./support.ts";
 
 type Bench = ReturnType<typeof testHub>;
 
@@ -84,6 +84,38 @@ test("hearts beat a few at a time: a turn that wrote to all would hold up what i
 		await bench.clock.advance(100);
 		expect(beats()).toBe(2 * tenth);
 	}
+});
+
+test("what is published while many hearts beat leaves before the last of them", async () => {
+	const bench = testHub();
+	let beats = 0;
+	const streams = Array.from({ length: 150 * 30 }, () => open(bench));
+	for (const { wire } of streams) {
+		wire.beat = () => {
+			beats += 1;
+		};
+	}
+	const published = bench.clock.advance(100);
+	while (beats === 0) await turn();
+	expect(beats).toBeLessThan(30);
+	bench.feeds[0]?.sink.deliver(progress(1), "c1");
+	while (numbersIn(streams[0]?.wire.text ?? "").length === 0) await turn();
+	expect(beats).toBeLessThan(30);
+	await published;
+	while (beats < 30) await turn();
+});
+
+test("the first frame of a turn leaves at once, those after it leave together at its end", async () => {
+	const bench = testHub();
+	const [one, other] = [open(bench), open(bench)];
+	await turn();
+	const [sink, otherSink] = bench.feeds.map((feed) => feed.sink);
+	for (const n of [1, 2, 3]) sink?.deliver(progress(n), `c${n}`);
+	otherSink?.deliver(progress(4), "c4");
+	const numbers = () => [one, other].map(({ wire }) => wire.writes.slice(1).map(numbersIn));
+	expect(numbers()).toEqual([[[1]], []]);
+	await turn();
+	expect(numbers()).toEqual([[[1], [2, 3]], [[4]]]);
 });
 
 test("a wire that throws loses its stream and starves nobody", async () => {

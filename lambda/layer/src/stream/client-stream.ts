@@ -1,8 +1,9 @@
 /**
  * One client stream, whatever carries it: opening, open, ended, released. It is the engine's sink: it never blocks and
- * never throws. While its wire takes what it gets, frames go to the wire as text and leave once per turn of the event
- * loop; while the wire pushes back they wait in a bounded queue, and when that is full the stream ends with
- * `slow-consumer`. An ended stream writes its end frame, and its wire has `endGraceMs` to take it; one that throws is lost.
+ * never throws. While its wire takes what it gets, frames go to the wire as text; the hub's first of a turn of the event
+ * loop leaves at once, all others at the end of the turn. While the wire pushes back they wait in a bounded queue, and
+ * when that is full the stream ends with `slow-consumer`. An ended stream writes its end frame, and its wire has
+ * `endGraceMs` to take it; one that throws is lost.
  */
 import type { Channel } from "../core/channel.ts";
 import type { Feed, Reason, Sink } from "../core/client-feed.ts";
@@ -19,6 +20,8 @@ import type { Wire } from "./wire.ts";
 export interface StreamHost {
 	readonly clock: Clock;
 	readonly limits: StreamLimits;
+	/** Once in a turn: a frame that may well be alone in it need not wait for its end. */
+	isFirst(): boolean;
 	/** Calls the stream's `flush` at the end of this turn. */
 	soon(stream: HubStream): void;
 	released(stream: HubStream): void;
@@ -85,8 +88,7 @@ export class HubStream implements ClientStream, Sink {
 		if (this.#isEnded) feed.close();
 		wire.start();
 		this.#isStarted = true;
-		// The client may have left before its head was written.
-		if (this.#isReleased) return;
+		if (this.#isReleased) return; // the client had left before its head was written
 		if (this.#isEnded) this.#finish();
 		else this.flush();
 	}
@@ -102,11 +104,8 @@ export class HubStream implements ClientStream, Sink {
 			this.end("gap");
 			return;
 		}
-		if (this.#isDirect) {
-			this.#append(this.#encoding.message(json, cursor));
-		} else {
-			this.#enqueue(json, cursor, true, this.#isCoalescing ? invalidationKey(envelope.message) : undefined);
-		}
+		if (this.#isDirect) this.#append(this.#encoding.message(json, cursor));
+		else this.#enqueue(json, cursor, true, this.#isCoalescing ? invalidationKey(envelope.message) : undefined);
 	}
 
 	mark(reason: "gap" | "retention" | "epoch", cursor: string): void {
@@ -224,9 +223,7 @@ export class HubStream implements ClientStream, Sink {
 	destroy(): void {
 		try {
 			this.#wire?.destroy();
-		} catch {
-			// It is let go all the same.
-		}
+		} catch {} // it is let go all the same
 		this.gone();
 	}
 
@@ -277,7 +274,8 @@ export class HubStream implements ClientStream, Sink {
 		const wire = this.#wire as Wire;
 		wire.append(frame);
 		// One turn may bring more than a queue may hold: it goes out early rather than growing.
-		if (wire.size >= this.#host.limits.maxTurnBytes) this.flush();
+		const isFull = wire.size >= this.#host.limits.maxTurnBytes;
+		if (isFull || (this.#isStarted && this.#host.isFirst())) this.flush();
 		else this.#host.soon(this);
 	}
 

@@ -1,7 +1,8 @@
 /**
  * The hub: this process's open client streams. It refuses a stream over the cap before any work, flushes all streams
- * that got something once per turn of the event loop, beats all hearts from one timer, and ends everything: `drain`
- * at a jittered pace with `moved`, `close` at once with `shutdown`. After `close` no timer, socket or listener stays.
+ * that got something once per turn of the event loop but for the turn's first frame, which leaves at once, beats all
+ * hearts from one timer, and ends everything: `drain` at a jittered pace with `moved`, `close` at once with `shutdown`.
+ * After `close` no timer, socket or listener stays.
  */
 import type { Channel } from "../core/channel.ts";
 import type { FeedRequest, OpenFeed, Reason } from "../core/client-feed.ts";
@@ -48,8 +49,12 @@ export interface Hub {
 	close(): Promise<void>;
 }
 
-/** Hearts beat in this many shifts: those of ten thousand streams in one turn would hold up what is published for 100 ms. */
+/**
+ * Hearts beat in this many shifts, and those of a shift by the handful: ten thousand in one turn would hold up what is
+ * published for 100 ms, and 67 for one.
+ */
 const SHIFTS = 150;
+const BEATS_A_TURN = 8;
 /** The share of a drain's grace in which streams are told to go; the rest is for them to go. */
 const DRAIN_SPREAD = 0.8;
 
@@ -88,7 +93,15 @@ export function createHub(options: HubOptions): Hub {
 	const beat = (): void => {
 		heart = clock.after(limits.heartbeatMs / SHIFTS, beat);
 		shift += 1;
-		for (const stream of streams.shift(shift)) stream.beat();
+		beatSome(streams.shift(shift)[Symbol.iterator]());
+	};
+	const beatSome = (rest: Iterator<HubStream>): void => {
+		for (let beats = 0; beats < BEATS_A_TURN; beats += 1) {
+			const next = rest.next();
+			if (next.done === true) return;
+			next.value.beat();
+		}
+		setImmediate(beatSome, rest);
 	};
 	const count = (channels: readonly Channel[], by: 1 | -1): void => {
 		for (const channel of channels) {
@@ -107,6 +120,11 @@ export function createHub(options: HubOptions): Hub {
 		clock,
 		get limits() {
 			return limits;
+		},
+		isFirst() {
+			if (turn !== undefined) return false;
+			turn = setImmediate(flushAll);
+			return true;
 		},
 		soon(stream) {
 			if (stream.isDirty) return;
