@@ -15,6 +15,8 @@ type NodeOptions = RedisClientOptions & { replyMapping: "legacy" };
 
 /** A connection that answers nothing for this long, though it was asked something, is given up. */
 export const SILENCE_MS = 4_000;
+/** A Sentinel that took a connection and says nothing: the next one is asked. */
+const SENTINEL_SILENCE_MS = 1_000;
 const RETRY_BASE_MS = 25;
 const RETRY_CAP_MS = 1_000;
 
@@ -90,10 +92,12 @@ export function createDialler(
 		// With zero, whatever is in flight fails when its connection does; otherwise it would never settle.
 		maxRetriesPerRequest: 0,
 		lazyConnect: true,
+		socketTimeout: SILENCE_MS,
+		sentinelCommandTimeout: SENTINEL_SILENCE_MS,
 		// One command less that a restricted user would have to be allowed.
 		disableClientInfo: true,
 	};
-	const commanding: NodeOptions = { ...common, socketTimeout: SILENCE_MS, retryStrategy: retry };
+	const commanding: NodeOptions = { ...common, retryStrategy: retry };
 	const listening = { ...common, retryStrategy: null } as unknown as NodeOptions;
 	const { Redis, Cluster } = options.client === undefined ? load() : { Redis: undefined, Cluster: undefined };
 	const place = placeOf(options);

@@ -18,7 +18,10 @@ export const ENDS_CHANNELS = 128;
 export interface Ends {
 	/** Looked up, with others that are asked for in the same turn. */
 	one(channel: Channel): Promise<Position>;
-	/** In the order of the channels. The oldest of one that was vouched for is as it was when last looked up. */
+	/**
+	 * In the order of the channels, without those of partitions that do not answer where others do. The oldest of one that
+	 * was vouched for is as it was when last looked up.
+	 */
 	all(channels: readonly Channel[]): Promise<Bounds[]>;
 	/** Looked up in a partition; what is heard from here on continues it. */
 	lookUp(partition: number, channels: readonly Channel[]): Promise<Bounds[]>;
@@ -34,9 +37,11 @@ export interface EndsDeps {
 	readonly keys: Keys;
 	readonly store: Store;
 	readonly followers: Pick<Followers, "learn" | "vouched">;
+	/** A partition did not answer. */
+	report(cause: unknown): void;
 }
 
-export function createEnds({ keys, store, followers }: EndsDeps): Ends {
+export function createEnds({ keys, store, followers, report }: EndsDeps): Ends {
 	let waiting: Waiting[] = [];
 
 	async function lookUp(partition: number, channels: readonly Channel[]): Promise<Bounds[]> {
@@ -120,17 +125,20 @@ export function createEnds({ keys, store, followers }: EndsDeps): Ends {
 			const isOne = channels.length === 1;
 			const tips = await store.tips([...byPartition.keys()].filter((each) => !isOne && !store.isRenewalDue(each)));
 			const asking: Promise<void>[] = [];
+			const failures: unknown[] = [];
 			let inTurn = 0;
 			for (const [partition, places] of byPartition) {
 				const rest = unvouched(partition, channels, places, tips.get(partition), found);
-				if (rest.length > 0) asking.push(check(partition, channels, rest, found));
-				asking.at(-1)?.catch(() => {});
+				const failed = (cause: unknown) => void failures.push(cause);
+				if (rest.length > 0) asking.push(check(partition, channels, rest, found).catch(failed));
 				inTurn += places.length;
 				if (inTurn < TURN_CHANNELS) continue;
 				inTurn = 0;
 				await new Promise((resolve) => setImmediate(resolve));
 			}
 			await Promise.all(asking);
+			if (failures.length === byPartition.size && failures.length > 0) throw failures[0];
+			for (const cause of failures) report(cause);
 			return found;
 		},
 	};

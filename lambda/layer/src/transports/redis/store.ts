@@ -39,7 +39,7 @@ export interface Store {
 	publish(channel: Channel, batch: readonly Envelope[]): Promise<Accepted[]>;
 	/** Ends in a partition, as they are at its tip. */
 	ends(partition: number, channels: readonly Channel[]): Promise<{ readonly tip: Tip; readonly bounds: Bounds[] }>;
-	/** Of each partition that is asked for. */
+	/** Of those that stand as they did, and answer. */
 	tips(partitions: readonly number[]): Promise<ReadonlyMap<number, Tip>>;
 	/** What is followed in this partition has to be looked up now and then, so that it does not expire. */
 	isRenewalDue(partition: number): boolean;
@@ -179,10 +179,7 @@ export function createStore(deps: StoreDeps): Store {
 			const most = deps.sharded ? 1 : TIPS_PARTITIONS;
 			const asking: Promise<void>[] = [];
 			for (let at = 0; at < asked.length; at += most) asking.push(someTips(asked.slice(at, at + most), found));
-			await Promise.all(asking);
-			for (const partition of asked) {
-				if (!found.has(partition)) found.set(partition, tipOf(await run(ENDS_SCRIPT, partition, [], [life, "0"])));
-			}
+			await Promise.allSettled(asking);
 			return found;
 		},
 		async ends(partition, channels) {

@@ -12,6 +12,7 @@ import type { Position } from "../../core/position.ts";
 import type { Durability, Outcome, Transport, TransportHost } from "../../core/transport.ts";
 import { type Client, createDialler, isCluster } from "./client.ts";
 import { nodeOf, primaryOf } from "./cluster.ts";
+import { createCopies } from "./copies.ts";
 import { createEnds, type Ends } from "./ends.ts";
 import { failureOf } from "./failure.ts";
 import { createFollowers, type Followers } from "./followers.ts";
@@ -47,6 +48,7 @@ export function createRedisTransport(options: RedisOptions, { clock, ids, instan
 	const endpoint = endpointOf(options);
 	const keys = createKeys(settings.prefix, settings.partitions);
 	const random = () => ids.random32() / 2 ** 32;
+	const copies = wait && createCopies(wait);
 	let running: Running | undefined;
 	let closed = false;
 
@@ -83,7 +85,12 @@ export function createRedisTransport(options: RedisOptions, { clock, ids, instan
 			lookUp: (partition, channels) => asking("an end check failed", () => ends.lookUp(partition, channels)),
 			report,
 		});
-		const ends = createEnds({ keys, store, followers });
+		const ends = createEnds({
+			keys,
+			store,
+			followers,
+			report: (cause) => report(failureOf(cause, "the ends of a partition could not be asked for").error),
+		});
 		const listener = createListener({
 			clock,
 			keys,
@@ -147,11 +154,10 @@ export function createRedisTransport(options: RedisOptions, { clock, ids, instan
 
 	/** How many replicas had the writes of this connection in time decides what is said of them. */
 	async function durabilityNow(at: Running, channel: Channel): Promise<Durability> {
-		if (wait === undefined) return at.durability;
+		if (copies === undefined) return at.durability;
 		try {
 			const primary = primaryOf(at.client, keys.meta(keys.partitionOf(channel)));
-			const replicas = (await primary?.wait(wait.replicas, wait.timeoutMs)) ?? 0;
-			return replicas >= wait.replicas ? "replicated" : at.durability;
+			return primary !== undefined && (await copies(primary)) ? "replicated" : at.durability;
 		} catch {
 			// The write stands; only its copies are not known.
 			return at.durability;

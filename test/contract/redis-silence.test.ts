@@ -1,0 +1,104 @@
+/** Parts of a store that answer nothing: a Sentinel, a server that takes a connection, a node, a replica. The rest goes on. */
+import { createServer, type Server, type Socket } from "node:net";
+import { afterEach, describe, expect, it } from "vitest";
+import { systemClock } from "../../lambda/layer/src/core/clock.ts";
+import { createDialler, type Redis } from "../../lambda/layer/src/transports/redis/client.ts";
+import { nodeOf } from "../../lambda/layer/src/transports/redis/cluster.ts";
+import { createKeys } from "../../lambda/layer/src/transports/redis/keys.ts";
+import { waitFor } from "../support/proc.ts";
+import { openGate } from "../support/tcp-gate.ts";
+import { MASTER_NAME, startSentinelGroup, startValkeyCluster, startValkeyServer } from "../support/valkey.ts";
+import { accepted, channelOf, channels, cleanUp, instance, kept, until, upTo } from "./redis-world.ts";
+
+afterEach(cleanUp);
+
+/** Takes connections, as the kernel of a machine does whose processes hang, and says nothing. */
+async function startSilent() {
+	const sockets = new Set<Socket>();
+	const server: Server = createServer((socket) => void sockets.add(socket.on("error", () => {})));
+	await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+	kept({
+		async close() {
+			for (const socket of sockets) socket.destroy();
+			await new Promise((resolve) => server.close(resolve));
+		},
+	});
+	return { host: "127.0.0.1", port: (server.address() as { port: number }).port, sockets };
+}
+
+describe("what takes a connection and says nothing", () => {
+	it("is passed over when it is a Sentinel: the next one is asked, for commands and for listeners [P7]", async () => {
+		const group = kept(await startSentinelGroup());
+		const nodes = [await startSilent(), ...group.sentinels].map(({ host, port }) => ({ host, port }));
+		const dialler = createDialler({ sentinel: { name: MASTER_NAME, nodes } }, 2_000, {
+			clock: systemClock,
+			random: () => 0.5,
+		});
+		for (const client of [dialler.commands() as Redis, dialler.listener(undefined)]) {
+			kept({ close: async () => client.disconnect() });
+			client.on("error", () => {});
+			client.connect().catch(() => {});
+			await waitFor("it has found the primary", async () => client.status === "ready", { deadlineMs: 20_000 });
+		}
+	});
+
+	it("is given up by a listener, which dials again [P3] [P7]", async () => {
+		const server = kept(await startValkeyServer());
+		const gate = kept(await openGate(server.port));
+		const a = await instance({ url: `redis://127.0.0.1:${gate.port}` });
+		await a.open(channelOf("first"));
+		const silent = await startSilent();
+		const listeners = [...gate.connections].filter(({ sent }) => /\r\nsubscribe\r\n/i.test(sent));
+		expect(listeners).toHaveLength(1);
+		gate.target = silent.port;
+		listeners[0]?.cut();
+		await until("it was dialled again", () => silent.sockets.size > 0);
+		gate.target = server.port;
+		const keys = createKeys("fanout", 4);
+		const other = channels.find((each) => keys.partitionOf(each) !== keys.partitionOf(channelOf("first")));
+		if (other === undefined) throw new Error("no channel in another partition");
+		let end: unknown;
+		const { ready, close } = a.transport.subscribe(other, { entry() {}, suspect() {}, ended() {} });
+		ready.then((at) => {
+			end = at;
+		});
+		await until("another partition is subscribed", () => end !== undefined, 20_000);
+		close();
+	});
+});
+
+describe("one node of a cluster that is down, with nobody in its place", () => {
+	it("leaves a place without an end, and keeps no other from being checked [P3] [P7]", async () => {
+		const cluster = kept(await startValkeyCluster());
+		for (const { admin } of cluster.primaries) await admin.config("SET", "cluster-require-full-coverage", "no");
+		const nodes = cluster.primaries.map(({ host, port }) => ({ host, port }));
+		const a = await instance({ cluster: { nodes }, partitions: 16 });
+		const some = upTo(20).map((n) => channelOf(`channel ${n}`));
+		await Promise.all(some.map((channel) => accepted(a, channel, [1])));
+		const keys = createKeys("fanout", 16);
+		const client = createDialler({ cluster: { nodes } }, 2_000, { clock: systemClock, random: () => 0.5 }).commands();
+		kept({ close: async () => client.disconnect() });
+		client.on("error", () => {});
+		await client.connect();
+		const lost = cluster.primaries[1];
+		const isLost = some.map((each) => nodeOf(client, keys.meta(keys.partitionOf(each)))?.port === lost?.port);
+		expect(new Set(isLost).size).toBe(2);
+		await lost?.kill();
+		const bounds = await a.transport.ends(some, AbortSignal.timeout(20_000));
+		expect(some.map((_, place) => bounds[place] === undefined)).toEqual(isLost);
+		const gone = some.filter((_, place) => isLost[place]).slice(0, 1);
+		await expect(a.transport.ends(gone, AbortSignal.timeout(20_000))).rejects.toThrow();
+	});
+});
+
+describe("a replica that is gone", () => {
+	it("is waited for once by all who publish meanwhile, and not once by each in turn [P7]", async () => {
+		const primary = kept(await startValkeyServer());
+		const a = await instance({ url: primary.url, wait: { replicas: 1, timeoutMs: 50 } });
+		const some = upTo(100).map((n) => channelOf(`channel ${n}`));
+		const outcomes = await Promise.all(some.map((channel, n) => a.publish(channel, n)));
+		expect(new Set(outcomes.map((outcome) => outcome.ok && outcome.durability))).toEqual(new Set(["memory"]));
+		const calls = /cmdstat_wait:calls=(\d+)/.exec(await primary.admin.info("commandstats"))?.[1];
+		expect(Number(calls)).toBeLessThan(20);
+	});
+});
