@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createChannel } from "../../lambda/layer/src/core/channel.ts";
 import { encodeEnvelope } from "../../lambda/layer/src/core/envelope.ts";
 import { deliver } from "../../lambda/layer/src/transports/aws/cell/deliver.ts";
-import { groupOf } from "../../lambda/layer/src/transports/aws/cell/mailbox.ts";
+import { groupOf, mailboxMessage } from "../../lambda/layer/src/transports/aws/cell/mailbox.ts";
 import { createMailroom, Inboxes, mail, recordOf } from "./aws-cell-mailroom.ts";
 import { envelopeOf, startWorld, type World } from "./aws-cell-world.ts";
 
@@ -36,13 +36,24 @@ describe("deliver, of a session whose home is elsewhere", () => {
 		expect(await rowsOf(channel)).toEqual([]);
 	});
 
-	it("keeps what has been in the home's mailbox before: it would be dropped there", async () => {
+	it("sends on what has been in the home's mailbox before, which knows its id: the session came back [P3]", async () => {
 		const channel = createChannel("session", randomUUID());
-		await world.home(eu).claim(channel.key);
-		const [record] = mail(channel, [envelopeOf(channel)]);
+		const envelope = envelopeOf(channel);
+		const [record] = mail(channel, [envelope]);
 		if (record === undefined) throw new Error("one record");
-		const tally = await deliver(portsOf(new Inboxes()), [{ ...record, via: [eu] }]);
-		expect(tally).toMatchObject({ failed: [], forwarded: 0, appended: 1 });
+		// Moved from there to here, and back before this region had delivered it.
+		await world.forward().sendTo(eu, [mailboxMessage(channel.key, envelope.id, record.body)]);
+		await world.home(eu).claim(channel.key);
+		for (const _ of [1, 2]) {
+			const tally = await deliver(portsOf(new Inboxes()), [{ ...record, via: [eu] }]);
+			expect(tally).toMatchObject({ failed: [], forwarded: 1, appended: 0 });
+		}
+		const taken = await world.takeMail(eu, 3);
+		expect(taken.map(({ body, via }) => [body, via])).toEqual([
+			[record.body, undefined],
+			[record.body, "eu-west-1,us-east-1"],
+		]);
+		expect(await rowsOf(channel)).toEqual([]);
 	});
 
 	it("puts the group back while the home's mailbox cannot be reached", async () => {

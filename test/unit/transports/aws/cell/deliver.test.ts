@@ -1,6 +1,7 @@
 /** Deliver against its function's time, on a clock that the test moves: stuck connections, and throttled posts. */
 import { expect, it } from "vitest";
 import { createChannel } from "../../../../../lambda/layer/src/core/channel.ts";
+import { pause } from "../../../../../lambda/layer/src/core/clock.ts";
 import { encodeEnvelope } from "../../../../../lambda/layer/src/core/envelope.ts";
 import { createFakeClock, type FakeClock } from "../../../../../lambda/layer/src/testing/fake-clock.ts";
 import { type DeliverPorts, deliver } from "../../../../../lambda/layer/src/transports/aws/cell/deliver.ts";
@@ -144,4 +145,33 @@ it("puts a group back in time when its log does not answer", async () => {
 	const result = await within(clock, { ...ports, log: { append: stuck }, postpone: stuck });
 	expect(result?.tally.failed).toEqual(["m1"]);
 	expect(result?.tookMs).toBeLessThan(TIMEOUT_MS);
+});
+
+it("[P2] [P4] lets go of an append that its time is over for: what goes on would append behind the batch that comes again", async () => {
+	const clock = createFakeClock();
+	const { ports } = portsOf(clock, [], {});
+	let given: AbortSignal | undefined;
+	const append: DeliverPorts["log"]["append"] = (_key, _items, signal) => {
+		given = signal;
+		return stuck();
+	};
+	const result = await within(clock, { ...ports, log: { append } });
+	expect(result?.tally).toMatchObject({ failed: ["m1"], appended: 0 });
+	expect(given?.aborted).toBe(true);
+});
+
+it("acknowledges before its function's timeout, though those whose tickets ended hang at the end of its time", async () => {
+	const clock = createFakeClock();
+	const { ports } = portsOf(clock, [], { post: stuck, close: stuck });
+	const followers = idsOf(10).map((id) => ({ id, api: "client" as const, isExpired: true }));
+	const connections: DeliverPorts["connections"] = {
+		async of() {
+			await pause(clock, ports.round.left() - 1_000);
+			return { followers, shards: [] };
+		},
+		remove: stuck,
+	};
+	const result = await within(clock, { ...ports, connections });
+	expect(result?.tally).toMatchObject({ failed: [], appended: 1, ended: 0, unposted: 10 });
+	expect(result?.tookMs).toBeLessThanOrEqual(TIMEOUT_MS - 2_000);
 });

@@ -85,11 +85,14 @@ async function forwardGroup(ports: DeliverPorts, records: readonly MailRecord[],
 	if (key === undefined || target === undefined) return records;
 	const { region } = ports.forward;
 	// What is too large to be an envelope is dealt with here: no mailbox might take it again.
-	const moving = records.filter((record) => !record.via.includes(target) && bytesOf(record) <= MAX_ENVELOPE_BYTES);
+	const moving = records.filter((record) => bytesOf(record) <= MAX_ENVELOPE_BYTES);
 	const messages = moving.map((record) => {
 		const read = readRecord(record);
 		const id = "item" in read ? read.item.id : deriveId("undecodable", record.messageId);
-		return mailboxMessage(key, id, record.body, [...record.via, region]);
+		const via = [...record.via, region];
+		// The session came back: a mailbox that has had this id would drop it silently, and its log knows the envelope's.
+		const isBack = record.via.includes(target);
+		return mailboxMessage(key, isBack ? deriveId("moved", via.join(), id) : id, record.body, via);
 	});
 	await forward(ports.forward, target, messages);
 	tally.forwarded += moving.length;
@@ -127,6 +130,7 @@ async function prepareGroup(
 	ports: DeliverPorts,
 	group: readonly MailRecord[],
 	tally: Tally,
+	signal: AbortSignal,
 ): Promise<Prepared | undefined> {
 	const records = await forwardGroup(ports, group, tally);
 	const items: LogItem[] = [];
@@ -145,7 +149,8 @@ async function prepareGroup(
 		items.push({ id: deriveId("undecodable", record.messageId) });
 	}
 	if (key === undefined) return undefined;
-	const rows = await ports.log.append(key, items);
+	// What went on in a container that thaws later would append behind the same batch, which has come again by then.
+	const rows = await ports.log.append(key, items, signal);
 	for (const row of rows) tally[row.appended ? "appended" : "repeated"] += 1;
 	const { followers, shards } = await ports.connections.of(key);
 	await sendShards(ports, key, shards, rows, tally);
@@ -168,8 +173,8 @@ export async function deliver(ports: DeliverPorts, records: readonly MailRecord[
 	const failed: string[] = [];
 	const work = [...Map.groupBy(records, ({ group }) => group).values()].map(async (group) => {
 		try {
-			const prepared = await withDeadline(ports.clock, ports.round.left(), "appending a group", () =>
-				prepareGroup(ports, group, tally),
+			const prepared = await withDeadline(ports.clock, ports.round.left(), "appending a group", (signal) =>
+				prepareGroup(ports, group, tally, signal),
 			);
 			if (prepared !== undefined) await postAll(ports, prepared.frames, prepared.followers, tally);
 		} catch (error) {

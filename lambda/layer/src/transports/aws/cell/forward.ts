@@ -1,7 +1,7 @@
 /**
  * Forward: a session's messages that reached a region which is not, or no longer, its home go on to the home's
- * mailbox, where its followers are. A message carries the regions that it has been in and never returns to one: that
- * mailbox knows its id, and would drop it silently.
+ * mailbox, where its followers are. A message carries the regions that it has been in: a mailbox that knows its id would
+ * drop it silently, so it returns to one under another. It goes in no circle, for each home has a greater counter.
  */
 import { createChannel, parseChannel } from "../../../core/channel.ts";
 import { FanoutError } from "../../../core/errors.ts";

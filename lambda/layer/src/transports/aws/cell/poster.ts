@@ -165,7 +165,7 @@ export async function postAll(
 ): Promise<void> {
 	const before = tally.unposted;
 	await forEachBounded(shuffled(followers, ports.random), POST_CONCURRENCY, async (follower) => {
-		if (ports.round.left() <= 0) tally.unposted += 1;
+		if (ports.round.left() <= (follower.isExpired ? END_MS : 0)) tally.unposted += 1;
 		else if (follower.isExpired) {
 			tally.ended += 1;
 			await endConnection(ports, follower, "expired");
