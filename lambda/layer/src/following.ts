@@ -131,6 +131,7 @@ export function createFollowing(deps: FollowingDeps): Following {
 				before.find((engine) => engine.transport === transport) ?? createEngine(transport, deps);
 			engines.splice(0, engines.length, ...next.map(engineOf));
 			transports.splice(0, transports.length, ...next);
+			for (const feed of open) feed.swapped?.();
 			return {
 				end(reason) {
 					for (const feed of open) feed.ended(reason);

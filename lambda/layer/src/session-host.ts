@@ -53,11 +53,20 @@ export function createSessionHost(parts: SessionHostParts): SessionHost {
 		throw new FanoutError("ConfigInvalid", "sessions need a process that follows: this fanout only publishes now");
 	}
 
-	/** Stays open while transports are exchanged; what may have been missed meanwhile is told as a gap. */
+	/**
+	 * Stays open while transports are exchanged, and when one ends it: no client would come back for it. What may have been
+	 * missed meanwhile is told as a gap.
+	 */
 	function openControl(request: FeedRequest, sink: Sink): Feed {
 		let isClosed = false;
 		let engine = control();
-		const open = () => openFeed({ engines: [engine], clock, report }, request, sink);
+		const lasting: Sink = {
+			deliver: (envelope, cursor) => sink.deliver(envelope, cursor),
+			mark: (reason, cursor) => sink.mark(reason, cursor),
+			cursor: (cursor) => sink.cursor(cursor),
+			end: () => again(),
+		};
+		const open = () => openFeed({ engines: [engine], clock, report }, request, lasting);
 		let feed = open();
 		const again = (): void => {
 			if (isClosed) return;
@@ -65,17 +74,18 @@ export function createSessionHost(parts: SessionHostParts): SessionHost {
 			engine = control();
 			feed = open();
 			before.close();
-			feed.opened.then(
-				() => sink.mark("gap", feed.cursor),
+			const opened = feed;
+			opened.opened.then(
+				() => {
+					if (!isClosed && opened === feed) sink.mark("gap", feed.cursor);
+				},
 				(error) => report(asFanoutError(error, "TransportUnavailable", "a control address could not be followed")),
 			);
 		};
-		const exchanged: ExchangedFeed = {
-			async follow() {
-				if (control() !== engine) again();
-			},
-			ended: again,
+		const move = (): void => {
+			if (control() !== engine) again();
 		};
+		const exchanged: ExchangedFeed = { follow: async () => move(), swapped: move, ended: move };
 		feeds.add(exchanged);
 		return {
 			get opened() {

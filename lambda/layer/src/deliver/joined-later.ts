@@ -15,6 +15,8 @@ export interface ExchangedFeed {
 	 * is told `gap`, unless nobody else can.
 	 */
 	follow(engine: Engine): Promise<void>;
+	/** New feeds follow other engines, or the same in another order, from this turn on. */
+	swapped?(): void;
 	ended(reason: Reason): void;
 }
 
