@@ -95,3 +95,19 @@ test("[P8] time that a sleeping machine did not count is counted by its wall clo
 	expect(read(101, 9_000)).toBe(8_000);
 	expect(read(5_100, -90_000)).toBe(5_000);
 });
+
+test("[P8] a term whose first write was answered late, and which the store's client wrote again, is begun", async () => {
+	const store = createMemoryStore({ clock, table });
+	const twice: Store = {
+		...store,
+		async write(...args) {
+			await store.write(...args);
+			return store.write(...args);
+		},
+	};
+	let count = 0;
+	const terms = createTerms({ store: twice, namespace: "default", clock, mint: () => `w${++count}` });
+	const lease = await terms.enlist(term, signal);
+	expect((await termsOf().renew(lease, signal)).term).toEqual(term);
+	await expect(terms.enlist(term, signal)).rejects.toMatchObject({ code: "NotOwner" });
+});

@@ -78,6 +78,28 @@ test("[P3] [P6] changes of one session that wait are one, but one that comes whi
 	expect(clock.waiting).toBe(0);
 });
 
+test("[P9] a watch that stands after whoever asked for it gave up is closed: nobody else could", async () => {
+	const standing = Promise.withResolvers<void>();
+	const asked = new AbortController();
+	let closed = 0;
+	const late: Store = {
+		...storeThatReads(),
+		async watch(_scope, given) {
+			await standing.promise;
+			watcher = given;
+			return { close: async () => void (closed += 1) };
+		},
+	};
+	const deps = { store: late, clock, timeoutMs: 1_000, report: () => {} };
+	const watch = watchRecords(deps, scope, { change: () => {}, suspect: () => {} }, asked.signal);
+	const refused = expect(watch).rejects.toThrow("took too long");
+	asked.abort(new Error("took too long"));
+	standing.resolve();
+	await refused;
+	watcher?.changed(session(1));
+	expect([closed, reads]).toEqual([1, []]);
+});
+
 test("[P3] [P6] more changes than may wait make the listener list again", async () => {
 	answer = new Promise(() => {});
 	const { watch, suspected } = await watching();

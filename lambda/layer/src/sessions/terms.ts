@@ -90,8 +90,11 @@ export function createTerms({ store, namespace, clock, mint }: TermsOptions): Te
 	return {
 		async enlist(term, signal) {
 			const askedAt = instantOf(clock);
-			const row = await store.write(placeOf(term), rowOf({ ...term, state: "live" }), undefined, signal);
-			if (row === undefined) throw lost(term, "was enlisted before");
+			const own = rowOf({ ...term, state: "live" });
+			const written = await store.write(placeOf(term), own, undefined, signal);
+			// A client of the store that heard no answer may have tried again, and found what it had written itself.
+			const row = written ?? (await store.read(placeOf(term), signal));
+			if (row?.version !== own.version) throw lost(term, "was enlisted before");
 			return { term, row, askedAt };
 		},
 		renew: (lease, signal) => rewrite(lease, "live", signal),

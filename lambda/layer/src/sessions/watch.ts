@@ -81,11 +81,13 @@ export async function watchRecords(
 		},
 		signal,
 	);
-	return {
-		async close() {
-			stop.abort();
-			waiting.clear();
-			await watch.close();
-		},
-	};
+	async function close(): Promise<void> {
+		stop.abort();
+		waiting.clear();
+		await watch.close();
+	}
+	// Whoever asked has given up by now: nobody else could close it.
+	if (signal.aborted) await close();
+	signal.throwIfAborted();
+	return { close };
 }
