@@ -1,5 +1,5 @@
 /** What a real server does to the registry's backends beside the contract: lost subscriptions, other settings, old rows. */
-import { connect } from "@nats-io/transport-node";
+import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createChannel } from "../../lambda/layer/src/core/channel.ts";
@@ -99,6 +99,29 @@ describe("redis", () => {
 		}
 	});
 
+	test("[P9] a watch that was refused is told nothing afterwards", async () => {
+		const admin = new Redis(broker.url);
+		const rights = ["reset", "on", "nopass", "+@all", "~*"];
+		await admin.call("ACL", "SETUSER", "deaf", ...rights, "resetchannels");
+		const store = createRedisStore({ url: broker.url.replace("redis://", "redis://deaf:any@"), onerror: () => {} });
+		const told: string[] = [];
+		const as = (name: string) => ({ changed: () => void told.push(name), suspect: () => {} });
+		const scope = { namespace, tenant };
+		const { signal } = new AbortController();
+		try {
+			await store.start(signal);
+			await expect(store.watch(scope, as("refused"), signal)).rejects.toThrow("NOPERM");
+			await admin.call("ACL", "SETUSER", "deaf", ...rights, "allchannels");
+			await store.watch(scope, as("standing"), signal);
+			await store.write(session("told"), { version: "1", text: "x" }, undefined, signal);
+			await until("the change is told", () => told.includes("standing"));
+			expect(told).toEqual(["standing"]);
+		} finally {
+			await store.close();
+			admin.disconnect();
+		}
+	});
+
 	test("[P7] a server that is not there fails the start within its deadline", async () => {
 		const store = createRedisStore({ url: "redis://127.0.0.1:1", onerror: () => {} });
 		const registry = createRegistry({ store, namespace, clock: systemClock, ids, timeoutMs: 2_000 });
@@ -115,6 +138,21 @@ describe("nats", () => {
 	afterAll(() => broker.stop());
 	const build = (more: Partial<NatsStoreOptions> = {}) =>
 		createNatsStore({ connect: { servers: broker.url }, ...more } as NatsStoreOptions);
+
+	test("[P9] a start that is over its deadline leaves no connection, however far it came", async () => {
+		const deadline = new AbortController();
+		let dialled: NatsConnection | undefined;
+		const store = createNatsStore({
+			bucket: "late",
+			async dial() {
+				dialled = await connect({ servers: broker.url });
+				setImmediate(() => deadline.abort(new Error("too late")));
+				return dialled;
+			},
+		});
+		await expect(store.start(deadline.signal)).rejects.toThrow("too late");
+		expect(dialled?.isClosed()).toBe(true);
+	});
 
 	test("a bucket of other settings is refused with the difference", async () => {
 		await using _a = await open(build({ bucket: "settings", storage: "memory" }));

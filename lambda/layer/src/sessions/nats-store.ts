@@ -116,7 +116,10 @@ export function createNatsStore(options: NatsStoreOptions): Store {
 			try {
 				signal.throwIfAborted();
 				const settings = { bucket, replicas, storage, retentionMs, domain };
-				standing = { connection, ...(await openBucket(connection, settings)) };
+				const opened = await openBucket(connection, settings);
+				// Whoever waited has gone, and has closed this store.
+				signal.throwIfAborted();
+				standing = { connection, ...opened };
 			} catch (error) {
 				if (options.connection === undefined) await connection.close();
 				throw error;

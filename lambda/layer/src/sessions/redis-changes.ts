@@ -89,15 +89,19 @@ export function createRedisChanges({ connected, clock, report }: RedisChangesDep
 			const entry: StoreWatcher = { changed: (session) => watcher.changed(session), suspect: () => watcher.suspect() };
 			const set = watchers.get(channel) ?? new Set();
 			watchers.set(channel, set.add(entry));
-			await open().subscribe(channel);
-			return {
-				async close() {
-					set.delete(entry);
-					if (set.size > 0 || watchers.get(channel) !== set) return;
-					watchers.delete(channel);
-					await subscriber?.unsubscribe(channel);
-				},
-			};
+			async function close(): Promise<void> {
+				set.delete(entry);
+				if (set.size > 0 || watchers.get(channel) !== set) return;
+				watchers.delete(channel);
+				await subscriber?.unsubscribe(channel);
+			}
+			try {
+				await open().subscribe(channel);
+			} catch (error) {
+				void close().catch(report);
+				throw error;
+			}
+			return { close };
 		},
 		async close() {
 			timer?.cancel();
