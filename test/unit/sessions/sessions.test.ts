@@ -179,3 +179,49 @@ test("a drain goes on as before for its notice: balancers see it first", async (
 	await a.close();
 	expect(clock.waiting).toBe(0);
 });
+
+test.each(["new", "old"])(
+	"a store that is first asked for in an exchange is opened after it: the %s one",
+	async (by) => {
+		let place = "old";
+		const opened: string[] = [];
+		const sessions = createSessions({
+			async openStore() {
+				opened.push(place);
+				return createMemoryStore({ clock, table });
+			},
+			options: {},
+			...{ namespace: "default", instance: "a", clock, ids: createIds(clock, createFill(1)), random: () => 0.5 },
+			...{ report: () => {}, hasStreams: () => false, endStreams: () => {} },
+		});
+		const working = Promise.withResolvers<string>();
+		const exchange = async () => {
+			place = await sessions.exchange(
+				async () => undefined,
+				() => working.promise,
+			);
+		};
+		const exchanged = exchange();
+		await clock.settle();
+		const registry = sessions.registry();
+		await clock.settle();
+		if (by === "new") working.resolve(by);
+		else working.reject(new Error("refused"));
+		await exchanged.catch(() => {});
+		await registry;
+		expect(opened).toEqual([by]);
+		await sessions.close();
+	},
+);
+
+test("an exchange that begins while the store is being opened comes after it", async () => {
+	const a = createNode("a");
+	const registry = a.registry();
+	const exchanged = a.exchange(
+		async () => createMemoryStore({ clock, table }),
+		async () => "done",
+	);
+	await registry;
+	expect([await exchanged, a.opened()]).toEqual(["done", 1]);
+	await a.close();
+});

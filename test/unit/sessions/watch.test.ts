@@ -82,12 +82,15 @@ test("[P9] a watch that stands after whoever asked for it gave up is closed: nob
 	const standing = Promise.withResolvers<void>();
 	const asked = new AbortController();
 	let closed = 0;
+	const close = async () => {
+		closed += 1;
+	};
 	const late: Store = {
 		...storeThatReads(),
 		async watch(_scope, given) {
 			await standing.promise;
 			watcher = given;
-			return { close: async () => void (closed += 1) };
+			return { close };
 		},
 	};
 	const deps = { store: late, clock, timeoutMs: 1_000, report: () => {} };

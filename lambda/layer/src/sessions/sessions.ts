@@ -71,6 +71,8 @@ export function createSessions(deps: SessionsDeps): FanoutSessions {
 	let opening: Promise<Registry> | undefined;
 	let owning: Promise<Owner> | undefined;
 	let closing: Promise<void> | undefined;
+	/** The last exchange: resolves after whoever began it has heard of its end. Never rejects. */
+	let exchanging: Promise<void> | undefined;
 	/** Set while a drain runs. */
 	let release: ((session: Channel) => void) | undefined;
 
@@ -85,11 +87,12 @@ export function createSessions(deps: SessionsDeps): FanoutSessions {
 		}
 	}
 
-	async function begin(): Promise<Registry> {
+	async function begin(before: Promise<void> | undefined): Promise<Registry> {
 		const [{ createRegistry }, { createExchangedStore }] = await Promise.all([
 			import("./registry.ts"),
 			import("./exchanged-store.ts"),
 		]);
+		await before;
 		const { options } = deps;
 		const { timeoutMs = DEFAULT_REGISTRY_TIMEOUT_MS } = options;
 		const store = createExchangedStore(await deps.openStore(), { clock, timeoutMs, report });
@@ -108,7 +111,8 @@ export function createSessions(deps: SessionsDeps): FanoutSessions {
 
 	async function open(): Promise<Registry> {
 		if (closing !== undefined) throw new FanoutError("Closed", "the fanout is closed");
-		opening ??= begin().catch((error: unknown) => {
+		// Where the store is may be about to change; an exchange that begins later waits for this in its turn.
+		opening ??= begin(exchanging).catch((error: unknown) => {
 			// A store that is away for a moment: the next use tries again.
 			opening = undefined;
 			throw error;
@@ -133,6 +137,20 @@ export function createSessions(deps: SessionsDeps): FanoutSessions {
 			throw error;
 		});
 		return owning;
+	}
+
+	async function exchange<T>(open: () => Promise<Store | undefined>, work: () => Promise<T>): Promise<T> {
+		await standing(opening);
+		const next = kept && (await open());
+		try {
+			await next?.start(AbortSignal.timeout(deps.options.timeoutMs ?? DEFAULT_REGISTRY_TIMEOUT_MS));
+			const done = await work();
+			if (next !== undefined) kept?.exchange(next);
+			return done;
+		} catch (error) {
+			await next?.close();
+			throw error;
+		}
 	}
 
 	/** What was begun, without beginning anything. */
@@ -181,18 +199,11 @@ export function createSessions(deps: SessionsDeps): FanoutSessions {
 		},
 		left: (session) => release?.(session),
 		rest: () => registry?.rest(),
-		async exchange(open, work) {
-			await standing(opening);
-			const next = kept && (await open());
-			try {
-				await next?.start(AbortSignal.timeout(deps.options.timeoutMs ?? DEFAULT_REGISTRY_TIMEOUT_MS));
-				const done = await work();
-				if (next !== undefined) kept?.exchange(next);
-				return done;
-			} catch (error) {
-				await next?.close();
-				throw error;
-			}
+		exchange(open, work) {
+			const exchanged = exchange(open, work);
+			const over = () => undefined;
+			exchanging = exchanged.then(over, over);
+			return exchanged;
 		},
 		async drain(how, endStreams) {
 			const graceMs = await giveNotice(how, clock);
