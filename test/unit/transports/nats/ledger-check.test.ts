@@ -5,17 +5,11 @@ import { EPOCH_SUBJECT } from "./fake-stream.ts";
 import { ids, subjectOf, world } from "./ledger-world.ts";
 
 test("[P3] a check costs by what is lost, not by what is heard: a copy lost after one that was heard is found by the next", async () => {
-	const { clock, stream, follow, followed, check } = world();
+	const { clock, stream, follow, hear, check } = world();
 	const names = ids(20);
 	follow(...names);
 	await check(...names);
-	const heard = names.map((id) => {
-		const seq = stream.add(subjectOf(id));
-		const known = followed.get(topic(id).key) as Known;
-		saw(known, seq);
-		known.heard = seq;
-		return seq;
-	});
+	const heard = names.map(hear);
 	const lost = stream.add(subjectOf("c5"));
 	stream.asked.length = 0;
 	expect(await check(...names)).toEqual(heard);
@@ -23,6 +17,51 @@ test("[P3] a check costs by what is lost, not by what is heard: a copy lost afte
 	const next = check(...names);
 	await clock.advance(1_000);
 	expect(await next).toEqual(heard.map((seq, index) => (index === 5 ? lost : seq)));
+});
+
+test("[P3] where all that a partition took was heard here a check asks for its end alone, and again for all after a loss", async () => {
+	const { clock, stream, follow, followed, hear, check } = world();
+	const names = ids(20);
+	follow(...names);
+	stream.add(subjectOf("elsewhere"));
+	const checked = async () => {
+		stream.asked.length = 0;
+		const found = check(...names);
+		await clock.advance(1_000);
+		return { ends: await found, asked: stream.asked.filter((what) => what.startsWith("multi")).length };
+	};
+	await checked();
+	const first = names.map(hear);
+	for (let round = 0; round < 3; round += 1) {
+		first[0] = hear("c0");
+		expect(await checked()).toEqual({ ends: first, asked: 0 });
+	}
+	expect(followed.get(topic("c7").key)?.verified).toBe(stream.last);
+	// Lost, under one that was heard: the end alone would not show it.
+	const lost = stream.add(subjectOf("c7"));
+	first[0] = hear("c0");
+	first[7] = lost;
+	expect(await checked()).toEqual({ ends: first, asked: 1 });
+	first[0] = hear("c0");
+	expect(await checked()).toEqual({ ends: first, asked: 0 });
+	// Another instance's, after which nothing is known of what is heard.
+	stream.add(subjectOf("elsewhere"));
+	first[0] = hear("c0");
+	expect((await checked()).asked).toBe(1);
+	expect(await checked()).toEqual({ ends: first, asked: 0 });
+});
+
+test("[P3] what is followed anew is not taken for heard of", async () => {
+	const { clock, stream, follow, hear, check } = world();
+	follow("a");
+	await check("a");
+	hear("a");
+	follow("b");
+	const lost = stream.add(subjectOf("b"));
+	const heard = hear("a");
+	const found = check("a", "b");
+	await clock.advance(1_000);
+	expect(await found).toEqual([heard, lost]);
 });
 
 test("[P3] a check of many takes its time, in small pieces; who opens meanwhile does not wait for it", async () => {

@@ -2,7 +2,7 @@
 
 import type { Subscriber } from "../../../../lambda/layer/src/core/transport.ts";
 import { createFakeClock } from "../../../../lambda/layer/src/testing/fake-clock.ts";
-import { createKnown, type Known } from "../../../../lambda/layer/src/transports/nats/known.ts";
+import { createKnown, type Known, saw } from "../../../../lambda/layer/src/transports/nats/known.ts";
 import { Ledger } from "../../../../lambda/layer/src/transports/nats/ledger.ts";
 import { readPage } from "../../../../lambda/layer/src/transports/nats/read.ts";
 import { topic } from "../../../support/nats-fleet.ts";
@@ -31,6 +31,15 @@ export function world(perChannel = 100) {
 	};
 	return {
 		...{ clock, stream, partition, followed },
+		/** A copy of a message that was just stored comes live, and in its place. */
+		hear(id: string) {
+			const seq = stream.add(subjectOf(id));
+			const known = followed.get(topic(id).key) as Known;
+			saw(known, seq);
+			known.heard = seq;
+			ledger.heard.add(seq);
+			return seq;
+		},
 		follow(...names: string[]) {
 			for (const id of names) followAs(id, NOBODY);
 		},

@@ -53,7 +53,8 @@ export function createFollow(deps: FollowDeps): Follow {
 		}
 		const known = createKnown(channel, subjects.hold(channel), subscriber);
 		shard.followed.set(channel.key, known);
-		const live = { partition: shard.partition, maxMessages: deps.maxMessages, doubt: () => deps.doubt(shard) };
+		const { partition, ledger } = shard;
+		const live = { partition, heard: ledger.heard, maxMessages: deps.maxMessages, doubt: () => deps.doubt(shard) };
 		const core = nc.subscribe(address.live, {
 			callback(error, msg) {
 				try {
@@ -66,7 +67,7 @@ export function createFollow(deps: FollowDeps): Follow {
 		});
 		open.add(core);
 		const asked = { key: channel.key, log: address.log };
-		const ready = shard.ledger.ends([asked]).then((ends) => {
+		const ready = ledger.ends([asked]).then((ends) => {
 			const end = ends.get(channel.key);
 			if (end === undefined) throw new FanoutError("TransportRefused", "no end was given");
 			return end;
@@ -97,7 +98,8 @@ export function createFollow(deps: FollowDeps): Follow {
 				if (end !== undefined && followed.get(known.channel.key) === known) known.subscriber.suspect(end);
 			}
 		},
-		forget({ followed }) {
+		forget({ ledger, followed }) {
+			ledger.heard.forget();
 			for (const known of followed.values()) forget(known);
 		},
 		close() {

@@ -73,3 +73,10 @@ export function isFresh(known: Known): boolean {
 	known.heardAtCheck = known.heard;
 	return known.heard === known.last;
 }
+
+/** Up to here nothing comes after the `last` of any of them; `most` where there is none. */
+export function verifiedOfAll(all: Iterable<Known>, most: number): number {
+	let least = most;
+	for (const { ready, verified } of all) least = Math.min(least, ready ? verified : 0);
+	return least;
+}

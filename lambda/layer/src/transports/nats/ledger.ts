@@ -1,14 +1,15 @@
 /**
  * The ends of one partition's channels, by its leader. One question for the partition's own end answers for every
- * channel that was verified up to there; only where it moved the followed channels' last messages are asked for, and
- * only those after what is verified, a thousand in a request. A replica that is behind is found by how far it says
- * that it is; then the leader is asked, one channel at a time.
+ * channel that was verified or heard up to there; else the followed channels' last messages are asked for, only those
+ * after what is verified, a thousand in a request. A replica that is behind is found by how far it says that it is; then
+ * the leader is asked, one channel at a time.
  */
 import { type Clock, pause } from "../../core/clock.ts";
 import type { Bounds } from "../../core/transport.ts";
 import type { Api } from "./api.ts";
 import type { BatchGet } from "./batch-get.ts";
-import { isFresh, type Known, saw } from "./known.ts";
+import { Heard } from "./heard.ts";
+import { isFresh, type Known, saw, verifiedOfAll } from "./known.ts";
 import type { Partition, Snapshot } from "./partition.ts";
 import { Turns } from "./turns.ts";
 
@@ -57,6 +58,7 @@ export interface LedgerDeps {
 }
 
 export class Ledger {
+	readonly heard = new Heard();
 	readonly #deps: LedgerDeps;
 	readonly #turns: Turns<Question, Answer>;
 
@@ -86,9 +88,11 @@ export class Ledger {
 		const before = await partition.inspect();
 		const lasts = new Map<string, number>();
 		const moved: Subject[] = [];
+		const isWhole = this.heard.upTo >= before.last;
 		for (const subject of subjects) {
 			const known = followed.get(subject.key);
-			if (known?.ready && (known.verified >= before.last || isFresh(known))) lasts.set(subject.key, known.last);
+			if (known?.ready && isWhole) known.verified = Math.max(known.verified, before.last);
+			if (known?.ready && (isFresh(known) || known.verified >= before.last)) lasts.set(subject.key, known.last);
 			else moved.push(subject);
 		}
 		const followers = new Map(moved.map(({ key }) => [key, followed.get(key)]));
@@ -107,6 +111,7 @@ export class Ledger {
 		const snapshot = { ...before, first };
 		const settled = moved.filter(({ key }) => followed.get(key) === followers.get(key));
 		const isOnItsWay = this.#settleAll(settled, found, snapshot, lasts);
+		this.heard.verified(verifiedOfAll(followed.values(), before.last));
 		if (isOnItsWay) await pause(clock, ON_ITS_WAY_MS);
 		const bounds = toBounds(subjects, { snapshot, lasts, oldest: new Map() });
 		return subjects.map(({ key }, index) => (lasts.has(key) ? bounds[index] : undefined));

@@ -6,18 +6,20 @@
 import type { Entry } from "../../core/transport.ts";
 import type { Msg } from "./client.ts";
 import { headerLines, headerOf, NUDGE } from "./headers.ts";
+import type { Heard } from "./heard.ts";
 import { type Known, saw } from "./known.ts";
 import type { Partition } from "./partition.ts";
 import { nudgedEnd, toEntry } from "./wire.ts";
 
 export interface LiveDeps {
 	readonly partition: Partition;
+	readonly heard: Heard;
 	readonly maxMessages: number;
 	/** Something does not fit this epoch. */
 	doubt(): void;
 }
 
-export function handLive({ partition, maxMessages, doubt }: LiveDeps, known: Known, msg: Msg): void {
+export function handLive({ partition, heard, maxMessages, doubt }: LiveDeps, known: Known, msg: Msg): void {
 	const lines = headerLines(msg, known.address.live);
 	const seq = Number(headerOf(lines, "Nats-Sequence") || Number.NaN);
 	if (!Number.isSafeInteger(seq) || seq <= 0) {
@@ -30,7 +32,10 @@ export function handLive({ partition, maxMessages, doubt }: LiveDeps, known: Kno
 	known.heard = seq;
 	partition.saw(seq);
 	// Only a chain without a hole says that nothing else is before it.
-	if (known.ready && prev === known.last) saw(known, seq);
+	if (known.ready && prev === known.last) {
+		saw(known, seq);
+		heard.add(seq);
+	}
 	const entry: Entry = toEntry(known.channel, partition.epoch, seq, prev, msg.data);
 	known.subscriber.entry(entry);
 }
