@@ -1,7 +1,7 @@
 /** The mailbox's event source: into the log, then to the connections. Failed groups come again, in order and soon. */
 import type { SQSBatchResponse, SQSEvent, SQSRecord } from "aws-lambda";
 import { createCell, createPostRound, deliver, type MailRecord } from "mcp-fanout/transports/aws/cell";
-import { mailOf } from "./mail.ts";
+import { mailOf, stuckOf } from "./mail.ts";
 import { count, handle, report } from "./powertools.ts";
 
 const cell = createCell();
@@ -17,7 +17,8 @@ export const handler = handle(async (event: SQSEvent, context): Promise<SQSBatch
 	const { keepError, postpone, sendShards } = queues;
 	const posting = { connections, poster, clock, random, round, report };
 	const ports = { ...posting, log, keepError, postpone, sendShards, forward: { region, home, sendTo } };
-	const { failed, ...tally } = await deliver(ports, event.Records.map(recordOf));
+	const mail = event.Records.map(recordOf);
+	const { failed, ...tally } = await deliver(ports, mail);
 	count("Appended", tally.appended);
 	count("Repeated", tally.repeated);
 	count("Undecodable", tally.undecodable);
@@ -28,5 +29,6 @@ export const handler = handle(async (event: SQSEvent, context): Promise<SQSBatch
 	count("Unposted", tally.unposted);
 	count("Uncopied", tally.uncopied);
 	count("PutBack", failed.length);
+	count("Stuck", stuckOf(mail, failed));
 	return { batchItemFailures: failed.map((itemIdentifier) => ({ itemIdentifier })) };
 });

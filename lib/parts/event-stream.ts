@@ -16,7 +16,7 @@ import {
 import type { IFunction } from "aws-cdk-lib/aws-lambda";
 import { LogGroup, type RetentionDays } from "aws-cdk-lib/aws-logs";
 import { Construct } from "constructs";
-import type { EnvironmentConfig } from "../config/environment.ts";
+import { type EnvironmentConfig, prefixOf } from "../config/environment.ts";
 
 export interface EventStreamProps {
 	readonly config: EnvironmentConfig;
@@ -40,6 +40,8 @@ export class EventStream extends Construct {
 	constructor(scope: Construct, id: string, { config, logRetention, authorize, stream }: EventStreamProps) {
 		super(scope, id);
 		this.api = new RestApi(this, "Api", {
+			// CloudWatch knows an API by its name: another environment's must not count as this one's.
+			restApiName: `${prefixOf(config)}-events`,
 			description: `${config.name}: server-sent events for end clients, authorised by ticket`,
 			endpointTypes: [EndpointType.REGIONAL],
 			// The account's, which no app should own.

@@ -1,6 +1,7 @@
-import { Duration } from "aws-cdk-lib";
+import { Duration, Stack } from "aws-cdk-lib";
 import { EventBus, Rule } from "aws-cdk-lib/aws-events";
 import { LambdaFunction } from "aws-cdk-lib/aws-events-targets";
+import { PolicyStatement, ServicePrincipal } from "aws-cdk-lib/aws-iam";
 import type { Function as LambdaFn } from "aws-cdk-lib/aws-lambda";
 import { SqsDestination } from "aws-cdk-lib/aws-lambda-destinations";
 import type { Queue } from "aws-cdk-lib/aws-sqs";
@@ -29,6 +30,20 @@ export class Events extends Construct {
 	constructor(scope: Construct, id: string, props: EventsProps) {
 		super(scope, id);
 		this.deadLetters = standardQueue(this, "DeadLetters");
+		// A NotificationRule of another stack names this queue, and cannot add to its policy.
+		this.deadLetters.addToResourcePolicy(
+			new PolicyStatement({
+				sid: "AdmitRules",
+				principals: [new ServicePrincipal("events.amazonaws.com")],
+				actions: ["sqs:SendMessage"],
+				resources: [this.deadLetters.queueArn],
+				conditions: {
+					ArnLike: {
+						"aws:SourceArn": Stack.of(this).formatArn({ service: "events", resource: "rule", resourceName: "*" }),
+					},
+				},
+			}),
+		);
 		this.bus = new EventBus(this, "Bus", {
 			eventBusName: props.busName,
 			description: "mcp-fanout: events that become notifications",

@@ -1,3 +1,4 @@
+import { Duration } from "aws-cdk-lib";
 import type { Metric } from "aws-cdk-lib/aws-cloudwatch";
 import { SnsAction } from "aws-cdk-lib/aws-cloudwatch-actions";
 import { type ITable, Table, type TableV2 } from "aws-cdk-lib/aws-dynamodb";
@@ -8,6 +9,7 @@ import { MonitoringFacade } from "cdk-monitoring-constructs";
 import type { Construct } from "constructs";
 import type { FanoutWebSocketApi } from "mcp-fanout-cdk";
 import { Alarms } from "../parts/alarms.ts";
+import type { HandlerFunction } from "../parts/handler-function.ts";
 import type { DeliveryStack } from "./delivery.ts";
 import { FanoutStack, type FanoutStackProps } from "./fanout-stack.ts";
 import type { MeshStack } from "./mesh.ts";
@@ -49,7 +51,7 @@ export class ObservabilityStack extends FanoutStack {
 
 	private addAlarms({ delivery, mesh }: ObservabilityStackProps): void {
 		const { alarms } = this;
-		const { messaging, handlers, events, syncDeadLetters } = delivery;
+		const { messaging, handlers, events, syncDeadLetters, eventStream } = delivery;
 		alarms.age(
 			"MailboxBehind",
 			messaging.mailbox.queue,
@@ -78,6 +80,10 @@ export class ObservabilityStack extends FanoutStack {
 			deliver.counted("Uncopied"),
 			"A message that could not be decoded is lost, copy and all",
 		);
+		// Nobody throws when a group is put back, and SQS's age of the oldest message leaves out what was received often.
+		const stuck = (fn: HandlerFunction) => fn.counted("Stuck").with({ period: Duration.minutes(5) });
+		alarms.counted("MailStuck", stuck(deliver), "A channel stands still: its messages fail again and again");
+		alarms.counted("ShardsStuck", stuck(shard), "A shard stands still: its end clients hear from the log, late");
 		alarms.counted("Unposted", deliver.counted("Unposted"), "Some clients hear late: they find it in the log", 3);
 		alarms.counted(
 			"ShardsUnposted",
@@ -99,7 +105,17 @@ export class ObservabilityStack extends FanoutStack {
 		alarms.errors("ConnectErrors", handlers.connect, "Clients cannot connect");
 		alarms.errors("SubscribeErrors", handlers.subscribe, "Clients cannot subscribe");
 		alarms.errors("AuthorizeErrors", handlers.authorize, "End clients cannot connect");
+		alarms.counted(
+			"KeyUnread",
+			handlers.authorize.counted("KeyUnread"),
+			"End clients are denied: the ticket key cannot be read",
+		);
 		alarms.errors("StreamErrors", handlers.stream, "End clients' server-sent events break");
+		if (eventStream !== undefined) {
+			const failing = eventStream.api.metricServerError({ period: Duration.minutes(1) });
+			const description = "Server-sent events are refused: what they need cannot be reached";
+			alarms.add("StreamsRefused", failing, { description, threshold: 5, minutes: 3 });
+		}
 		alarms.throttles("StreamsFull", handlers.stream, "All concurrency for streams is held: more clients are refused");
 		alarms.iteratorAge("SyncBehind", handlers.sync, 60_000, "Sessions' moves between regions are seen late");
 		// Every region writes items of its own, and measures how late they are elsewhere.

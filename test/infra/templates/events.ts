@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { at, synthesise } from "../synth.ts";
+import { at, list, synthesise } from "../synth.ts";
 
 const prod = synthesise("prod");
 const emulated = synthesise("dev", { socketTemplate: "ws://localhost:1/x/{apiId}/{stage}" });
@@ -50,6 +50,20 @@ test("browsers of any origin may ask, with the two headers that a resume needs, 
 		expect(allowed).toContain('Access-Control-Allow-Origin":"\'*\'"');
 	}
 	expect(prod.resources("AWS::ApiGateway::GatewayResponse")).toHaveLength(2 * REGIONS);
+});
+
+test("any rule of the account and region may leave in the dead letters what it could not hand over", () => {
+	const admitting = prod
+		.resources("AWS::SQS::QueuePolicy")
+		.filter(({ id }) => id.startsWith("EventsDeadLetters"))
+		.flatMap(({ properties }) => list(at(properties.PolicyDocument, "Statement")))
+		.filter((statement) => at(statement, "Sid") === "AdmitRules");
+	expect(admitting).toHaveLength(REGIONS);
+	for (const statement of admitting) {
+		expect(at(statement, "Principal", "Service")).toBe("events.amazonaws.com");
+		const source = JSON.stringify(at(statement, "Condition", "ArnLike", "aws:SourceArn"));
+		expect(source).toMatch(/:events:(us-east-1|eu-west-1):123456789012:rule\/\*/);
+	}
 });
 
 test("the stage throttles, and logs who came but not what was said", () => {

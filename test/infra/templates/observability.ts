@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join, matchesGlob } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { expect, test } from "vitest";
 import { ENVIRONMENTS } from "../../../lib/config/environments.ts";
 import { ACCOUNT, at, list, synthesise, synthesiseConfig } from "../synth.ts";
@@ -61,13 +62,30 @@ test("a single region needs no replica, no replicated secret and no lookup", () 
 	expect(alone.resources("Custom::ReplicaStream")).toEqual([]);
 });
 
+test("whoever stands still or denies everybody rings, though nothing throws", () => {
+	const watched = dev
+		.resources("AWS::CloudWatch::Alarm")
+		.map(({ properties: { MetricName, Period, Dimensions } }) => [
+			MetricName,
+			Period,
+			at(list(Dimensions)[0], "Value"),
+		]);
+	const expected = [
+		["Stuck", 300, "dev-fanout-deliver"],
+		["Stuck", 300, "dev-fanout-shard"],
+		["KeyUnread", 60, "dev-fanout-authorize"],
+		["5XXError", 60, "dev-fanout-events"],
+	];
+	for (const one of expected) expect(watched.filter((each) => isDeepStrictEqual(each, one))).toHaveLength(2);
+});
+
 test("what a handler counts is what an alarm of the same environment watches", () => {
 	const watched = dev
 		.resources("AWS::CloudWatch::Alarm")
 		.filter(({ properties }) => properties.Namespace === "mcp-fanout");
 	const functions = dev.resources("AWS::Lambda::Function");
 	expect(new Set(watched.map(({ properties }) => properties.MetricName))).toEqual(
-		new Set(["EventsRefused", "Uncopied", "Unposted"]),
+		new Set(["EventsRefused", "KeyUnread", "Stuck", "Uncopied", "Unposted"]),
 	);
 	for (const { id, properties } of watched) {
 		const [dimension, ...more] = list(properties.Dimensions);

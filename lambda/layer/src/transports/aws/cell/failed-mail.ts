@@ -10,6 +10,8 @@ import type { Reports } from "./poster.ts";
 export const MAX_BACKOFF_SECONDS = 60;
 /** Receives, some minutes, after which a message goes on without its copy in the error queue. */
 export const KEEP_ERROR_RECEIVES = 10;
+/** Receives, some minutes, after which a message that is put back stands still: it and all behind it. */
+export const STUCK_RECEIVES = 8;
 /** How long putting a group back may take, out of the round's margin. */
 const POSTPONE_TIMEOUT_MS = 2_000;
 

@@ -6,7 +6,7 @@ export { type AuthorizePorts, authorize, headerOf, type Policy } from "./authori
 export { type Cell, createCell, type Environment } from "./cell.ts";
 export { type Connection, type ConnectionMeta, type Connections, createConnections } from "./connections.ts";
 export { type Delivered, type DeliverPorts, deliver, type MailRecord } from "./deliver.ts";
-export type { FailedMail } from "./failed-mail.ts";
+export { type FailedMail, STUCK_RECEIVES } from "./failed-mail.ts";
 export { type ForwardPorts, forward } from "./forward.ts";
 export { answerFrame, type FramePorts } from "./frames.ts";
 export { readEvent } from "./ingest.ts";
