@@ -275,3 +275,21 @@ test("[P7] a server that nobody answers at: the error names it and the deadline,
 	);
 	await expect(failed).rejects.not.toThrow(/secret/);
 });
+
+test("[P9] a connection that was passed in keeps nothing of a transport that is closed, or that did not start", async () => {
+	const nc = await connect({ servers: servers.urls });
+	open.push(() => nc.close());
+	const { protocol } = nc as unknown as {
+		readonly protocol: { readonly listeners: unknown[]; readonly subscriptions: { size(): number } };
+	};
+	const kept = () => [protocol.listeners.length, protocol.subscriptions.size()];
+	const before = kept();
+	const shared = prefix();
+	const one = await startInstance({ connection: nc, prefix: shared, storage: "memory" });
+	await one.open(topic("followed"));
+	await one.close();
+	await expect(startInstance({ connection: nc, prefix: shared, storage: "memory", partitions: 3 })).rejects.toThrow();
+	await vi.waitFor(() => expect(kept()).toEqual(before), LATE);
+	expect(nc.isClosed()).toBe(false);
+	expect(one.errors).toEqual([]);
+});

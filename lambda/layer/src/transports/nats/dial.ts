@@ -93,9 +93,33 @@ export interface LineListener {
 	failed(error: FanoutError): void;
 }
 
-/** Follows what the connection says about itself until it is closed. */
-export async function watch(nc: NatsConnection, listener: LineListener): Promise<void> {
-	for await (const status of nc.status()) {
+export interface Watch {
+	/** Rejects when something in a listener failed. */
+	readonly done: Promise<void>;
+	stop(): void;
+}
+
+/** Follows what the connection says about itself until it is closed, or this is stopped: it may live longer. */
+export function watch(nc: NatsConnection, listener: LineListener): Watch {
+	// The client's iterators can be stopped, though its types do not say so; nothing else ends one that waits.
+	const statuses: ReturnType<NatsConnection["status"]> & { stop?(): void } = nc.status();
+	let isStopped = false;
+	return {
+		done: follow(statuses, listener, () => isStopped),
+		stop() {
+			isStopped = true;
+			statuses.stop?.();
+		},
+	};
+}
+
+async function follow(
+	statuses: ReturnType<NatsConnection["status"]>,
+	listener: LineListener,
+	isStopped: () => boolean,
+): Promise<void> {
+	for await (const status of statuses) {
+		if (isStopped()) return;
 		switch (status.type) {
 			case "disconnect":
 				listener.disconnected();
@@ -110,5 +134,5 @@ export async function watch(nc: NatsConnection, listener: LineListener): Promise
 				break;
 		}
 	}
-	listener.closed();
+	if (!isStopped()) listener.closed();
 }

@@ -10,7 +10,7 @@ import type { Ids } from "../../core/ids.ts";
 import type { Outcome, Transport, TransportEvent, TransportHost } from "../../core/transport.ts";
 import type { NatsConnection } from "./client.ts";
 import { type Core, createCore } from "./core.ts";
-import { dial, watch } from "./dial.ts";
+import { dial, type Watch, watch } from "./dial.ts";
 import { closed, disconnected } from "./failure.ts";
 import { createJetStream, type JetStream } from "./jetstream.ts";
 import {
@@ -36,6 +36,7 @@ const OVERHEAD_BYTES = 4_096;
 interface Running {
 	readonly nc: NatsConnection;
 	readonly log: JetStream | Core;
+	readonly watching: Watch;
 }
 
 export function createNatsTransport(options: NatsOptions, { clock, ids, instanceId }: NatsParts): Transport {
@@ -79,7 +80,6 @@ export function createNatsTransport(options: NatsOptions, { clock, ids, instance
 			return fail(error);
 		}
 		if (state === "closed") return fail(closed());
-		running = { nc, log };
 		online = true;
 		const watching = watch(nc, {
 			disconnected() {
@@ -99,7 +99,8 @@ export function createNatsTransport(options: NatsOptions, { clock, ids, instance
 			},
 			failed: (error) => report({ kind: "error", error }),
 		});
-		watching.catch((cause) =>
+		running = { nc, log, watching };
+		watching.done.catch((cause) =>
 			report({ kind: "error", error: asFanoutError(cause, "TransportRefused", "NATS failed") }),
 		);
 	}
@@ -153,6 +154,7 @@ export function createNatsTransport(options: NatsOptions, { clock, ids, instance
 		async close() {
 			if (state === "closed") return;
 			state = "closed";
+			running?.watching.stop();
 			running?.log.close();
 			if (options.connection === undefined) await running?.nc.close();
 			else await running?.nc.flush().catch(() => {});
