@@ -1,6 +1,7 @@
 import { CreateMessageResultSchema } from "@modelcontextprotocol/sdk/types.js";
 import { afterEach, expect, test } from "vitest";
 import { MAX_SUBSCRIPTIONS } from "../../../../lambda/layer/src/mcp/session/facts.ts";
+import type { Store } from "../../../../lambda/layer/src/sessions/store.ts";
 import { FAKE_CAPABILITIES } from "../../../../lambda/layer/src/testing/fake-transport.ts";
 import { buildV1, buildV2, type FleetOptions, hello, post, type SessionFleet, startSessions, tool } from "./fleet.ts";
 import { callTool, follow, get, open, settle } from "./raw.ts";
@@ -150,3 +151,33 @@ test.each(["v1", "v2"] as const)(
 		expect(JSON.stringify(stream.messages.at(-1))).toContain("cannot be passed on");
 	},
 );
+
+test("many that change one session at once all do: subscriptions, and the streams that are opened meanwhile", async () => {
+	// Asked and answered by messages, as a real store is: who reads together writes against each other.
+	const remote = (store: Store): Store => ({
+		...store,
+		async read(...args) {
+			await settle(1);
+			return store.read(...args);
+		},
+		async write(...args) {
+			await settle(1);
+			return store.write(...args);
+		},
+	});
+	await start(3, { store: remote });
+	const session = await open(fleet, 0);
+	const uris = Array.from({ length: 60 }, (_, n) => `a://${n}`);
+	const subscribe = (uri: string, n: number) => {
+		const message = { jsonrpc: "2.0", id: `s${n}`, method: "resources/subscribe", params: { uri } };
+		return fleet.call(n % 3, post(message, session)).then((response) => response.text());
+	};
+	const listen = async (place: number) => follow(await fleet.call(place, get(session)));
+	const [answers, streams] = await Promise.all([Promise.all(uris.map(subscribe)), Promise.all([0, 1, 2].map(listen))]);
+	expect(answers.filter((text) => text.includes("error"))).toEqual([]);
+	expect(streams.map((stream) => stream.status)).toEqual([200, 200, 200]);
+	await expect.poll(() => streams.filter(({ isEnded }) => !isEnded).length).toBe(1);
+	const newest = streams.find(({ isEnded }) => !isEnded);
+	for (const uri of uris) await fleet.fanouts[0]?.notify.resourceUpdated(uri);
+	await expect.poll(() => newest?.messages.map(({ params }) => params?.uri)).toEqual(uris);
+});

@@ -173,6 +173,7 @@ export class Gets {
 		const { host, store, peers } = this.#deps;
 		const { channel } = slot;
 		let before = known?.facts.get;
+		let n = 0;
 		let isForeign = false;
 		try {
 			const stored = await store.amend(channel, (session) => {
@@ -180,10 +181,12 @@ export class Gets {
 				isForeign = session.principal !== principal;
 				if (isForeign) return undefined;
 				const floor = isCursor(lastEventId) ? lastEventId : before.floor;
-				return { facts: { ...session.facts, get: { instance: host.instanceId, n: before.n + 1, floor } } };
+				// Its own: the record that comes back may have the numbers of others as well.
+				n = before.n + 1;
+				return { facts: { ...session.facts, get: { instance: host.instanceId, n, floor } } };
 			});
 			if (stored === undefined || isForeign) return sessionNotFound();
-			slot.n = stored.facts.get.n;
+			slot.n = n;
 			const holder = before?.instance ?? "";
 			if (holder === host.instanceId || holder === "") this.endBefore(channel, slot.n);
 			else
