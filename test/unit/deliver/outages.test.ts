@@ -2,8 +2,9 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { expect, test } from "vitest";
-import { BEGINNING } from "../../../lambda/layer/src/core/position.ts";
-import type { Entry, Transport } from "../../../lambda/layer/src/core/transport.ts";
+import { decodeEnvelope, encodeEnvelope } from "../../../lambda/layer/src/core/envelope.ts";
+import { BEGINNING, type Position } from "../../../lambda/layer/src/core/position.ts";
+import type { Transport } from "../../../lambda/layer/src/core/transport.ts";
 import { createEngine } from "../../../lambda/layer/src/deliver/engine.ts";
 import { Recent } from "../../../lambda/layer/src/deliver/recent.ts";
 import { createFakeTransport } from "../../../lambda/layer/src/testing/fake-transport.ts";
@@ -36,17 +37,38 @@ test("[P6] the recent window lets go of what it dropped over its bound of bytes"
 	const collect = runInNewContext("gc") as () => void;
 	const { world: w } = world();
 	const c = w.channel("c");
-	const recent = new Recent(BEGINNING, { count: 256, bytes: 2_000 });
-	const dropped: WeakRef<Entry>[] = [];
+	const recent = new Recent(c, BEGINNING, { count: 256, bytes: 2_000 });
+	const dropped: WeakRef<Position>[] = [];
 	for (let n = 1; n <= 100; n += 1) {
 		const entry = { position: { epoch: "00000001", offset: n }, envelope: w.envelope(c, ["fake"]) };
 		recent.push(entry);
-		dropped.push(new WeakRef(entry));
+		dropped.push(new WeakRef(entry.position));
 	}
 	await new Promise((resolve) => setImmediate(resolve));
 	collect();
 	expect(dropped.filter((ref) => ref.deref() !== undefined).length).toBeLessThan(20);
 	expect(recent.passed("none", { epoch: "00000001", offset: 100 })).toBe(false);
+});
+
+test("[P3] what the recent window gives back is what it was given, field by field", () => {
+	const { world: w } = world();
+	const c = w.channel("c");
+	const at = (offset: number) => ({ epoch: "00000001", offset });
+	const recent = new Recent(c, BEGINNING);
+	const wire = decodeEnvelope(
+		encodeEnvelope({ ...w.envelope(c, ["fake"]), trace: `00-${"a".repeat(32)}-${"b".repeat(16)}-01` }),
+		c,
+	);
+	const entries = [
+		{ position: at(3), prev: at(0), envelope: wire },
+		{ position: at(5), prev: at(3) },
+		{ position: at(9), prev: at(5), envelope: w.envelope(c, ["fake", "other"]) },
+	];
+	for (const entry of entries) recent.push(entry);
+	expect(JSON.parse(JSON.stringify(recent.after(at(0))))).toEqual(JSON.parse(JSON.stringify(entries)));
+	expect(recent.after(at(3))?.[1]?.envelope?.channel).toBe(c);
+	expect(recent.after(at(3))?.[1]).toBe(recent.after(at(5))?.[0]);
+	expect([recent.passed(wire.id, at(3)), recent.passed(wire.id, at(2))]).toEqual([true, false]);
 });
 
 test("[P3] a log that could not be reached for long is read before anything is given up", async () => {

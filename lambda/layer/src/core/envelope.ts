@@ -46,8 +46,9 @@ class SealedEnvelope implements Envelope {
 	readonly #json: string | undefined;
 	readonly #isAscii: boolean;
 	readonly #bytes: number;
+	readonly #text: string | undefined;
 
-	/** Without its message's JSON, one that came over a wire and is seldom written again. */
+	/** With its message's JSON; or with the text that it came as over a wire, and its message is seldom written again. */
 	constructor(
 		fields: Omit<Envelope, "channel" | "message">,
 		channel: Channel,
@@ -55,6 +56,7 @@ class SealedEnvelope implements Envelope {
 		bytes: number,
 		json?: string,
 		isAsciiJson = false,
+		text?: string,
 	) {
 		this.v = fields.v;
 		this.id = fields.id;
@@ -67,6 +69,7 @@ class SealedEnvelope implements Envelope {
 		this.#json = json;
 		this.#isAscii = isAsciiJson;
 		this.#bytes = bytes;
+		this.#text = text;
 	}
 
 	static jsonOf(envelope: Envelope): string | undefined {
@@ -79,6 +82,10 @@ class SealedEnvelope implements Envelope {
 
 	static bytesOf(envelope: Envelope): number | undefined {
 		return #bytes in envelope ? envelope.#bytes : undefined;
+	}
+
+	static textOf(envelope: Envelope): string | undefined {
+		return #text in envelope ? envelope.#text : undefined;
 	}
 }
 
@@ -160,9 +167,9 @@ export function encodeMessageAscii(envelope: Envelope): string {
 	return SealedEnvelope.asciiOf(envelope) ?? toAscii(encodeMessage(envelope));
 }
 
-/** JSON text. */
+/** JSON text; of one that came over a wire, as it came. */
 export function encodeEnvelope(envelope: Envelope): string {
-	return `${headText(envelope)}${encodeMessage(envelope)}}`;
+	return SealedEnvelope.textOf(envelope) ?? `${headText(envelope)}${encodeMessage(envelope)}}`;
 }
 
 /** Size of the JSON, in bytes. */
@@ -193,7 +200,8 @@ export function decodeEnvelope(text: string, expected?: Channel): Envelope {
 		throw invalid("an envelope is JSON");
 	}
 	const fields = readEnvelope(raw, expected);
-	return new SealedEnvelope(fields, fields.channel, fields.message, Buffer.byteLength(text));
+	const bytes = Buffer.byteLength(text);
+	return new SealedEnvelope(fields, fields.channel, fields.message, bytes, undefined, false, text);
 }
 
 /** The same for an envelope that is parsed already. */

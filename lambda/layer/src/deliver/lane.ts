@@ -41,7 +41,7 @@ export class Lane implements Subscriber {
 	constructor(channel: Channel, host: LaneHost) {
 		this.channel = channel;
 		this.#host = host;
-		this.#recent = host.hasWindow ? new Recent(BEGINNING, host.limits.recent) : undefined;
+		this.#recent = host.hasWindow ? new Recent(channel, BEGINNING, host.limits.recent) : undefined;
 		this.cursorPart = new CursorPart(laneTag(channel), host);
 		this.#open();
 	}

@@ -1,8 +1,10 @@
 /**
  * The bounded recent window of a lane: a contiguous run of its newest entries, from just after `floor` to its end.
- * A client stream whose position is inside it joins from memory. Bounded by count and by encoded bytes.
+ * A client stream whose position is inside it joins from memory. Bounded by count and by encoded bytes. What is kept is
+ * text: a tenth of the objects, which the garbage collector would move twice each, and few are ever looked at again.
  */
-import { envelopeBytes } from "../core/envelope.ts";
+import type { Channel } from "../core/channel.ts";
+import { decodeEnvelope, encodeEnvelope, envelopeBytes } from "../core/envelope.ts";
 import { isAtOrBefore, NO_EPOCH, type Position } from "../core/position.ts";
 import { type Entry, prevOffset } from "../core/transport.ts";
 
@@ -13,13 +15,26 @@ export interface RecentLimits {
 
 export const DEFAULT_RECENT: RecentLimits = { count: 100, bytes: 1024 * 1024 };
 
+interface Kept {
+	readonly position: Position;
+	readonly prev: Position | undefined;
+	readonly bytes: number;
+	/** Absent where the message could not be decoded. */
+	readonly id: string | undefined;
+	readonly text: string | undefined;
+	/** Made for the first who asks: many may come back to a lane at once. */
+	entry: Entry | undefined;
+}
+
 export class Recent {
-	#entries: Entry[] = [];
+	readonly #channel: Channel;
+	#entries: Kept[] = [];
 	#bytes = 0;
 	#floor: Position;
 	readonly #bounds: RecentLimits;
 
-	constructor(floor: Position, bounds: RecentLimits = DEFAULT_RECENT) {
+	constructor(channel: Channel, floor: Position, bounds: RecentLimits = DEFAULT_RECENT) {
+		this.#channel = channel;
 		this.#floor = floor;
 		this.#bounds = bounds;
 	}
@@ -37,12 +52,13 @@ export class Recent {
 		const end = this.#end;
 		if (end.epoch !== epoch && end.epoch !== NO_EPOCH) this.reset({ epoch, offset: prevOffset(entry) });
 		if (this.#floor.epoch === NO_EPOCH) this.#floor = { epoch, offset: 0 };
-		this.#entries.push(entry);
-		this.#bytes += size(entry);
+		const kept = keep(entry);
+		this.#entries.push(kept);
+		this.#bytes += kept.bytes;
 		while (this.#entries.length > this.#bounds.count || this.#bytes > this.#bounds.bytes) {
 			const oldest = this.#entries.shift();
 			if (oldest === undefined) break;
-			this.#bytes -= size(oldest);
+			this.#bytes -= oldest.bytes;
 			this.#floor = oldest.position;
 		}
 	}
@@ -57,10 +73,19 @@ export class Recent {
 		let high = this.#entries.length;
 		while (low < high) {
 			const middle = (low + high) >>> 1;
-			if ((this.#entries[middle] as Entry).position.offset <= position.offset) low = middle + 1;
+			if ((this.#entries[middle] as Kept).position.offset <= position.offset) low = middle + 1;
 			else high = middle;
 		}
-		return this.#entries.slice(low);
+		return this.#entries.slice(low).map((kept) => this.#entryOf(kept));
+	}
+
+	#entryOf(kept: Kept): Entry {
+		kept.entry ??= {
+			position: kept.position,
+			...(kept.prev && { prev: kept.prev }),
+			...(kept.text !== undefined && { envelope: decodeEnvelope(kept.text, this.#channel) }),
+		};
+		return kept.entry;
 	}
 
 	get #end(): Position {
@@ -69,9 +94,15 @@ export class Recent {
 
 	/** Whether the window still has the entry with this envelope id, at or before `position`. */
 	passed(id: string, position: Position): boolean {
-		const found = this.#entries.findLast(({ envelope }) => envelope?.id === id);
+		const found = this.#entries.findLast((kept) => kept.id === id);
 		return found !== undefined && isAtOrBefore(found.position, position);
 	}
+}
+
+function keep(entry: Entry): Kept {
+	const { position, prev, envelope } = entry;
+	const text = envelope && encodeEnvelope(envelope);
+	return { position, prev, bytes: size(entry), id: envelope?.id, text, entry: undefined };
 }
 
 export function size(entry: Entry): number {
