@@ -39,7 +39,7 @@ async function sideOf({ region, environment }: Cell): Promise<Side> {
 	};
 	const { endpoint } = emulator;
 	const clients = createAwsClients({ region, endpoint, credentials });
-	const key = await loadTicketKey(clients.secrets(), environment.FANOUT_TICKET_SECRET);
+	const key = await loadTicketKey(clients.secrets(), environment.FANOUT_TICKET_SECRET, systemClock);
 	const transport = createAwsTransport(
 		{ environment, region, endpoint, clients, follow: false },
 		{ clock: systemClock, ids },

@@ -75,6 +75,15 @@ describe("ready clients", () => {
 			expect(await client.ping()).toBe("PONG");
 		}
 	});
+
+	it("keep no listener of a transport that did not start [P9]", async () => {
+		const client = new Redis(await freePort(), "127.0.0.1", { retryStrategy: () => 50 });
+		kept({ close: async () => client.disconnect() });
+		client.on("error", () => {});
+		const before = client.eventNames().map((name) => [name, client.listenerCount(name)]);
+		await expect(startInstance({ client, connectTimeoutMs: 100 })).rejects.toThrow(/not ready/);
+		expect(client.eventNames().map((name) => [name, client.listenerCount(name)])).toEqual(before);
+	});
 });
 
 describe("what a receipt says", () => {

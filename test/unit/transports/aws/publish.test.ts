@@ -188,6 +188,15 @@ describe("a session's envelopes", () => {
 		nowhere.close();
 	});
 
+	it("are kept by the own region when the home answers nothing before anything is sent to it [P7]", async () => {
+		home(FAR);
+		aws.answer = ({ action, region }) => (action === "GetQueueUrl" && region === FAR ? "cut" : undefined);
+		expect(await publish(session, envelope(session))).toMatchObject([{ ok: true, reach: "region" }]);
+		expect(aws.named("SendMessage").map(({ region }) => region)).toEqual([OWN]);
+		aws.answer = ({ action }) => (action === "GetQueueUrl" ? { status: 400, code: "QueueDoesNotExist" } : undefined);
+		expect(await publish(session, envelope(session))).toMatchObject([{ ok: false, uncertain: false }]);
+	});
+
 	it("are not sent a second way when the home may have taken them", async () => {
 		home(FAR);
 		aws.answer = ({ action }) => (action === "SendMessage" ? "cut" : undefined);

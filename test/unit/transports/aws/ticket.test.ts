@@ -4,6 +4,7 @@ import { SignJWT } from "jose";
 import { describe, expect, it } from "vitest";
 import { createChannel } from "../../../../lambda/layer/src/core/channel.ts";
 import { type Clock, systemClock } from "../../../../lambda/layer/src/core/clock.ts";
+import { createFakeClock } from "../../../../lambda/layer/src/testing/fake-clock.ts";
 import type { SecretsClient } from "../../../../lambda/layer/src/transports/aws/sdk.ts";
 import {
 	createTicketKey,
@@ -134,7 +135,37 @@ describe("claims in a row", () => {
 });
 
 describe("the secret", () => {
-	it("is fetched once per process, and again after a failure", async () => {
+	it("that was replaced is in use within minutes, and one that cannot be read again stays [P5] [P7]", async () => {
+		const clock = createFakeClock();
+		let secret: string | undefined = "the first";
+		let calls = 0;
+		const secrets = {
+			async send() {
+				calls += 1;
+				if (secret === undefined) throw new Error("down");
+				return { SecretString: secret };
+			},
+		} as unknown as SecretsClient;
+		const inUse = async () => (await loadTicketKey(secrets, "replaced", clock)).publicKey;
+		const [first, second] = ["the first", "the second"].map((text) => createTicketKey(text).publicKey) as [
+			KeyObject,
+			KeyObject,
+		];
+		expect((await inUse()).equals(first)).toBe(true);
+		secret = "the second";
+		await clock.advance(60_000);
+		expect((await inUse()).equals(first)).toBe(true);
+		expect(calls).toBe(1);
+		await clock.advance(5 * 60_000);
+		expect((await inUse()).equals(second)).toBe(true);
+		secret = undefined;
+		await clock.advance(6 * 60_000);
+		expect((await inUse()).equals(second)).toBe(true);
+		expect((await inUse()).equals(second)).toBe(true);
+		expect(calls).toBe(3);
+	});
+
+	it("is fetched once for a time, and again after a failure", async () => {
 		let calls = 0;
 		const secrets = {
 			send: async () => {
@@ -143,9 +174,9 @@ describe("the secret", () => {
 				return { SecretString: "a generated secret" };
 			},
 		} as unknown as SecretsClient;
-		await expect(loadTicketKey(secrets, "once")).rejects.toThrow("down");
-		const [one, two] = await Promise.all([loadTicketKey(secrets, "once"), loadTicketKey(secrets, "once")]);
+		await expect(loadTicketKey(secrets, "once", systemClock)).rejects.toThrow("down");
+		const [one, two] = await Promise.all([1, 2].map(() => loadTicketKey(secrets, "once", systemClock)));
 		expect([one === two, calls]).toEqual([true, 2]);
-		expect(one.publicKey.equals(key.publicKey)).toBe(true);
+		expect(one?.publicKey.equals(key.publicKey)).toBe(true);
 	});
 });

@@ -1,4 +1,4 @@
-/** Issues tickets of the own region's cell; its key is fetched once per process, when the first ticket is asked for. */
+/** Issues tickets of the own region's cell; its key is fetched when a ticket is asked for, and kept for minutes. */
 import { ENV } from "../../config/env-names.ts";
 import { type Channel, DEFAULT_TENANT } from "../../core/channel.ts";
 import type { Clock } from "../../core/clock.ts";
@@ -22,7 +22,7 @@ export async function issueCellTicket(options: AwsOptions, clock: Clock, scope: 
 	const endpoint = options.endpoint ?? environment.AWS_ENDPOINT_URL ?? process.env.AWS_ENDPOINT_URL;
 	const clients = options.clients ?? createAwsClients({ region, endpoint });
 	try {
-		const key = await loadTicketKey(clients.secrets(), secretId);
+		const key = await loadTicketKey(clients.secrets(), secretId, clock);
 		const { namespace, channels, principal, ttlSeconds } = scope;
 		const tenant = channels[0]?.tenant ?? DEFAULT_TENANT;
 		return await issueTicket(

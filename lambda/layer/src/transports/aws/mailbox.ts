@@ -31,6 +31,8 @@ export interface MailboxNames {
 export function createMailbox(clients: AwsClients, own: MailboxNames): Mailbox {
 	const urls = new Map<string, string>();
 
+	// Before an address is known nothing was sent: a look-up's failure says nothing uncertain of the envelope.
+
 	async function nameIn(region: string, abortSignal: AbortSignal): Promise<string> {
 		const { name, parameterPrefix } = own;
 		if (region === own.region || parameterPrefix === undefined) return name;
@@ -41,7 +43,6 @@ export function createMailbox(clients: AwsClients, own: MailboxNames): Mailbox {
 			const { Parameter } = await clients.ssm(region).send(command, { abortSignal });
 			if (Parameter?.Value) return Parameter.Value;
 		} catch (error) {
-			// Nothing was sent: the look-up's failure says nothing uncertain of the envelope.
 			throw failureOf(error, what).error;
 		}
 		throw new FanoutError("TransportRefused", `${what} told no name`);
@@ -51,8 +52,13 @@ export function createMailbox(clients: AwsClients, own: MailboxNames): Mailbox {
 		const known = urls.get(region) ?? (region === own.region ? own.url : undefined);
 		if (known !== undefined) return known;
 		const QueueName = await nameIn(region, abortSignal);
-		const command = new aws.sqs.GetQueueUrlCommand({ QueueName });
-		const { QueueUrl } = await clients.sqs(region).send(command, { abortSignal });
+		let QueueUrl: string | undefined;
+		try {
+			const command = new aws.sqs.GetQueueUrlCommand({ QueueName });
+			({ QueueUrl } = await clients.sqs(region).send(command, { abortSignal }));
+		} catch (error) {
+			throw failureOf(error, `the look-up of queue ${QueueName} in ${region}`).error;
+		}
 		if (QueueUrl === undefined) throw new FanoutError("TransportRefused", `SQS told no address of queue ${QueueName}`);
 		urls.set(region, QueueUrl);
 		return QueueUrl;

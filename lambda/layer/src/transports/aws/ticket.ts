@@ -17,6 +17,7 @@ export const MAX_TICKET_SECONDS = 24 * 60 * 60;
 /** Channels in one ticket: it travels in a header, of which API Gateway takes 10 KB in all. */
 export const MAX_TICKET_CHANNELS = 50;
 export const MAX_TICKET_BYTES = 8 * 1024;
+const KEY_MS = 5 * 60_000;
 
 export interface Claims {
 	readonly namespace: string;
@@ -152,18 +153,24 @@ export function ticketOf(header: string | undefined): string | undefined {
 	return names.includes(TICKET_PROTOCOL) ? ticket?.slice(TICKET_PREFIX.length) : undefined;
 }
 
-const keys = new Map<string, Promise<TicketKey>>();
+const keys = new Map<string, { readonly key: Promise<TicketKey>; readonly until: number }>();
 
-/** The environment's key, fetched once per process; a failed fetch is tried again by the next caller. */
-export function loadTicketKey(secrets: SecretsClient, secretId: string): Promise<TicketKey> {
-	let key = keys.get(secretId);
-	if (key === undefined) {
-		key = secrets.send(new aws.secrets.GetSecretValueCommand({ SecretId: secretId })).then(({ SecretString }) => {
-			if (!SecretString) throw new FanoutError("ConfigInvalid", "the ticket secret is empty");
-			return createTicketKey(SecretString);
-		});
-		keys.set(secretId, key);
-		key.catch(() => keys.delete(secretId));
-	}
+/**
+ * The environment's key, kept for some minutes: one that was replaced, because it leaked, must not be in use for as long
+ * as a process lives. A first fetch that fails is tried again by the next caller; after it the known key stays meanwhile.
+ */
+export async function loadTicketKey(secrets: SecretsClient, secretId: string, clock: Clock): Promise<TicketKey> {
+	const known = keys.get(secretId);
+	if (known !== undefined && clock.monotonic() < known.until) return known.key;
+	const fetched = fetchKey(secrets, secretId);
+	const key = known === undefined ? fetched : fetched.catch(() => known.key);
+	keys.set(secretId, { key, until: clock.monotonic() + KEY_MS });
+	key.catch(() => keys.delete(secretId));
 	return key;
+}
+
+async function fetchKey(secrets: SecretsClient, secretId: string): Promise<TicketKey> {
+	const { SecretString } = await secrets.send(new aws.secrets.GetSecretValueCommand({ SecretId: secretId }));
+	if (!SecretString) throw new FanoutError("ConfigInvalid", "the ticket secret is empty");
+	return createTicketKey(SecretString);
 }

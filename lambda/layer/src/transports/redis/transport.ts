@@ -196,6 +196,7 @@ export function createRedisTransport(options: RedisOptions, { clock, ids, instan
 			} catch (error) {
 				if (started !== undefined) started.stop();
 				else if (options.client === undefined) client.disconnect();
+				else client.removeListener("error", ignore);
 				throw error;
 			}
 		},

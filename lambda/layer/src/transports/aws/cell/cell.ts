@@ -115,7 +115,7 @@ export function createCell(env: Environment = process.env, clock: Clock = system
 		},
 		// A custom domain names no API id: claims alone then tell the two apart, and the client API never lacks them.
 		isClientApi: (apiId) => env[ENV.clientCallback]?.includes(apiId) ?? false,
-		key: () => loadTicketKey(cell.clients.secrets(), need(ENV.ticketSecret)),
+		key: () => loadTicketKey(cell.clients.secrets(), need(ENV.ticketSecret), clock),
 	};
 	return cell;
 }
