@@ -156,8 +156,18 @@ export class Gets {
 		this.endBefore(channel, facts.get.n);
 	}
 
+	/** What the record says: read again where something came meanwhile that may be newer than what was read. */
+	async look(channel: Channel): Promise<StoredSession | undefined> {
+		const known = () => [...(this.#slots.get(channel.key) ?? [])][0]?.facts;
+		for (;;) {
+			const before = known();
+			const stored = await this.#deps.store.read(channel);
+			if (known() === before) return stored;
+		}
+	}
+
 	#lookUp(channel: Channel): void {
-		this.#deps.store.read(channel).then(
+		this.look(channel).then(
 			(stored) => (stored === undefined ? this.end(channel) : this.refresh(stored)),
 			(error) =>
 				this.#deps.host.report(asFanoutError(error, "TransportUnavailable", "a session could not be looked up")),

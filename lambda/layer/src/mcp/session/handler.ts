@@ -78,7 +78,7 @@ export function createSessionServer(
 		maxSessions,
 	);
 	const gets = new Gets({ host, store, peers: () => peers, retryMs: options.retryMs, coalesce });
-	const hearing = new Hearing({ host, store, live, gets, signs, logs, idleMs, peers: () => peers });
+	const hearing = new Hearing({ host, live, gets, signs, logs, idleMs, peers: () => peers });
 	const peers: Peers = new Peers(host, hearing);
 	const { retryMs, responseMode: mode } = options;
 	const posting = { host, peers, gets, mode, logs, retryMs };

@@ -12,14 +12,13 @@ import type { LiveSessions } from "./live-sessions.ts";
 import type { Listener, Peers, Word } from "./peers.ts";
 import type { PostLogs } from "./post-log.ts";
 import type { Signs } from "./signs.ts";
-import type { SessionStore, StoredSession } from "./store.ts";
+import type { StoredSession } from "./store.ts";
 
 /** How long a change waits for the process with the session's GET stream to know it. */
 export const CHANGE_WAIT_MS = 500;
 
 export interface HearingDeps {
 	readonly host: SessionHost;
-	readonly store: SessionStore;
 	readonly live: LiveSessions;
 	readonly gets: Gets;
 	readonly signs: Signs;
@@ -53,11 +52,11 @@ export class Hearing implements Listener {
 	}
 
 	async #sweep(): Promise<void> {
-		const { live, gets, store, idleMs } = this.#deps;
+		const { live, gets, idleMs } = this.#deps;
 		await live.sweep(idleMs);
 		for (const channel of gets.channels()) {
 			try {
-				const stored = await store.read(channel);
+				const stored = await gets.look(channel);
 				if (stored === undefined) gets.end(channel);
 				else gets.refresh(stored);
 			} catch (error) {
@@ -128,18 +127,15 @@ export class Hearing implements Listener {
 		}
 	}
 
-	async #changedElsewhere({ session: channel, message, key }: Word & { kind: "changed" }, from: string): Promise<void> {
-		const { host, live, gets, store, peers } = this.#deps;
-		const stored = await store.read(channel);
+	async #changedElsewhere({ session: channel, key }: Word & { kind: "changed" }, from: string): Promise<void> {
+		const { host, live, gets, peers } = this.#deps;
+		const stored = await gets.look(channel);
 		if (stored === undefined) return this.end(channel);
 		gets.refresh(stored);
+		live.find(channel)?.refresh(stored);
 		if (stored.facts.get.instance === host.instanceId && key !== "") {
 			await peers().tell(from, { kind: "sign", session: channel, key });
 		}
-		const session = live.find(channel);
-		if (session?.isReady !== true || !("method" in message)) return;
-		session.refresh(stored);
-		await session.feed(message, undefined);
 	}
 
 	#failed(error: unknown, what: string): void {

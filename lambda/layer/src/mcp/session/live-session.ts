@@ -2,7 +2,8 @@
  * One session in this process, from being opened or taken over to its end: the application's server on our transport.
  * Taking over is an initialize fed from the record, its answer swallowed; a server that negotiates another version or
  * can less than the client was told is no match. What the client sets by a request (log level, subscriptions) is in
- * the record before the client hears of its success, and is fed to the session's servers in other processes too.
+ * the record before the client hears of its success, and the session's servers in other processes are told it as soon as
+ * they hear of it.
  */
 import type { Channel } from "../../core/channel.ts";
 import type { Timer } from "../../core/clock.ts";
@@ -62,6 +63,9 @@ export class LiveSession {
 	readonly #deps: LiveDeps;
 	readonly #observed = new Map<RequestId, Ask>();
 	#state: Json;
+	/** What its server was told of what the client set. */
+	#level: string | undefined;
+	readonly #uris = new Set<string>();
 	#server: ServerLike | undefined;
 	#silent = 0;
 	readonly #attention: Attention | undefined;
@@ -94,6 +98,22 @@ export class LiveSession {
 		this.stored = stored;
 		this.#state = stored.state;
 		this.verifiedAt = this.#deps.host.clock.monotonic();
+		if (this.isReady) this.#catchUp(stored.facts, undefined);
+	}
+
+	/** Tells the server what the client set through other processes. In order, and so handed over in one turn. */
+	async #catchUp({ logLevel: level, uris }: SessionFacts, visit: Visit | undefined): Promise<void> {
+		const told: Promise<unknown>[] = [];
+		const tell = (method: string, params: Notification["params"]) =>
+			told.push(this.feed({ jsonrpc: "2.0", method, params: { ...params } }, visit));
+		if (level !== undefined && level !== this.#level) tell("logging/setLevel", { level });
+		this.#level = level ?? this.#level;
+		const wanted = new Set(uris);
+		for (const uri of this.#uris) if (!wanted.has(uri)) tell("resources/unsubscribe", { uri });
+		for (const uri of wanted) if (!this.#uris.has(uri)) tell("resources/subscribe", { uri });
+		this.#uris.clear();
+		for (const uri of wanted) this.#uris.add(uri);
+		await Promise.all(told);
 	}
 
 	/** Builds the server and feeds it the client's initialize; its answer. */
@@ -122,9 +142,11 @@ export class LiveSession {
 		if (Object.keys(facts.capabilities).some((name) => !can.includes(name))) return false;
 		const extra = extraOf(visit);
 		this.transport.notify({ jsonrpc: "2.0", method: INITIALIZED }, extra);
-		const { logLevel: level, uris } = facts;
-		if (level !== undefined) await this.feed({ jsonrpc: "2.0", method: "logging/setLevel", params: { level } }, visit);
-		for (const uri of uris) await this.feed({ jsonrpc: "2.0", method: "resources/subscribe", params: { uri } }, visit);
+		// What the client sets meanwhile, it is told as well.
+		for (let known: SessionFacts | undefined; known !== this.stored?.facts; ) {
+			known = this.stored?.facts ?? facts;
+			await this.#catchUp(known, visit);
+		}
 		return true;
 	}
 
@@ -194,6 +216,7 @@ export class LiveSession {
 			const change = CHANGES[asked.method] as Change;
 			const stored = await this.#deps.store.amend(this.channel, ({ facts }) => ({ facts: change(facts, asked) }));
 			if (stored === undefined) return answer;
+			this.#toldBy(asked);
 			this.refresh(stored);
 			await this.#deps.changed(stored, asked);
 			return answer;
@@ -202,6 +225,13 @@ export class LiveSession {
 			this.#deps.host.report(failure);
 			return { jsonrpc: "2.0", id: asked.id, error: { code: INTERNAL_ERROR, message: shown(failure) } };
 		}
+	}
+
+	/** The client said it here: its server knows. */
+	#toldBy({ method, params }: Ask): void {
+		if (method === "logging/setLevel") this.#level = String(params?.level);
+		if (method === "resources/subscribe") this.#uris.add(String(params?.uri));
+		if (method === "resources/unsubscribe") this.#uris.delete(String(params?.uri));
 	}
 
 	#appState() {

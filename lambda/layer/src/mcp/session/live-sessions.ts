@@ -149,9 +149,11 @@ export class LiveSessions {
 		// Others that come meanwhile need not ask as well.
 		session.verifiedAt = host.clock.monotonic();
 		try {
+			const before = session.stored;
 			const stored = await store.read(session.channel, usedAgoMs);
-			if (stored !== undefined) session.refresh(stored);
-			else if (session.isReady) await this.#gone(session);
+			// What came meanwhile may be newer than what was read.
+			if (stored !== undefined && session.stored === before) session.refresh(stored);
+			else if (stored === undefined && session.isReady) await this.#gone(session);
 		} catch (error) {
 			host.report(asFanoutError(error, "TransportUnavailable", "a session could not be looked up"));
 		}

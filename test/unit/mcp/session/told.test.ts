@@ -1,0 +1,108 @@
+/** What a client set through one process, at the servers and streams of its session in others. */
+import { afterEach, expect, test } from "vitest";
+import { createChannel } from "../../../../lambda/layer/src/core/channel.ts";
+import type { Json } from "../../../../lambda/layer/src/sessions/record.ts";
+import type { Store } from "../../../../lambda/layer/src/sessions/store.ts";
+import { buildV2, type FleetOptions, post, type SessionFleet, startSessions } from "./fleet.ts";
+import { callTool, follow, get, open, settle } from "./raw.ts";
+
+let fleet: SessionFleet;
+afterEach(() => fleet?.stop());
+
+/** A fleet whose servers say what they are told; building one at place 1 takes as long as the test says. */
+async function start(size: number, options: FleetOptions = {}) {
+	const told: string[] = [];
+	const building = { until: Promise.resolve() };
+	fleet = await startSessions(size, {
+		async build(place, { session }) {
+			const server = buildV2(place, fleet.tools, session);
+			const hear = (method: "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe") =>
+				server.server.setRequestHandler(method, async ({ params }) => {
+					told.push(`${place} ${method.split("/")[1]} ${Object.values(params)[0]}`);
+					return {};
+				});
+			hear("logging/setLevel");
+			hear("resources/subscribe");
+			hear("resources/unsubscribe");
+			if (place === 1) await building.until;
+			return server;
+		},
+		...options,
+	});
+	return { told, building };
+}
+
+const ask = async (place: number, session: string, method: string, params: object) =>
+	(await fleet.call(place, post({ jsonrpc: "2.0", id: crypto.randomUUID(), method, params }, session))).text();
+
+test("a server hears of what the client set while it was built", async () => {
+	const { told, building } = await start(2);
+	const session = await open(fleet, 0);
+	const built = Promise.withResolvers<void>();
+	building.until = built.promise;
+	const called = callTool(fleet, 1, session, "where");
+	await settle();
+	await ask(0, session, "logging/setLevel", { level: "warning" });
+	await ask(0, session, "resources/subscribe", { uri: "a://1" });
+	await settle();
+	built.resolve();
+	expect((await called).status).toBe(200);
+	expect(told).toEqual(["0 setLevel warning", "0 subscribe a://1", "1 setLevel warning", "1 subscribe a://1"]);
+});
+
+test("[P3] what nobody could tell costs a second: a server in use then does as the record says", async () => {
+	const { told } = await start(2);
+	const session = await open(fleet, 0);
+	await ask(0, session, "resources/subscribe", { uri: "a://1" });
+	await callTool(fleet, 1, session, "where");
+	await ask(1, session, "resources/subscribe", { uri: "a://2" });
+	await expect.poll(() => told.length).toBe(4);
+	told.length = 0;
+	const registry = await fleet.fanouts[0]?.sessions.registry();
+	const record = await registry?.get(createChannel("session", session));
+	if (record === undefined) throw new Error("no record");
+	const facts = { ...(record.facts as Record<string, Json>), uris: ["a://2", "a://3"], logLevel: "error" };
+	await registry?.update(record, { facts });
+	const expected = ["1 setLevel error", "1 subscribe a://3", "1 unsubscribe a://1"];
+	await expect
+		.poll(
+			async () => {
+				await callTool(fleet, 1, session, "where");
+				return told.toSorted();
+			},
+			{ timeout: 20_000, interval: 200 },
+		)
+		.toEqual(expected);
+	await settle(1_200);
+	await callTool(fleet, 1, session, "where");
+	await settle();
+	// Once each; and what it had set itself it is told not again.
+	expect(told.toSorted()).toEqual(expected);
+});
+
+test("[P3] a look at the record that is answered late undoes nothing of what came meanwhile", async () => {
+	const held: (() => void)[] = [];
+	let isSlow = false;
+	const slow = (store: Store, place: number): Store => ({
+		...store,
+		async read(...args) {
+			const row = await store.read(...args);
+			if (place === 1 && isSlow) {
+				isSlow = false;
+				await new Promise<void>((resolve) => void held.push(resolve));
+			}
+			return row;
+		},
+	});
+	await start(2, { store: slow, sessionOptions: { idleMs: 1_600 } });
+	const session = await open(fleet, 0);
+	const stream = follow(await fleet.call(1, get(session)));
+	await expect.poll(() => stream.frames.length).toBe(1);
+	isSlow = true;
+	await expect.poll(() => held.length).toBe(1);
+	await ask(0, session, "resources/subscribe", { uri: "a://1" });
+	held[0]?.();
+	await settle();
+	await fleet.fanouts[0]?.notify.resourceUpdated("a://1");
+	await expect.poll(() => stream.messages.map(({ params }) => params?.uri)).toEqual(["a://1"]);
+});
