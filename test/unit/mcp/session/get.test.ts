@@ -192,3 +192,20 @@ test("[P7] the registry cannot be reached: sessions that are here go on, others 
 	isAway = false;
 	expect((await callTool(fleet, 1, session, "where")).body).toContain('"1"');
 });
+
+test("a GET that was opened without the registry ends when a newer one is, wherever that is", async () => {
+	let isAway = false;
+	const away = (store: Store, place: number): Store => ({
+		...store,
+		read: (...args) => (isAway && place === 0 ? Promise.reject(new Error("away")) : store.read(...args)),
+	});
+	await start(2, { store: away, sessionOptions: { idleMs: 1_600 } });
+	const session = await open(fleet, 0);
+	isAway = true;
+	const older = await listen(0, session);
+	isAway = false;
+	const newer = await listen(1, session);
+	await older.ended;
+	await send(0, session, 1);
+	await expect.poll(() => numbers(newer)).toEqual([1]);
+});

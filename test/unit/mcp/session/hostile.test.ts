@@ -130,3 +130,15 @@ test("a principal that cannot be looked up now is asked for again, and nothing i
 	const refused = await fleet.call(0, hello(), { authInfo: {} });
 	expect([refused.status, (await refused.text()).includes("broker.internal")]).toEqual([503, false]);
 });
+
+test("[P6] one id in two batches at once: one is answered, the other refused, and nothing waits for good", async () => {
+	await start(2);
+	const session = await open(fleet, 0, "2025-03-26");
+	const batch = () => {
+		// An answer for another process has to be passed on first: both are read before either request runs.
+		const answer = { jsonrpc: "2.0", id: `${fleet.fanouts[1]?.instanceId}.1`, result: {} };
+		return fleet.call(0, post([answer, tool("where", 7)], session));
+	};
+	const answers = await Promise.all([batch(), batch()]);
+	expect(answers.map(({ status }) => status).toSorted()).toEqual([200, 400]);
+});

@@ -207,8 +207,8 @@ export class Gets {
 		} catch (error) {
 			this.#untold(error);
 			if (known === undefined) return refuseForNow("the session registry cannot be reached now: try again");
-			// Without the record nobody knows its number: every other one ends.
-			slot.n = known.facts.get.n + 1;
+			// Without the record nobody knows its number: every other one ends, and whichever gets the next one ends this.
+			slot.n = known.facts.get.n + 0.5;
 			for (const other of this.#slots.get(channel.key) ?? []) if (other !== slot) this.#end(other);
 			peers().tellAll({ kind: "get", session: channel, n: EVERY_GET });
 			return known;

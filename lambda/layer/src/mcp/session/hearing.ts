@@ -30,6 +30,7 @@ export interface HearingDeps {
 export class Hearing implements Listener {
 	readonly #deps: HearingDeps;
 	#sweeping: Promise<void> | undefined;
+	#nextSweep: Promise<void> | undefined;
 
 	constructor(deps: HearingDeps) {
 		this.#deps = deps;
@@ -43,9 +44,17 @@ export class Hearing implements Listener {
 		this.sweep().catch((error) => this.#failed(error, "a sweep of sessions"));
 	}
 
-	/** One at a time: who comes meanwhile waits for the one that runs. */
+	/** One at a time; who comes meanwhile waits for the next one: what it missed may have been looked at before. */
 	sweep(): Promise<void> {
-		this.#sweeping ??= this.#sweep().finally(() => {
+		if (this.#sweeping !== undefined) {
+			const again = () => {
+				this.#nextSweep = undefined;
+				return this.sweep();
+			};
+			this.#nextSweep ??= this.#sweeping.then(again, again);
+			return this.#nextSweep;
+		}
+		this.#sweeping = this.#sweep().finally(() => {
 			this.#sweeping = undefined;
 		});
 		return this.#sweeping;

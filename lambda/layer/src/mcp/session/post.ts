@@ -65,24 +65,32 @@ export async function servePost(deps: PostDeps, session: LiveSession, posted: Po
 		return refuse(400, `Invalid Request: ${spoken} has no batches`, { code: INVALID_REQUEST });
 	}
 	const asks = messages.filter(isRequest);
-	const ids = new Set(asks.map(({ id }) => id));
-	if (ids.size < asks.length || asks.some(({ id }) => session.transport.isAsked(id))) {
-		return refuse(400, "Invalid Request: a request of this id waits for its answer", { code: INVALID_REQUEST });
-	}
-	if (session.transport.requests + asks.length > MAX_REQUESTS) {
-		return refuse(429, `${MAX_REQUESTS} requests of this session run here, the most accepted`, { headers: RETRY });
-	}
+	const refused = refusedAsks(session, asks);
+	if (refused !== undefined) return refused;
 	const extra = extraOf(visit);
 	for (const message of messages) {
 		if (isRequest(message)) continue;
-		const refused = await pass(deps, session, message, extra);
-		if (refused !== undefined) return refused;
+		const unpassed = await pass(deps, session, message, extra);
+		if (unpassed !== undefined) return unpassed;
 	}
 	if (asks.length === 0) return new Response(null, { status: 202 });
-	const stream = openStream(deps, session, [...ids], isBatch, visit);
+	// Other posts may have come while answers were passed on.
+	const late = refusedAsks(session, asks);
+	if (late !== undefined) return late;
+	const ids = asks.map(({ id }) => id);
+	const stream = openStream(deps, session, ids, isBatch, visit);
 	const polling = pollingOf(deps, session, stream);
 	for (const ask of asks) session.request(ask, stream, { ...extra, ...polling });
 	return stream.response;
+}
+
+function refusedAsks({ transport }: LiveSession, asks: readonly Ask[]): Response | undefined {
+	const ids = new Set(asks.map(({ id }) => id));
+	if (ids.size < asks.length || asks.some(({ id }) => transport.isAsked(id))) {
+		return refuse(400, "Invalid Request: a request of this id waits for its answer", { code: INVALID_REQUEST });
+	}
+	if (transport.requests + asks.length <= MAX_REQUESTS) return undefined;
+	return refuse(429, `${MAX_REQUESTS} requests of this session run here, the most accepted`, { headers: RETRY });
 }
 
 function openStream(
