@@ -128,6 +128,21 @@ function headText({ v, id, channel, publishedAt, origin, lanes, trace }: Envelop
 	return `{"v":${v},"id":"${id}","publishedAt":${publishedAt},${routeText(origin, lanes)}${traced},"channel":"${channel.key}","message":`;
 }
 
+const NOWHERE = { channel: { key: "" } as Channel, message: { jsonrpc: "2.0", method: "" } } as const;
+const UNWRITTEN: Envelope = { v: WRITTEN_VERSION, id: "", ...NOWHERE, publishedAt: 0, origin: "", lanes: [] };
+/** What every head has beside its id, time, route and key. */
+const FRAME_LENGTH = headText(UNWRITTEN).length - 1 - routeText("", []).length;
+
+/** The length of the head, worked out: to make it for that alone is a third of sealing. */
+function headLength(envelope: Envelope): number {
+	const { v, id, channel, publishedAt, origin, lanes, trace } = envelope;
+	if (v !== WRITTEN_VERSION || trace !== undefined) return headText(envelope).length;
+	// Thirteen until the year 2286; from a clock that is set wrong, or in fractions, whatever they are.
+	const isUsual = publishedAt >= 1e12 && publishedAt < 1e13 && Number.isInteger(publishedAt);
+	const digits = isUsual ? 13 : String(publishedAt).length;
+	return FRAME_LENGTH + id.length + digits + routeText(origin, lanes).length + channel.key.length;
+}
+
 /** Makes the message's JSON and keeps it; throws InvalidMessage of a cycle or a BigInt. */
 export function sealEnvelope(fields: Envelope): Envelope {
 	const { channel, message } = fields;
@@ -139,8 +154,7 @@ export function sealEnvelope(fields: Envelope): Envelope {
 	}
 	const isPlain = isAscii(json);
 	if (!isPlain) json = sendable(json);
-	// The head is ASCII, and nothing is joined here: only its length is asked for.
-	const bytes = headText(fields).length + (isPlain ? json.length : Buffer.byteLength(json)) + 1;
+	const bytes = headLength(fields) + (isPlain ? json.length : Buffer.byteLength(json)) + 1;
 	return new SealedEnvelope(fields, channel, message, bytes, json, isPlain);
 }
 

@@ -18,6 +18,8 @@ function format(bytes: Buffer): string {
 }
 
 const HEX = "0123456789abcdef";
+/** Each byte as it is spelled: looked up, since to spell a number anew takes longer than all else of an id. */
+const BYTES = Array.from({ length: 256 }, (_, byte) => HEX.charAt(byte >>> 4) + HEX.charAt(byte & 15));
 /** Hex digits that begin with the two bits of RFC 9562's variant. */
 const VARIANTS = "89ab";
 
@@ -28,42 +30,45 @@ export function createIds(clock: Clock, fill: RandomFill = randomFillSync): Ids 
 	const pool = Buffer.alloc(4096);
 	let random = "";
 	let used = 0;
-	/** So many random hex digits. */
-	const take = (count: number): string => {
+	/** Where so many random hex digits begin. An even number of them: two are a byte of the pool. */
+	const take = (count: number): number => {
 		if (used + count > random.length) {
 			fill(pool);
 			random = pool.toString("hex");
 			used = 0;
 		}
 		used += count;
-		return random.slice(used - count, used);
+		return used - count;
 	};
 	let lastMs = 0;
 	let sequence = 0;
-	/** The first 48 bits as they are spelled, made once a millisecond. */
-	let timeMs = -1;
-	let time = "";
+	/** The first 32 bits of the time as they are spelled, which stand for a minute. */
+	let minute = -1;
+	let minuteText = "";
 	return {
 		next() {
 			const ms = Math.floor(Math.max(clock.now(), lastMs));
 			// 12 bits of counter after the time keep ids of one millisecond in order; it overflows into the time.
 			if (ms === lastMs) sequence += 1;
-			else sequence = Number.parseInt(take(3), 16) & 0x7ff;
+			else sequence = pool.readUInt16BE(take(4) / 2) & 0x7ff;
 			lastMs = ms;
 			if (sequence > 0xfff) {
 				sequence = 0;
 				lastMs += 1;
 			}
-			if (timeMs !== lastMs) {
-				timeMs = lastMs;
-				const hex = lastMs.toString(16).padStart(12, "0");
-				time = `${hex.slice(0, 8)}-${hex.slice(8)}-7`;
+			const high = Math.floor(lastMs / 0x10000);
+			if (high !== minute) {
+				minute = high;
+				minuteText = high.toString(16).padStart(8, "0");
 			}
-			const counter = HEX.charAt(sequence >>> 8) + HEX.charAt((sequence >>> 4) & 15) + HEX.charAt(sequence & 15);
+			const low = (BYTES[(lastMs >>> 8) & 255] as string) + BYTES[lastMs & 255];
+			const counter = HEX.charAt(sequence >>> 8) + BYTES[sequence & 255];
 			// The variant's digit repeats two bits of the counter: 60 random ones keep processes apart.
-			return `${time}${counter}-${VARIANTS.charAt(sequence & 3)}${take(3)}-${take(12)}`;
+			const at = take(16) + 1;
+			const [first, rest] = [random.slice(at, at + 3), random.slice(at + 3, at + 15)];
+			return `${minuteText}-${low}-7${counter}-${VARIANTS.charAt(sequence & 3)}${first}-${rest}`;
 		},
-		random32: () => Number.parseInt(take(8), 16),
+		random32: () => pool.readUInt32BE(take(8) / 2),
 	};
 }
 

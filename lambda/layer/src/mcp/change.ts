@@ -55,31 +55,50 @@ export class Change {
 	}
 }
 
+const SUBSCRIPTION = `${JSON.stringify(SUBSCRIPTION_ID)}:`;
+const STARTS = Object.fromEntries(
+	Object.entries(CHANGE_METHODS).map(([kind, method]) => [
+		kind,
+		`event: message\ndata: {"jsonrpc":"2.0","method":${JSON.stringify(method)},"params":{`,
+	]),
+) as Record<ServerEvent["kind"], string>;
+
 function headOf(event: ServerEvent): string {
-	const { _meta, ...params } = event.params ?? {};
+	const start = STARTS[event.kind];
+	// Most changes have nothing more to say.
+	if (event.params === undefined) {
+		const uri = event.kind === "resource_updated" ? `"uri":${JSON.stringify(event.uri)},` : "";
+		return `${start}${uri}"_meta":{${SUBSCRIPTION}`;
+	}
+	const { _meta, ...params } = event.params;
 	const named = event.kind === "resource_updated" ? { ...params, uri: event.uri } : params;
 	const { [SUBSCRIPTION_ID]: _replaced, ...meta } = (
 		typeof _meta === "object" && _meta !== null ? _meta : {}
 	) as Record<string, unknown>;
-	const method = JSON.stringify(CHANGE_METHODS[event.kind]);
-	const open = `${openObject(named)}"_meta":${openObject(meta)}${JSON.stringify(SUBSCRIPTION_ID)}:`;
-	return `event: message\ndata: {"jsonrpc":"2.0","method":${method},"params":${open}`;
+	return `${start}${membersOf(named)}"_meta":{${membersOf(meta)}${SUBSCRIPTION}`;
 }
 
-/** An object's JSON up to where one more member goes. */
-function openObject(value: Record<string, unknown>): string {
+/** An object's JSON between its braces, up to where one more member goes. */
+function membersOf(value: Record<string, unknown>): string {
 	const json = JSON.stringify(value);
-	return json === "{}" ? "{" : `${json.slice(0, -1)},`;
+	return json === "{}" ? "" : `${json.slice(1, -1)},`;
 }
 
 export function toNotification(event: ServerEvent): NotificationInput {
 	const method = Object.hasOwn(CHANGE_METHODS, event?.kind) ? CHANGE_METHODS[event.kind] : undefined;
 	if (method === undefined) throw new FanoutError("InvalidMessage", "an event's kind is one of the SDK's four");
-	const uri = event.kind === "resource_updated" ? { uri: event.uri } : {};
-	if ("uri" in uri && typeof uri.uri !== "string")
-		throw new FanoutError("InvalidMessage", "resource_updated names a uri");
-	const params = { ...event.params, ...uri };
-	return Object.keys(params).length === 0 ? { method } : { method, params };
+	const { params } = event;
+	if (event.kind === "resource_updated") {
+		const { uri } = event;
+		if (typeof uri !== "string") throw new FanoutError("InvalidMessage", "resource_updated names a uri");
+		return { method, params: params === undefined ? { uri } : { ...params, uri } };
+	}
+	return params === undefined || isEmpty(params) ? { method } : { method, params: { ...params } };
+}
+
+function isEmpty(params: object): boolean {
+	for (const _name in params) return false;
+	return true;
 }
 
 /** The change that an envelope says, or undefined for messages that a listen does not carry. */
@@ -87,10 +106,19 @@ export function changeOf({ message }: Envelope): Change | undefined {
 	if (!("method" in message)) return undefined;
 	const kind = KINDS.get(message.method);
 	if (kind === undefined) return undefined;
-	const { uri, ...params } = message.params ?? {};
-	let isBare = true;
-	for (const _name in params) isBare = false;
-	if (kind !== "resource_updated") return new Change(isBare ? { kind } : { kind, params });
+	const uri = message.params?.uri;
+	const params = paramsBesideUri(message.params);
+	if (kind !== "resource_updated") return new Change(params === undefined ? { kind } : { kind, params });
 	if (typeof uri !== "string") return undefined;
-	return new Change(isBare ? { kind, uri } : { kind, uri, params });
+	return new Change(params === undefined ? { kind, uri } : { kind, uri, params });
+}
+
+/** None, most of the time: then nothing is copied. */
+function paramsBesideUri(all: Readonly<Record<string, unknown>> | undefined): Record<string, unknown> | undefined {
+	for (const name in all) {
+		if (name === "uri") continue;
+		const { uri: _uri, ...params } = all;
+		return params;
+	}
+	return undefined;
 }

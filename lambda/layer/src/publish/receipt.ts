@@ -64,12 +64,16 @@ export function toReceipt(
 	let accepted: readonly LaneReceipt[] = NONE;
 	let queued: readonly LaneFailure[] = NONE;
 	let failed: readonly LaneFailure[] = NONE;
-	for (const [index, outcome] of outcomes.entries()) {
+	for (let index = 0; index < outcomes.length; index += 1) {
+		const outcome = outcomes[index] as LaneOutcome;
 		const lane = lanes[index] as string;
 		if (outcome.ok) {
 			const { reach, durability, duplicate, position: at } = outcome;
-			const one = { lane, reach, durability, duplicate };
-			accepted = [...accepted, at === undefined ? one : { ...one, position: formatPosition(at) }];
+			const one =
+				at === undefined
+					? { lane, reach, durability, duplicate }
+					: { lane, reach, durability, duplicate, position: formatPosition(at) };
+			accepted = accepted === NONE ? [one] : [...accepted, one];
 			continue;
 		}
 		const failure = { lane, uncertain: outcome.uncertain, error: outcome.error };

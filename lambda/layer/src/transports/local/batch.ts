@@ -47,19 +47,24 @@ export function planBatch(
 	/** Only a batch of several can repeat an id within itself. */
 	const own = batch.length > 1 ? new Map<string, Kept>() : undefined;
 	const at = Math.max(now, lastAtOf(log));
+	const planned: Taken[] = [];
 	let end = endOf(log);
-	return batch.map((envelope) => {
+	for (const envelope of batch) {
 		const { id } = envelope;
 		const known = eventOf(log, id) ?? own?.get(id);
 		const offset = known?.offset ?? end + 1;
 		const position = { epoch, offset };
 		const outcome: Outcome = { ok: true, position, duplicate: known !== undefined, durability, reach: "process" };
-		if (known !== undefined) return { outcome, fresh: undefined };
+		if (known !== undefined) {
+			planned.push({ outcome, fresh: undefined });
+			continue;
+		}
 		const kept = { offset, id, at, bytes: envelopeBytes(envelope), packed: packEnvelope(envelope) };
 		end = offset;
 		own?.set(id, kept);
-		return { outcome, fresh: { kept, entry: { position, envelope } } };
-	});
+		planned.push({ outcome, fresh: { kept, entry: { position, envelope } } });
+	}
+	return planned;
 }
 
 export function* toStored(batch: readonly Taken[]): Iterable<StoredEvent> {
