@@ -112,6 +112,28 @@ describe("connections", () => {
 		expect(cell.connections).toHaveLength(1);
 	});
 
+	it.each(["TransportUnavailable", "TicketInvalid"])(
+		"are replaced when a channel is refused for the moment: %s",
+		async (code) => {
+			let tickets = 0;
+			const c = client({ channels: ["a", "b"], ticket: () => `t${++tickets}` });
+			await c.opened();
+			cell.refused.set("b", code);
+			cell.last.cut();
+			await until("some tries", async () => {
+				await clock.advance(100);
+				return tickets > 3;
+			});
+			cell.refused.clear();
+			cell.append("b", "one");
+			await until("the message", async () => {
+				await clock.advance(100);
+				return c.got.length === 1;
+			});
+			expect(c.events.filter(({ type }) => type === "ended" || type === "missing")).toEqual([]);
+		},
+	);
+
 	it("follow a channel no longer that is refused or has moved, and end with the last one", async () => {
 		cell.refused.set("b", "ScopeRequired");
 		const c = client({ channels: ["a", "b"], onMessage: undefined });

@@ -25,6 +25,11 @@ const PAGE_ENTRIES = 100;
 /** Keeps a subscribe frame under what API Gateway takes (32 KB) with the longest keys. */
 const MAX_FRAME_CHANNELS = 12;
 
+/** What a channel is refused with for the moment, or until there is a fresh ticket: the next connection asks again. */
+const PASSING = new Set(["TransportUnavailable", "DeadlineExceeded", "QueueFull", "Aborted", "TicketInvalid"]);
+const refusedForNow = ([channel, code]: readonly [string, string]): FanoutError =>
+	new FanoutError("TransportUnavailable", `the server refused ${channel} for now: ${code}`, { retryable: true });
+
 export function connect(url: string, options: ConnectOptions): Connection {
 	const { clock = clientClock, random = Math.random, backoff = defaults.DEFAULT_BACKOFF } = options;
 	const WebSocket = options.WebSocket ?? (globalThis.WebSocket as unknown as WebSocketLike | undefined);
@@ -134,7 +139,12 @@ export function connect(url: string, options: ConnectOptions): Connection {
 				if (!taken.has(channel)) taken.set(channel, end);
 				lanes.get(channel)?.subscribed(end);
 			}
-			for (const [channel, code] of frame.refused) endLane(channel, code);
+			for (const [channel, code] of frame.refused) if (!PASSING.has(code)) endLane(channel, code);
+			const passing = frame.refused.find(([, code]) => PASSING.has(code));
+			if (passing === undefined) continue;
+			const error = refusedForNow(passing);
+			on.lose(error);
+			throw error;
 		}
 	}
 

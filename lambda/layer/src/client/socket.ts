@@ -38,6 +38,8 @@ export interface SocketHost {
 export interface Socket {
 	/** Rejects when the socket is lost or closed first; whoever opened it is told a loss by `lost` in any case. */
 	request(frame: Readonly<Record<string, unknown>>): Promise<Frame>;
+	/** What it says is of no use: it fails as if the connection had. */
+	lose(error: FanoutError): void;
 	close(): void;
 }
 
@@ -121,6 +123,7 @@ export function openSocket(url: string, ticket: string, options: SocketOptions, 
 	};
 	return {
 		request,
+		lose,
 		close: () => {
 			if (open) shut(new FanoutError("Closed", "the connection was closed"));
 		},
