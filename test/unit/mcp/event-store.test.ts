@@ -52,6 +52,15 @@ test("[P3] what one process stored another replays: in order, what came after, o
 	expect((await replayed(there, ids.at(-1) as string)).events).toEqual([]);
 });
 
+test("[P5] a session whose log another one could name, or which has no name yet, gets no store", async () => {
+	const fanout = await start();
+	for (const session of ["", "a/b", undefined, null]) {
+		expect(() => createEventStore(fanout, session as string)).toThrow(
+			expect.objectContaining({ code: "InvalidChannel" }),
+		);
+	}
+});
+
 test("[P5] events of another session, forged ones, and logs that lost their past are refused", async () => {
 	const broker = new FakeBroker(createRandom(3).next);
 	const fanout = await start(broker);

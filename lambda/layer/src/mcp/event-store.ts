@@ -29,6 +29,10 @@ export function createEventStore(
 ): SessionEventStore {
 	const deps = seamOf(fanout.bus())?.deps;
 	if (deps === undefined) throw new FanoutError("ConfigInvalid", "an event store needs a fanout of createFanout's");
+	// With a slash in it, another session's stream could be called the same: `a/b` and `c` as `a` and `b/c`.
+	if (typeof session !== "string" || session === "" || session.includes("/")) {
+		throw new FanoutError("InvalidChannel", "an event store's session is a non-empty string without a slash");
+	}
 	const { sessions: host, namespace } = deps;
 	const channelOf = (stream: string): Channel => createChannel("post", `${session}/${stream}`, { namespace, tenant });
 
