@@ -106,3 +106,28 @@ test("[P3] a look at the record that is answered late undoes nothing of what cam
 	await fleet.fanouts[0]?.notify.resourceUpdated("a://1");
 	await expect.poll(() => stream.messages.map(({ params }) => params?.uri)).toEqual(["a://1"]);
 });
+
+test("[P6] many words of one session at once cost two looks at its record, and each waits for the later one", async () => {
+	let looks = 0;
+	const remote = (store: Store, place: number): Store => ({
+		...store,
+		async read(...args) {
+			if (place === 1) looks += 1;
+			await settle(5);
+			return store.read(...args);
+		},
+	});
+	await start(2, { store: remote });
+	const session = await open(fleet, 0);
+	const stream = follow(await fleet.call(1, get(session)));
+	await expect.poll(() => stream.frames.length).toBe(1);
+	looks = 0;
+	const uris = Array.from({ length: 60 }, (_, n) => `a://${n}`);
+	const subscribed = uris.map(async (uri) => {
+		await ask(0, session, "resources/subscribe", { uri });
+		await fleet.fanouts[0]?.notify.resourceUpdated(uri);
+	});
+	await Promise.all(subscribed);
+	await expect.poll(() => stream.messages.map(({ params }) => params?.uri).toSorted()).toEqual(uris.toSorted());
+	expect(looks).toBeLessThan(10);
+});

@@ -14,6 +14,7 @@ import type { Peers } from "./peers.ts";
 import { refuseForNow, sessionNotFound } from "./refusal.ts";
 import { spellFor } from "./spelling.ts";
 import type { SessionStore, StoredSession } from "./store.ts";
+import { Turns } from "./turns.ts";
 
 /** How long a client shall wait before it comes back: the SDK's own first delay. */
 export const DEFAULT_RETRY_MS = 1_000;
@@ -58,6 +59,8 @@ interface Slot {
 export class Gets {
 	readonly #deps: GetDeps;
 	readonly #slots = new Map<string, Set<Slot>>();
+	/** Looks at records that are under way. */
+	readonly #looks = new Map<string, Turns<StoredSession | undefined>>();
 
 	constructor(deps: GetDeps) {
 		this.#deps = deps;
@@ -156,8 +159,20 @@ export class Gets {
 		this.endBefore(channel, facts.get.n);
 	}
 
-	/** What the record says: read again where something came meanwhile that may be newer than what was read. */
+	/** What the record says, read after this was asked for. */
 	async look(channel: Channel): Promise<StoredSession | undefined> {
+		const { key } = channel;
+		const looks = this.#looks.get(key) ?? new Turns(() => this.#look(channel));
+		this.#looks.set(key, looks);
+		try {
+			return await looks.run();
+		} finally {
+			if (looks.isIdle) this.#looks.delete(key);
+		}
+	}
+
+	/** Read again where something came meanwhile that may be newer than what was read. */
+	async #look(channel: Channel): Promise<StoredSession | undefined> {
 		const known = () => [...(this.#slots.get(channel.key) ?? [])][0]?.facts;
 		for (;;) {
 			const before = known();

@@ -13,6 +13,7 @@ import type { Listener, Peers, Word } from "./peers.ts";
 import type { PostLogs } from "./post-log.ts";
 import type { Signs } from "./signs.ts";
 import type { StoredSession } from "./store.ts";
+import { Turns } from "./turns.ts";
 
 /** How long a change waits for the process with the session's GET stream to know it. */
 export const CHANGE_WAIT_MS = 500;
@@ -29,8 +30,7 @@ export interface HearingDeps {
 
 export class Hearing implements Listener {
 	readonly #deps: HearingDeps;
-	#sweeping: Promise<void> | undefined;
-	#nextSweep: Promise<void> | undefined;
+	readonly #sweeps = new Turns(() => this.#sweep());
 
 	constructor(deps: HearingDeps) {
 		this.#deps = deps;
@@ -44,20 +44,9 @@ export class Hearing implements Listener {
 		this.sweep().catch((error) => this.#failed(error, "a sweep of sessions"));
 	}
 
-	/** One at a time; who comes meanwhile waits for the next one: what it missed may have been looked at before. */
+	/** Who comes during one waits for the next: what it missed may have been looked at before. */
 	sweep(): Promise<void> {
-		if (this.#sweeping !== undefined) {
-			const again = () => {
-				this.#nextSweep = undefined;
-				return this.sweep();
-			};
-			this.#nextSweep ??= this.#sweeping.then(again, again);
-			return this.#nextSweep;
-		}
-		this.#sweeping = this.#sweep().finally(() => {
-			this.#sweeping = undefined;
-		});
-		return this.#sweeping;
+		return this.#sweeps.run();
 	}
 
 	async #sweep(): Promise<void> {
