@@ -1,8 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { FanoutError } from "../../../../lambda/layer/src/core/errors.ts";
-import { failureOf } from "../../../../lambda/layer/src/transports/redis/failure.ts";
+import { failureOf, isReadOnly } from "../../../../lambda/layer/src/transports/redis/failure.ts";
 
 const reply = (message: string) => Object.assign(new Error(message), { name: "ReplyError" });
+/** As servers before Redis 7 answer it out of a script. */
+const scripted = (message: string) =>
+	reply(`ERR Error running script (call to f_1028a5dba704e1d8a01fd96efeba25bb78f62df2): @user_script:4: ${message}`);
 const cases: readonly [Error, string, boolean, boolean][] = [
 	[reply("READONLY You can't write against a read only replica."), "TransportUnavailable", true, false],
 	[reply("LOADING Redis is loading the dataset in memory"), "TransportUnavailable", true, false],
@@ -10,6 +13,15 @@ const cases: readonly [Error, string, boolean, boolean][] = [
 	[reply("NOREPLICAS Not enough good replicas to write."), "TransportUnavailable", true, false],
 	[reply("OOM command not allowed when used memory > 'maxmemory'."), "TransportUnavailable", true, false],
 	[reply("MISCONF Errors writing to the AOF file"), "TransportUnavailable", true, false],
+	[
+		scripted("@user_script: 4: -READONLY You can't write against a read only replica."),
+		"TransportUnavailable",
+		true,
+		false,
+	],
+	[scripted("@user_script: 4: -OOM command not allowed when used memory"), "TransportUnavailable", true, false],
+	[scripted("-MISCONF Redis is configured to save RDB snapshots"), "TransportUnavailable", true, false],
+	[scripted("@user_script: 4: Unknown Redis command called from Lua script"), "TransportRefused", false, false],
 	[reply("ERR PARTITIONS the store has 4, not 5"), "ConfigInvalid", false, false],
 	[reply("PARTITIONS the store has 4, not 5"), "ConfigInvalid", false, false],
 	[reply("NOPERM this user has no permissions"), "TransportRefused", false, false],
@@ -21,6 +33,12 @@ const cases: readonly [Error, string, boolean, boolean][] = [
 	[new Error("Reached the max retries per request limit (which is 0)."), "TransportUnavailable", true, true],
 	[new Error("Socket timeout. Expecting data, but didn't receive any in 4000ms."), "TransportUnavailable", true, true],
 ];
+
+it("a primary that became a replica is known by what it answers, out of a script as well [P7]", () => {
+	expect(isReadOnly(new Error("READONLY You can't write against a read only replica."))).toBe(true);
+	expect(isReadOnly(scripted("@user_script: 4: -READONLY You can't write against a read only replica."))).toBe(true);
+	expect(isReadOnly(scripted("@user_script: 4: -OOM command not allowed"))).toBe(false);
+});
 
 describe("failures [P1] [P7]", () => {
 	it.each(cases)("%s", (cause, code, retryable, uncertain) => {

@@ -7,6 +7,7 @@ import type * as Ioredis from "ioredis";
 import type { Cluster, ClusterOptions, Redis, RedisOptions as RedisClientOptions } from "ioredis";
 import type { Clock, Timer } from "../../core/clock.ts";
 import { FanoutError } from "../../core/errors.ts";
+import { isReadOnly } from "./failure.ts";
 import { parseUrl, type RedisOptions, type RedisTls } from "./options.ts";
 
 export type { Cluster, Redis };
@@ -121,8 +122,7 @@ export function createDialler(
 				return new (Cluster as typeof Ioredis.Cluster)([...options.cluster.nodes], cluster);
 			}
 			// After a failover the old primary answers READONLY: dial again, and ask where the new one is.
-			const reconnectOnError = (error: Error) => error.message.startsWith("READONLY");
-			const client = new (Redis as typeof Ioredis.Redis)({ ...commanding, ...place, reconnectOnError });
+			const client = new (Redis as typeof Ioredis.Redis)({ ...commanding, ...place, reconnectOnError: isReadOnly });
 			return options.sentinel === undefined ? client : redialling(client, clock, retry);
 		},
 		listener(node) {

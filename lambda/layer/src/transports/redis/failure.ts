@@ -13,9 +13,16 @@ const LOGIN = /^(NOAUTH|WRONGPASS|NOPERM)\b/;
 /** Nothing was sent. */
 const NOT_SENT = /enableOfflineQueue|Cluster isn't ready|None of startup nodes|All sentinels are unreachable/;
 
+/** Before Redis 7, what a command in a script was refused with stands behind where it was called. */
+const IN_SCRIPT = /^ERR Error running script \(call to f_[0-9a-f]+\): (?:@user_script: ?\d+: )+-?/;
+const answerOf = ({ message }: Error): string => message.replace(IN_SCRIPT, "");
+
+/** Who was the primary is a replica now. */
+export const isReadOnly = (error: Error): boolean => answerOf(error).startsWith("READONLY");
+
 export function failureOf(cause: unknown, what: string): Failure {
 	if (isFanoutError(cause)) return { error: cause, uncertain: false };
-	const message = cause instanceof Error ? cause.message : String(cause);
+	const message = cause instanceof Error ? answerOf(cause) : String(cause);
 	const refused = (code: "TransportRefused" | "ConfigInvalid" | "TransportUnavailable", retryable: boolean) => ({
 		error: new FanoutError(code, `${what}: ${message}`, { cause, retryable }),
 		uncertain: false,
