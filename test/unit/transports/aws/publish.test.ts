@@ -289,6 +289,13 @@ describe("a failed call", () => {
 		["a reset", { code: "ECONNRESET" }, true, true],
 		["the service's own failure", { $metadata: { httpStatusCode: 500 } }, true, true],
 		["a throttle", { name: "ThrottlingException", $metadata: { httpStatusCode: 400 } }, false, true],
+		[
+			"a partition of a table that is asked too much",
+			{ name: "ProvisionedThroughputExceededException", $metadata: { httpStatusCode: 400 } },
+			false,
+			true,
+		],
+		["credentials that ended", { name: "ExpiredTokenException", $metadata: { httpStatusCode: 400 } }, false, true],
 		["a refusal", { name: "AccessDenied", $metadata: { httpStatusCode: 403 } }, false, false],
 	];
 	it.each(cases)("%s: certainty and another try are told apart", (_what, fields, uncertain, retryable) => {

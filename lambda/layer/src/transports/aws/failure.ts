@@ -21,7 +21,7 @@ const NEVER_SENT: ReadonlySet<string> = new Set([
 	"CERT_HAS_EXPIRED",
 	"DEPTH_ZERO_SELF_SIGNED_CERT",
 ]);
-const THROTTLED = /Throttl|TooManyRequests|RequestLimitExceeded|SlowDown|KmsThrottled/i;
+const FOR_NOW = /Throttl|ThroughputExceeded|ExpiredToken|TooManyRequests|RequestLimitExceeded|SlowDown|KmsThrottled/i;
 
 interface SdkError {
 	readonly name?: string;
@@ -48,7 +48,7 @@ export function failureOf(thrown: unknown, what: string): Failure {
 	const noConnection =
 		NEVER_SENT.has(codeOf(error)) || (name === "TimeoutError" && /establish/.test(error.message ?? ""));
 	const unsent = status === undefined && noConnection && attempts <= 1;
-	const retryable = !refused || THROTTLED.test(name) || status === 408 || status === 429;
+	const retryable = !refused || FOR_NOW.test(name) || status === 408 || status === 429;
 	const detail = codeOf(error) || name;
 	return {
 		ok: false,

@@ -2,6 +2,7 @@
  * The aws transport: publishes to queues and topics, follows channels over one WebSocket to the own region's cell, and
  * reads the own region's log. A lane is `channel@region`, so its place is the region's.
  */
+import type { Channel } from "../../core/channel.ts";
 import type { Clock } from "../../core/clock.ts";
 import { FanoutError } from "../../core/errors.ts";
 import type { Ids } from "../../core/ids.ts";
@@ -107,14 +108,22 @@ export function createAwsTransport(options: AwsOptions, { clock, ids }: AwsParts
 		},
 		async ends(channels, signal) {
 			insist();
-			try {
-				const bounds: Bounds[] = [];
-				const each = inOrder(channels, settings.readConcurrency, (channel) => log.bounds(channel, signal));
-				for await (const one of each) bounds.push(one);
-				return bounds;
-			} catch (error) {
-				throw failureOf(error, `a read of the log's ends in ${region}`).error;
-			}
+			const bounds: Bounds[] = new Array(channels.length);
+			const failures: unknown[] = [];
+			// One channel whose partition of the table is throttled keeps no other from being checked.
+			const look = async ([at, channel]: readonly [number, Channel]) => {
+				try {
+					bounds[at] = await log.bounds(channel, signal);
+				} catch (error) {
+					failures.push(error);
+				}
+			};
+			for await (const _ of inOrder([...channels.entries()], settings.readConcurrency, look));
+			if (failures.length === 0) return bounds;
+			const { error } = failureOf(failures[0], `a read of ${failures.length} ends of the log in ${region}`);
+			if (failures.length === channels.length) throw error;
+			host?.report({ kind: "error", error });
+			return bounds;
 		},
 		rest: () => clients.rest(),
 		async close() {
