@@ -1,4 +1,4 @@
-import { RemovalPolicy, Stack } from "aws-cdk-lib";
+import { Duration, RemovalPolicy, Stack } from "aws-cdk-lib";
 import { StreamGrants } from "aws-cdk-lib/aws-dynamodb";
 import { Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
 import { EventSourceMapping, FilterCriteria, type IFunction, StartingPosition } from "aws-cdk-lib/aws-lambda";
@@ -11,7 +11,11 @@ import { Construct } from "constructs";
 /** What both a template and a script must use to connect `sync` to a region's stream of the sessions table. */
 export const SYNC_SOURCE = {
 	batchSize: 25,
-	retryAttempts: 5,
+	/**
+	 * By age and not by attempts, which a short refusal of another region's mailbox uses up in seconds: records that make no
+	 * sense are passed over, so what fails does so for a time.
+	 */
+	maxRecordAgeSeconds: 60 * 60,
 	/** Only what another region wrote can move a session away from here. */
 	filter: (region: string) => ({
 		eventName: ["INSERT", "MODIFY"],
@@ -44,7 +48,7 @@ export class SyncSource extends Construct {
 			batchSize: SYNC_SOURCE.batchSize,
 			reportBatchItemFailures: true,
 			bisectBatchOnError: true,
-			retryAttempts: SYNC_SOURCE.retryAttempts,
+			maxRecordAge: Duration.seconds(SYNC_SOURCE.maxRecordAgeSeconds),
 			onFailure: new SqsDlq(props.failures),
 			filters: [FilterCriteria.filter(SYNC_SOURCE.filter(props.region))],
 		});

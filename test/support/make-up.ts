@@ -65,7 +65,7 @@ export async function addSyncSource(
 			StartingPosition: "LATEST",
 			BatchSize: SYNC_SOURCE.batchSize,
 			BisectBatchOnFunctionError: true,
-			MaximumRetryAttempts: SYNC_SOURCE.retryAttempts,
+			MaximumRecordAgeInSeconds: SYNC_SOURCE.maxRecordAgeSeconds,
 			FunctionResponseTypes: ["ReportBatchItemFailures"],
 			FilterCriteria: { Filters: [{ Pattern: JSON.stringify(SYNC_SOURCE.filter(region)) }] },
 		}),

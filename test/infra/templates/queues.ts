@@ -195,8 +195,9 @@ test("what EventBridge, Lambda's own queue or a stream cannot hand over goes to 
 		expect(source.properties).toMatchObject({
 			BisectBatchOnFunctionError: true,
 			FunctionResponseTypes: ["ReportBatchItemFailures"],
-			MaximumRetryAttempts: 5,
+			MaximumRecordAgeInSeconds: 3_600,
 			StartingPosition: "LATEST",
 		});
+		expect(source.properties.MaximumRetryAttempts).toBeUndefined();
 	}
 });
