@@ -6,7 +6,6 @@ import { type Envelope, encodeEnvelope, envelopeBytes } from "../../../../lambda
 import { createIds } from "../../../../lambda/layer/src/core/ids.ts";
 import type { Outcome, Transport } from "../../../../lambda/layer/src/core/transport.ts";
 import { createFill } from "../../../../lambda/layer/src/testing/seeded.ts";
-import { failureOf } from "../../../../lambda/layer/src/transports/aws/failure.ts";
 import { createAwsTransport } from "../../../../lambda/layer/src/transports/aws/index.ts";
 import { createAwsClients } from "../../../../lambda/layer/src/transports/aws/sdk.ts";
 import { createScriptedAws, type ScriptedAws } from "./scripted-aws.ts";
@@ -277,28 +276,4 @@ it("refuses to publish once closed, and closes twice", async () => {
 	await transport.close();
 	await transport.close();
 	await expect(publish(topic, envelope(topic))).rejects.toMatchObject({ code: "Closed" });
-});
-
-describe("a failed call", () => {
-	const failed = (fields: Record<string, unknown>) => failureOf(Object.assign(new Error("x"), fields), "a send");
-	const cases: [string, Record<string, unknown>, boolean, boolean][] = [
-		["a connection that never stood", { name: "TimeoutError", message: "did not establish a connection" }, false, true],
-		["no answer in time", { name: "TimeoutError", message: "no response within 10000 ms" }, true, true],
-		["a refused connection, tried twice", { code: "ECONNREFUSED", $metadata: { attempts: 2 } }, true, true],
-		["every address of a name refused", { errors: [{ code: "ECONNREFUSED" }] }, false, true],
-		["a reset", { code: "ECONNRESET" }, true, true],
-		["the service's own failure", { $metadata: { httpStatusCode: 500 } }, true, true],
-		["a throttle", { name: "ThrottlingException", $metadata: { httpStatusCode: 400 } }, false, true],
-		[
-			"a partition of a table that is asked too much",
-			{ name: "ProvisionedThroughputExceededException", $metadata: { httpStatusCode: 400 } },
-			false,
-			true,
-		],
-		["credentials that ended", { name: "ExpiredTokenException", $metadata: { httpStatusCode: 400 } }, false, true],
-		["a refusal", { name: "AccessDenied", $metadata: { httpStatusCode: 403 } }, false, false],
-	];
-	it.each(cases)("%s: certainty and another try are told apart", (_what, fields, uncertain, retryable) => {
-		expect(failed(fields)).toMatchObject({ ok: false, uncertain, error: { retryable } });
-	});
 });

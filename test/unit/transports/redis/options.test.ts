@@ -20,6 +20,11 @@ const bad: readonly [string, RedisOptions, RegExp][] = [
 	["too many partitions", { url, partitions: 5_000 }, /not 5000/],
 	["a fraction", { url, retentionMs: 1.5 }, /retentionMs/],
 	["no replicas", { url, wait: { replicas: 0 } }, /wait.replicas/],
+	[
+		"a wait that its own connection is given up for",
+		{ url, wait: { replicas: 1, timeoutMs: 4_000 } },
+		/wait.timeoutMs/,
+	],
 ];
 
 describe("options", () => {

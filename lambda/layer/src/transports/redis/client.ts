@@ -8,14 +8,14 @@ import type { Cluster, ClusterOptions, Redis, RedisOptions as RedisClientOptions
 import type { Clock, Timer } from "../../core/clock.ts";
 import { FanoutError } from "../../core/errors.ts";
 import { isReadOnly } from "./failure.ts";
-import { parseUrl, type RedisOptions, type RedisTls } from "./options.ts";
+import { MAX_WAIT_TIMEOUT_MS, parseUrl, type RedisOptions, type RedisTls } from "./options.ts";
 
 export type { Cluster, Redis };
 export type Client = Redis | Cluster;
 type NodeOptions = RedisClientOptions & { replyMapping: "legacy" };
 
 /** A connection that answers nothing for this long, though it was asked something, is given up. */
-export const SILENCE_MS = 4_000;
+export const SILENCE_MS = 2 * MAX_WAIT_TIMEOUT_MS;
 /** A Sentinel that took a connection and says nothing: the next one is asked. */
 const SENTINEL_SILENCE_MS = 1_000;
 const RETRY_BASE_MS = 25;

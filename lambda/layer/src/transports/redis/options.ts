@@ -11,6 +11,8 @@ export const DEFAULT_DEDUP_MS = 120_000;
 export const DEFAULT_MAX_PAYLOAD_BYTES = 120 * 1024;
 export const DEFAULT_CONNECT_TIMEOUT_MS = 5_000;
 export const DEFAULT_WAIT_TIMEOUT_MS = 500;
+/** WAIT holds up its connection, which is given up when it is silent for twice as long. */
+export const MAX_WAIT_TIMEOUT_MS = 2_000;
 const MAX_PARTITIONS = 4_096;
 
 export interface RedisEndpoint {
@@ -107,7 +109,7 @@ export function resolveSettings(options: RedisOptions): RedisSettings {
 		connectTimeoutMs: positive("connectTimeoutMs", options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS),
 		wait: wait && {
 			replicas: positive("wait.replicas", wait.replicas),
-			timeoutMs: positive("wait.timeoutMs", wait.timeoutMs ?? DEFAULT_WAIT_TIMEOUT_MS),
+			timeoutMs: positive("wait.timeoutMs", wait.timeoutMs ?? DEFAULT_WAIT_TIMEOUT_MS, MAX_WAIT_TIMEOUT_MS),
 		},
 	};
 }

@@ -9,6 +9,7 @@ import {
 	DEFAULT_PREFIX,
 	DEFAULT_RETENTION_MS,
 	DEFAULT_WAIT_TIMEOUT_MS,
+	MAX_WAIT_TIMEOUT_MS,
 	type RedisEndpoint,
 	type RedisOptions,
 } from "../../../transports/redis/options.ts";
@@ -42,7 +43,7 @@ export const redisShape = {
 	max_age: duration("How long an event is kept.", DEFAULT_RETENTION_MS),
 	dedup_window: duration("How long an envelope's id is remembered.", DEFAULT_DEDUP_MS),
 	wait_replicas: integer("Replicas that each write waits for; absent waits for none.", undefined, 1, 16),
-	wait_timeout_ms: integer("How long a write waits for them.", DEFAULT_WAIT_TIMEOUT_MS, 1, 600_000),
+	wait_timeout_ms: integer("How long a write waits for them.", DEFAULT_WAIT_TIMEOUT_MS, 1, MAX_WAIT_TIMEOUT_MS),
 	max_payload_bytes: integer("Largest encoded envelope.", DEFAULT_MAX_PAYLOAD_BYTES),
 	connect_timeout_ms: integer("Deadline of a connection.", DEFAULT_CONNECT_TIMEOUT_MS, 1, 600_000),
 };
