@@ -1,5 +1,6 @@
-/** A NATS server that accepts connections and says nothing, from the start or in an outage: no socket stays behind. */
+/** A NATS server that accepts connections and says nothing, from the start or in an outage: no socket and no wait stays. */
 import { createServer, type Server, type Socket } from "node:net";
+import { connect } from "@nats-io/transport-node";
 import { createNatsTransport } from "mcp-fanout/transports/nats";
 import { afterEach, expect, test } from "vitest";
 import { systemClock } from "../../lambda/layer/src/core/clock.ts";
@@ -65,4 +66,22 @@ test("[P6] [P7] dials of an outage in which servers accept and say nothing leave
 	await expect.poll(() => silent.dials, LATE).toBeGreaterThan(6);
 	// One is being dialled; the library lets go of the one before.
 	expect(silent.open.size).toBeLessThanOrEqual(2);
+});
+
+test("[P9] a connection that was passed in, and whose server hangs, holds up nobody's close", async () => {
+	const servers = await startNatsServers();
+	cleanups.push(() => servers.stop());
+	const connection = await connect({ servers: servers.urls });
+	cleanups.push(() => connection.close());
+	const [node] = servers.nodes;
+	cleanups.push(() => node?.thaw());
+	const parts = { clock: systemClock, ids, instanceId: ids.next() };
+	const transport = createNatsTransport({ connection, storage: "memory" }, parts);
+	await transport.start({ report: () => {} }, AbortSignal.timeout(10_000));
+	node?.freeze();
+	let isClosed = false;
+	transport.close().then(() => {
+		isClosed = true;
+	});
+	await expect.poll(() => isClosed, LATE).toBe(true);
 });

@@ -4,6 +4,7 @@
  */
 import type { Channel } from "../../core/channel.ts";
 import type { Clock } from "../../core/clock.ts";
+import { withDeadline } from "../../core/deadline.ts";
 import { type Envelope, envelopeBytes } from "../../core/envelope.ts";
 import { asFanoutError, FanoutError } from "../../core/errors.ts";
 import type { Ids } from "../../core/ids.ts";
@@ -156,8 +157,12 @@ export function createNatsTransport(options: NatsOptions, { clock, ids, instance
 			state = "closed";
 			running?.watching.stop();
 			running?.log.close();
-			if (options.connection === undefined) await running?.nc.close();
-			else await running?.nc.flush().catch(() => {});
+			if (running === undefined) return;
+			const { nc } = running;
+			// Of one that lives on, what was said last is to have left; a server that hangs holds up nobody's close.
+			const flushed = () => withDeadline(clock, settings.requestTimeoutMs, "the last words", () => nc.flush());
+			if (options.connection === undefined) await nc.close();
+			else await flushed().catch(() => {});
 		},
 	};
 }
