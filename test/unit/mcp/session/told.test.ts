@@ -80,6 +80,49 @@ test("[P3] what nobody could tell costs a second: a server in use then does as t
 	expect(told.toSorted()).toEqual(expected);
 });
 
+test("what the record does not take, the server takes back", async () => {
+	let isAway = false;
+	const away = (store: Store): Store => ({
+		...store,
+		write: (...args) => (isAway ? Promise.reject(new Error("away")) : store.write(...args)),
+	});
+	const { told } = await start(1, { store: away });
+	const session = await open(fleet, 0);
+	isAway = true;
+	expect(await ask(0, session, "resources/subscribe", { uri: "a://1" })).toContain('"error"');
+	isAway = false;
+	expect(told).toEqual(["0 subscribe a://1", "0 unsubscribe a://1"]);
+});
+
+test("what a client says here is not undone by what it said elsewhere before, and is heard of meanwhile", async () => {
+	const held: (() => void)[] = [];
+	let isSlow = false;
+	const slow = (store: Store, place: number): Store => ({
+		...store,
+		async read(...args) {
+			if (place === 1 && isSlow) {
+				isSlow = false;
+				await new Promise<void>((resolve) => void held.push(resolve));
+			}
+			return store.read(...args);
+		},
+	});
+	const { told } = await start(2, { store: slow });
+	const session = await open(fleet, 0);
+	await ask(0, session, "resources/subscribe", { uri: "a://1" });
+	await callTool(fleet, 1, session, "where");
+	isSlow = true;
+	const again = ask(1, session, "resources/subscribe", { uri: "a://1" });
+	await expect.poll(() => held.length).toBe(1);
+	await ask(0, session, "resources/unsubscribe", { uri: "a://1" });
+	await settle();
+	held[0]?.();
+	expect(await again).toContain('"result"');
+	await settle();
+	const atOne = told.filter((one) => one.startsWith("1 "));
+	expect(atOne).toEqual(["1 subscribe a://1", "1 subscribe a://1"]);
+});
+
 test("[P3] a look at the record that is answered late undoes nothing of what came meanwhile", async () => {
 	const held: (() => void)[] = [];
 	let isSlow = false;

@@ -66,6 +66,8 @@ export class LiveSession {
 	/** What its server was told of what the client set. */
 	#level: string | undefined;
 	readonly #uris = new Set<string>();
+	/** What the client told it here, until the record says so. */
+	readonly #unwritten = new Set<Ask>();
 	#server: ServerLike | undefined;
 	#silent = 0;
 	readonly #attention: Attention | undefined;
@@ -104,15 +106,18 @@ export class LiveSession {
 	/** Tells the server what the client set through other processes. In order, and so handed over in one turn. */
 	async #catchUp({ logLevel: level, uris }: SessionFacts, visit: Visit | undefined): Promise<void> {
 		const told: Promise<unknown>[] = [];
-		const tell = (method: string, params: Notification["params"]) =>
-			told.push(this.feed({ jsonrpc: "2.0", method, params: { ...params } }, visit));
-		if (level !== undefined && level !== this.#level) tell("logging/setLevel", { level });
-		this.#level = level ?? this.#level;
+		// What the client told it just now the record does not say yet.
+		const unwritten = new Set([...this.#unwritten].map(subjectOf));
+		const tell = (method: string, params: Readonly<Record<string, unknown>>) => {
+			const ask: Notification = { jsonrpc: "2.0", method, params };
+			if (unwritten.has(subjectOf(ask))) return;
+			this.#toldBy(ask);
+			told.push(this.feed(ask, visit));
+		};
 		const wanted = new Set(uris);
+		if (level !== undefined && level !== this.#level) tell("logging/setLevel", { level });
 		for (const uri of this.#uris) if (!wanted.has(uri)) tell("resources/unsubscribe", { uri });
 		for (const uri of wanted) if (!this.#uris.has(uri)) tell("resources/subscribe", { uri });
-		this.#uris.clear();
-		for (const uri of wanted) this.#uris.add(uri);
 		await Promise.all(told);
 	}
 
@@ -212,23 +217,27 @@ export class LiveSession {
 		if (asked === undefined) return answer;
 		this.#observed.delete(asked.id);
 		if ("error" in answer) return answer;
+		this.#toldBy(asked);
+		this.#unwritten.add(asked);
 		try {
 			const change = CHANGES[asked.method] as Change;
-			const stored = await this.#deps.store.amend(this.channel, ({ facts }) => ({ facts: change(facts, asked) }));
+			const amended = this.#deps.store.amend(this.channel, ({ facts }) => ({ facts: change(facts, asked) }));
+			const stored = await amended.finally(() => this.#unwritten.delete(asked));
 			if (stored === undefined) return answer;
-			this.#toldBy(asked);
 			this.refresh(stored);
 			await this.#deps.changed(stored, asked);
 			return answer;
 		} catch (error) {
+			// The server did it all the same.
+			if (this.stored !== undefined) this.#catchUp(this.stored.facts, undefined);
 			const failure = asFanoutError(error, "TransportUnavailable", "the session's record was not written");
 			this.#deps.host.report(failure);
 			return { jsonrpc: "2.0", id: asked.id, error: { code: INTERNAL_ERROR, message: shown(failure) } };
 		}
 	}
 
-	/** The client said it here: its server knows. */
-	#toldBy({ method, params }: Ask): void {
+	/** Its server knows. */
+	#toldBy({ method, params }: Notification): void {
 		if (method === "logging/setLevel") this.#level = String(params?.level);
 		if (method === "resources/subscribe") this.#uris.add(String(params?.uri));
 		if (method === "resources/unsubscribe") this.#uris.delete(String(params?.uri));
@@ -250,6 +259,9 @@ export class LiveSession {
 		};
 	}
 }
+
+/** What a request sets: two of one subject undo each other. */
+const subjectOf = ({ params }: Notification): unknown => params?.uri ?? "";
 
 type Change = (facts: SessionFacts, request: Ask) => SessionFacts;
 const CHANGES: Readonly<Record<string, Change>> = {
