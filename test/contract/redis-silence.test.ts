@@ -1,14 +1,15 @@
 /** Parts of a store that answer nothing: a Sentinel, a server that takes a connection, a node, a replica. The rest goes on. */
 import { createServer, type Server, type Socket } from "node:net";
+import { Redis } from "ioredis";
 import { afterEach, describe, expect, it } from "vitest";
 import { systemClock } from "../../lambda/layer/src/core/clock.ts";
-import { createDialler, type Redis } from "../../lambda/layer/src/transports/redis/client.ts";
+import { createDialler } from "../../lambda/layer/src/transports/redis/client.ts";
 import { nodeOf } from "../../lambda/layer/src/transports/redis/cluster.ts";
 import { createKeys } from "../../lambda/layer/src/transports/redis/keys.ts";
 import { waitFor } from "../support/proc.ts";
 import { openGate } from "../support/tcp-gate.ts";
 import { MASTER_NAME, startSentinelGroup, startValkeyCluster, startValkeyServer } from "../support/valkey.ts";
-import { accepted, channelOf, channels, cleanUp, instance, kept, until, upTo } from "./redis-world.ts";
+import { accepted, channelOf, channels, cleanUp, instance, kept, startInstance, until, upTo } from "./redis-world.ts";
 
 afterEach(cleanUp);
 
@@ -64,6 +65,26 @@ describe("what takes a connection and says nothing", () => {
 		});
 		await until("another partition is subscribed", () => end !== undefined, 20_000);
 		close();
+	});
+});
+
+describe("a ready client whose server hangs", () => {
+	it("ends a start in its time, which leaves nothing on it [P7] [P9]", async () => {
+		const server = kept(await startValkeyServer());
+		const gate = kept(await openGate(server.port));
+		const client = new Redis(gate.port, "127.0.0.1");
+		kept({ close: async () => client.disconnect() });
+		client.on("error", () => {});
+		await client.ping();
+		for (const connection of gate.connections) connection.swallow();
+		const listeners = () => client.eventNames().map((name) => [name, client.listenerCount(name)]);
+		const before = listeners();
+		let failed: unknown;
+		startInstance({ client, connectTimeoutMs: 200 }).catch((error) => {
+			failed = error;
+		});
+		await until("the start has failed", () => failed !== undefined, 8_000);
+		expect(listeners()).toEqual(before);
 	});
 });
 

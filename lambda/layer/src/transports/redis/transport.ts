@@ -5,6 +5,7 @@
  */
 import type { Channel } from "../../core/channel.ts";
 import type { Clock } from "../../core/clock.ts";
+import { withDeadline } from "../../core/deadline.ts";
 import { type Envelope, envelopeBytes } from "../../core/envelope.ts";
 import { FanoutError } from "../../core/errors.ts";
 import type { Ids } from "../../core/ids.ts";
@@ -183,13 +184,18 @@ export function createRedisTransport(options: RedisOptions, { clock, ids, instan
 			// Connection errors are told by what fails because of them; without a listener they would be thrown.
 			client.on("error", ignore);
 			let started: Running | undefined;
+			// A ready client may wait for ever for a server that hangs.
+			const checked = <T>(what: string, ask: () => Promise<T>): Promise<T> => {
+				const check = `the check of ${what} of redis at ${endpoint}`;
+				return asking(`${check} was refused`, () => withDeadline(clock, settings.connectTimeoutMs, check, ask, signal));
+			};
 			try {
 				await waitReady(client, endpoint, settings.connectTimeoutMs, clock, signal);
-				await asking(`redis at ${endpoint} refused the check of its version`, () => checkVersion(client, endpoint));
+				await checked("the version", () => checkVersion(client, endpoint));
 				started = run(client, host);
 				const { store } = started;
-				await asking(`redis at ${endpoint} refused the check of its partitions`, () => store.open());
-				started.durability = await durabilityOf(client);
+				await checked("the partitions", () => store.open());
+				started.durability = await checked("the durability", () => durabilityOf(client));
 				if (signal.aborted || closed)
 					throw new FanoutError("Aborted", "the start was aborted", { cause: signal.reason });
 				running = started;
