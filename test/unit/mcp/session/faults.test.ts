@@ -1,5 +1,6 @@
 import { McpServer } from "@modelcontextprotocol/server";
 import { afterEach, expect, test } from "vitest";
+import type { Store } from "../../../../lambda/layer/src/sessions/store.ts";
 import {
 	buildV2,
 	type FleetOptions,
@@ -130,6 +131,33 @@ test("the application's state follows the session", async () => {
 	await expect
 		.poll(async () => [await call("load"), await call("load"), await call("load")], { timeout: 5_000 })
 		.toEqual(Array.from({ length: 3 }, () => '{"value":"kept"}'));
+});
+
+test("what a factory saves and does not wait for is kept, however slow the registry is", async () => {
+	for (const when of ["in the factory", "once it is connected"]) {
+		const remote = (store: Store): Store => ({
+			...store,
+			async read(...args) {
+				await settle(5);
+				return store.read(...args);
+			},
+			async write(...args) {
+				await settle(20);
+				return store.write(...args);
+			},
+		});
+		await start(2, {
+			store: remote,
+			build(place, { session }) {
+				const save = () => void session.state.save(when);
+				if (!session.adopted) when === "in the factory" ? save() : setTimeout(save, 10);
+				return buildV2(place, fleet.tools, session);
+			},
+		});
+		const session = await open(fleet, 0);
+		for (const place of [0, 1]) expect((await callTool(fleet, place, session, "load")).body).toContain(when);
+		await fleet.stop();
+	}
 });
 
 test("the log level is the session's on every process, whether it was there before or comes later", async () => {

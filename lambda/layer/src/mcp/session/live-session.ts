@@ -250,11 +250,14 @@ export class LiveSession {
 				return self.#state;
 			},
 			async save(value: Json) {
+				// Until there is a record there is none to amend: it is written with this.
+				if (self.stored === undefined) {
+					self.#state = value;
+					return;
+				}
 				const stored = await self.#deps.store.amend(self.channel, () => ({ state: value }));
-				// Before the record is written there is none to amend: it is written with this.
-				if (stored !== undefined) self.refresh(stored);
-				else if (self.stored === undefined) self.#state = value;
-				else throw new FanoutError("Closed", "the session has ended");
+				if (stored === undefined) throw new FanoutError("Closed", "the session has ended");
+				self.refresh(stored);
 			},
 		};
 	}

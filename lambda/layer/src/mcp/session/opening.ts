@@ -41,7 +41,13 @@ export async function openSession(deps: OpeningDeps, opening: Opening): Promise<
 			return Response.json(final);
 		}
 		const facts = factsOf(hello, answer, floor);
-		session.refresh(await deps.store.create(channel, identity.principal, facts, session.state));
+		const { state } = session;
+		const created = await deps.store.create(channel, identity.principal, facts, state);
+		const saved = session.state;
+		session.refresh(created);
+		// The application may have saved while the record was written.
+		const amended = saved === state ? undefined : await deps.store.amend(channel, () => ({ state: saved }));
+		if (amended !== undefined) session.refresh(amended);
 		session.isReady = true;
 		return respond(deps, opening, final);
 	} catch (error) {
