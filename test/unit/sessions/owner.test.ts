@@ -195,3 +195,15 @@ test("[P9] retiring is idempotent, stops acting at once, and frees the sessions 
 	expect(await code(a.claim(session))).toBe("Closed");
 	expect((await b.claim(session)).record.epoch).toBe(2);
 });
+
+test("[P2] what one hold writes is written in the order of the calls, however much of it at once", async () => {
+	const owner = await started("a");
+	const { hold } = await owner.claim(session);
+	answersAfter = 1;
+	const steps = Array.from({ length: 60 }, (_, step) => step);
+	const updates = Promise.all(steps.map((step) => code(hold.update({ state: step }))));
+	await clock.advance(LEASE_MS / 2);
+	expect(new Set(await updates)).toEqual(new Set(["done"]));
+	answersAfter = 0;
+	expect((await hold.update({})).state).toBe(steps.at(-1));
+});

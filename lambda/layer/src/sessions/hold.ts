@@ -38,6 +38,8 @@ export function createHold(table: HoldTable, held: Held, askedAt: Instant): Kept
 	const { registry, clock } = table;
 	const { session, epoch, claim, term } = held;
 	let writtenAt = askedAt;
+	/** The last update: at once they would be written in any order, and some lose every race. */
+	let last: Promise<unknown> = Promise.resolve();
 
 	function drop(): boolean {
 		if (table.find(session.key) !== hold) return false;
@@ -48,6 +50,19 @@ export function createHold(table: HoldTable, held: Held, askedAt: Instant): Kept
 	function mustAct(): void {
 		if (hold.acting) return;
 		throw new FanoutError("NotOwner", "this instance does not own the session now", { data: { epoch } });
+	}
+
+	async function update(patch: Patch, signal: AbortSignal | undefined): Promise<SessionRecord> {
+		mustAct();
+		const at = instantOf(clock);
+		try {
+			const record = await registry.update(held, patch, signal);
+			writtenAt = at;
+			return record;
+		} catch (error) {
+			if (isFanoutError(error, "NotOwner") && drop()) table.lost(session);
+			throw error;
+		}
 	}
 
 	const hold: KeptHold = {
@@ -61,17 +76,10 @@ export function createHold(table: HoldTable, held: Held, askedAt: Instant): Kept
 		get acting() {
 			return table.find(session.key) === hold && table.stands(term) && hold.age < registry.retentionMs * FRESH_PART;
 		},
-		async update(patch, signal) {
-			mustAct();
-			const at = instantOf(clock);
-			try {
-				const record = await registry.update(held, patch, signal);
-				writtenAt = at;
-				return record;
-			} catch (error) {
-				if (isFanoutError(error, "NotOwner") && drop()) table.lost(session);
-				throw error;
-			}
+		update(patch, signal) {
+			const updated = last.then(() => update(patch, signal));
+			last = updated.catch(() => undefined); // whoever asked for it is told
+			return updated;
 		},
 		async release(signal) {
 			if (drop()) await registry.release(held, signal);
