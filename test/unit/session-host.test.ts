@@ -1,6 +1,6 @@
 import { createMcpHandler, McpServer } from "@modelcontextprotocol/server";
 import { describe, expect, test } from "vitest";
-import { createChannel } from "../../lambda/layer/src/core/channel.ts";
+import { type Channel, createChannel } from "../../lambda/layer/src/core/channel.ts";
 import { sealEnvelope, WRITTEN_VERSION } from "../../lambda/layer/src/core/envelope.ts";
 import { createIds } from "../../lambda/layer/src/core/ids.ts";
 import type { Capabilities, Subscriber, Transport } from "../../lambda/layer/src/core/transport.ts";
@@ -108,4 +108,24 @@ describe("a control address", () => {
 		expect(heard).toEqual(["gap", "a"]);
 		await stop();
 	});
+});
+
+test("[P4] a cursor without an end of one of its logs would be read from that log's beginning: there is none", async () => {
+	const [known, missing] = ["known", "missing"].map((id) => createChannel("topic", id)) as [Channel, Channel];
+	const whole = fake("nats", { reach: "fleet" });
+	const partly: Transport = {
+		...whole,
+		async ends(channels, signal) {
+			const bounds = await whole.ends(channels, signal);
+			for (const [at, channel] of channels.entries()) if (channel === missing) delete bounds[at];
+			return bounds;
+		},
+	};
+	await partly.start({ report() {} }, new AbortController().signal);
+	const parts = { engines: [], transports: [partly], feeds: new Set(), clock: createFakeClock() };
+	const host = createSessionHost(parts as unknown as SessionHostParts);
+	const fresh = createChannel("post", "session/1");
+	expect(await host.cursorOf(fresh, [known])).toBeTruthy();
+	await expect(host.cursorOf(fresh, [known, missing])).rejects.toMatchObject({ code: "TransportUnavailable" });
+	await partly.close();
 });

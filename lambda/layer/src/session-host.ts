@@ -166,7 +166,12 @@ async function cursorAtEnds(
 		const bounds = await withDeadline(clock, READ_TIMEOUT_MS, what, (signal) => transport.ends(standing, signal));
 		const place = placeCode(transport.place);
 		const ends = standing.map((channel, n) => {
-			const end = bounds[n]?.end ?? BEGINNING;
+			const end = bounds[n]?.end;
+			// A part of the log that does not answer: without its end the client would come back to its beginning.
+			if (end === undefined) {
+				const message = `${transport.place} did not say where one of its logs ends`;
+				throw new FanoutError("TransportUnavailable", message, { retryable: true });
+			}
 			return encodeLane(laneTag(channel), place, samePosition(end, BEGINNING) ? empty : end);
 		});
 		return ends.join("") + encodeLane(laneTag(fresh), place, empty);
