@@ -3,6 +3,7 @@ import { Template } from "aws-cdk-lib/assertions";
 import { EventField } from "aws-cdk-lib/aws-events";
 import { Code, Function as LambdaFunction, Runtime } from "aws-cdk-lib/aws-lambda";
 import { Queue } from "aws-cdk-lib/aws-sqs";
+import { StringParameter } from "aws-cdk-lib/aws-ssm";
 import { NotificationRule, type NotificationRuleProps } from "mcp-fanout-cdk";
 import { expect, test } from "vitest";
 import { at, type Fields, list } from "./synth.ts";
@@ -81,4 +82,20 @@ test("a field inside a longer text or as a key is refused: it would stand betwee
 
 test("a method that is no notification is refused", () => {
 	expect(() => createRule({ to: { all: true }, method: "tools/list" })).toThrow(/found "tools\/list"/);
+});
+
+test("a rule in another stack may call the function that it names by its parameter, as the construct says", () => {
+	const stack = new Stack(new App(), "Theirs");
+	const functionArn = StringParameter.valueForStringParameter(stack, "/dev-fanout/ingest-arn");
+	const queueArn = StringParameter.valueForStringParameter(stack, "/dev-fanout/ingest-dead-letters-arn");
+	new NotificationRule(stack, "Upload", {
+		eventPattern: { source: ["aws.s3"] },
+		to: { topic: "uploads" },
+		method: "notifications/message",
+		ingest: LambdaFunction.fromFunctionAttributes(stack, "Ingest", { functionArn, sameEnvironment: true }),
+		deadLetterQueue: Queue.fromQueueArn(stack, "Aside", queueArn),
+	});
+	const [permission, ...more] = Object.values(Template.fromStack(stack).findResources("AWS::Lambda::Permission"));
+	expect(more).toEqual([]);
+	expect(permission?.Properties).toMatchObject({ Action: "lambda:InvokeFunction", Principal: "events.amazonaws.com" });
 });

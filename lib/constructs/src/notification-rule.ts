@@ -20,9 +20,12 @@ export interface NotificationRuleProps {
 	readonly method: string;
 	/** Further params; `detail` is added from the event. A value may be a whole event field, never a part of a text. */
 	readonly params?: Readonly<Record<string, unknown>>;
-	/** The cell's `ingest` function. */
+	/**
+	 * The cell's `ingest` function. Where another stack made it, by `Function.fromFunctionAttributes` of the SSM parameter
+	 * `ingest-arn` with `sameEnvironment`: without it CDK lets no rule call the function.
+	 */
 	readonly ingest: IFunction;
-	/** Where events go that could not be handed over. */
+	/** Where events go that could not be handed over: a queue that admits this rule, as that of `ingest-dead-letters-arn`. */
 	readonly deadLetterQueue: IQueue;
 	/** @default the account's default bus: AWS services emit nowhere else */
 	readonly eventBus?: IEventBus;
