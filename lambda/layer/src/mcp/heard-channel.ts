@@ -95,9 +95,12 @@ export class HeardChannel implements Sink {
 
 	end(): void {
 		if (this.#closed) return;
-		this.#feed = this.#deps.openFeed(this.channel, this);
-		this.#opened = this.#follow(this.#feed);
-		this.mark();
+		const feed = this.#deps.openFeed(this.channel, this);
+		this.#feed = feed;
+		// What comes until it stands is missing as well.
+		this.#opened = this.#follow(feed).then(() => {
+			if (this.#feed === feed && !this.#closed) this.mark();
+		});
 	}
 
 	async #readPast(windowMs: number): Promise<void> {
