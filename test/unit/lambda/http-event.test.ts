@@ -52,6 +52,18 @@ describe("an event", () => {
 		expect([new URL(request.url).search, request.body]).toEqual(["?z=1", null]);
 	});
 
+	it("keeps its path whatever is in it, and takes no path or host out of a Host header", () => {
+		const urlOf = (more: object) => new URL(requestOf({ ...http, ...more }, signal).url);
+		// HTTP APIs hand over the path decoded.
+		const odd = urlOf({ rawPath: "/files/a#b?c", rawQueryString: "x=1" });
+		expect([odd.pathname, odd.search, odd.hash]).toEqual(["/files/a%23b%3Fc", "?x=1", ""]);
+		for (const host of ["good@evil.example", "evil.example/admin?", "evil.example#", " "]) {
+			const { hostname, pathname } = urlOf({ headers: { host } });
+			expect([hostname, pathname], host).toEqual(["id.lambda-url.us-east-1.on.aws", "/mcp"]);
+		}
+		expect(urlOf({ headers: { host: "localhost:3000" } }).host).toBe("localhost:3000");
+	});
+
 	it("aborts its request with the invocation", () => {
 		const controller = new AbortController();
 		const request = requestOf(rest, controller.signal);

@@ -44,6 +44,9 @@ export interface HttpResult extends HttpHead {
 
 const TEXT = /^(text\/|application\/(json|javascript|xml|x-www-form-urlencoded|[a-z0-9.+-]+\+(json|xml))\b)/i;
 
+/** A name or an address, and perhaps a port: nothing that would begin another part of a URL. */
+const HOST = /^[\w.:[\]-]+$/;
+
 /** Cookies have a place of their own; the others belong to the connection, which is not ours. */
 const NOT_OURS: ReadonlySet<string> = new Set(["set-cookie", "connection", "keep-alive", "transfer-encoding"]);
 
@@ -87,8 +90,10 @@ export function requestOf(event: unknown, signal: AbortSignal): Request {
 	const http = isHttpEvent(event);
 	const method = http ? event.requestContext.http.method : event.httpMethod;
 	const query = http ? (event.rawQueryString ?? "") : restQuery(event);
-	const host = headers.get("host") ?? event.requestContext?.domainName ?? "localhost";
-	const path = http ? event.rawPath : event.path;
+	const named = headers.get("host");
+	const host = named !== null && HOST.test(named) ? named : (event.requestContext?.domainName ?? "localhost");
+	// HTTP APIs hand it over decoded: what would end it is a part of it.
+	const path = (http ? event.rawPath : event.path).replace(/[?#]/g, encodeURIComponent);
 	const url = new URL(`https://${host}${path.startsWith("/") ? "" : "/"}${path}${query === "" ? "" : `?${query}`}`);
 	const isBodiless = method === "GET" || method === "HEAD" || event.body === undefined || event.body === null;
 	if (isBodiless) return new Request(url, { method, headers, signal });
