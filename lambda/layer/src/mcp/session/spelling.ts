@@ -23,7 +23,9 @@ export function spellFor(factsNow: () => Pick<SessionFacts, "capabilities" | "ur
 			const { capabilities, uris } = factsNow();
 			const lists = LISTS.filter(([name]) => declares(capabilities[name])).map(([, method]) => ({ method }));
 			const updates = uris.map((uri) => ({ method: CHANGE_METHODS.resource_updated, params: { uri } }));
-			return [...lists, ...updates].map((one) => frame(ascii({ jsonrpc: "2.0", ...one }), cursor)).join("");
+			const told = [...lists, ...updates].map((one) => ascii({ jsonrpc: "2.0", ...one }));
+			// The last alone moves the cursor: a stream that breaks before it tells all of it again.
+			return told.map((json, n) => frame(json, n === told.length - 1 ? cursor : undefined)).join("");
 		},
 		end: () => "",
 	};
