@@ -30,19 +30,11 @@ export interface Address {
 	readonly notify: Notify;
 }
 
-const KINDS = ["session", "principal", "topic", "all"] as const;
-
 export function channelOf(target: Target, namespace: string): Channel {
 	if (typeof target !== "object" || target === null) throw unclear();
 	const given = target as Readonly<Record<string, unknown>> & Scope;
 	const scope: Scope = { namespace, tenant: given.tenant };
-	let kind: (typeof KINDS)[number] | undefined;
-	for (const name of KINDS) {
-		// A name that is there without a value, or by a getter of its class, must not fall through to everyone.
-		if (!(name in given)) continue;
-		if (kind !== undefined) throw unclear();
-		kind = name;
-	}
+	const kind = kindOf(given);
 	if ("everyTenant" in given) {
 		if (given.everyTenant !== true || kind !== undefined || given.tenant !== undefined) throw unclear();
 		return everyTenantChannel(namespace);
@@ -51,6 +43,19 @@ export function channelOf(target: Target, namespace: string): Channel {
 	if (kind === "all" && given.all !== true) throw new FanoutError("InvalidChannel", "all is true or not there");
 	if (kind === undefined || kind === "all") return createChannel("all", "", scope);
 	return createChannel(kind, given[kind] as string, scope);
+}
+
+/** A name that is there without a value, or by a getter of its class, must not fall through to everyone. */
+function kindOf(given: object): "session" | "principal" | "topic" | "all" | undefined {
+	const isSession = "session" in given;
+	const isPrincipal = "principal" in given;
+	const isTopic = "topic" in given;
+	const isAll = "all" in given;
+	if (Number(isSession) + Number(isPrincipal) + Number(isTopic) + Number(isAll) > 1) throw unclear();
+	if (isSession) return "session";
+	if (isPrincipal) return "principal";
+	if (isTopic) return "topic";
+	return isAll ? "all" : undefined;
 }
 
 function unclear(): FanoutError {

@@ -31,6 +31,10 @@ function directSocket(res: ServerResponse): Socket | undefined {
 	return socket !== null && res.writableLength === socket.writableLength ? socket : undefined;
 }
 
+/** Lengths as chunks spell them, of what most frames have: spelled anew, each costs as much as the rest of its frame. */
+const HEX = Array.from({ length: 2_048 }, (_, length) => length.toString(16));
+const hex = (length: number): string => HEX[length] ?? length.toString(16);
+
 class SseWire implements Wire {
 	#pending = "";
 	#onDrain: (() => void) | undefined;
@@ -101,7 +105,7 @@ class SseWire implements Wire {
 
 	#write(text: string): boolean {
 		if (this.#socket === undefined) return this.#res.write(text, "latin1");
-		return this.#socket.write(`${text.length.toString(16)}\r\n${text}\r\n`, "latin1");
+		return this.#socket.write(`${hex(text.length)}\r\n${text}\r\n`, "latin1");
 	}
 }
 
