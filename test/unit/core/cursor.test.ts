@@ -54,7 +54,7 @@ describe("a cursor", () => {
 		["another version", `2${"A".repeat(24)}`],
 		["a lane cut short", `1${"A".repeat(23)}`],
 		["a lane too long", `1${"A".repeat(25)}`],
-		["too many lanes", `1${"A".repeat(24 * 13)}`],
+		["too many lanes", `1${"A".repeat(24 * (MAX_LANES + 1))}`],
 		["another alphabet", `1${"A".repeat(23)}=`],
 		["white space", `1${"A".repeat(24)}\n`],
 		["a megabyte", "1".repeat(1 << 20)],

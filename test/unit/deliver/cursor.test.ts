@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { NO_LANES } from "../../../lambda/layer/src/core/cursor.ts";
+import { MAX_LANES, NO_LANES } from "../../../lambda/layer/src/core/cursor.ts";
 import { createRandom } from "../../support/random.ts";
 import { Client, World } from "./world.ts";
 
@@ -38,7 +38,7 @@ test.each([
 	["malformed", "not a cursor"],
 	["of another version", "2AAAA"],
 	["cut short", "1AAAAAAAAAAAAAAAAAAAAAAA"],
-	["too long", `1${"A".repeat(24 * 13)}`],
+	["too long", `1${"A".repeat(24 * (MAX_LANES + 1))}`],
 ])("[P5] a cursor that is %s is told as a gap, and the stream goes on from now", async (_what, cursor) => {
 	const { world, publish, client, channels } = await opened(["a"]);
 	publish("a", 5);
@@ -118,7 +118,7 @@ test("[P5] channels added later start at now, removed ones are silent, and the c
 		one.connect(
 			world.engines[0] ?? [],
 			world.clock,
-			Array.from({ length: 13 }, (_v, n) => world.channel(`${n}`)),
+			Array.from({ length: MAX_LANES + 1 }, (_v, n) => world.channel(`${n}`)),
 		),
 	).toThrow(expect.objectContaining({ code: "TooManyChannels" }));
 });

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Channel } from "../../../lambda/layer/src/core/channel.ts";
-import { encodeLane, laneTag, NO_LANES } from "../../../lambda/layer/src/core/cursor.ts";
+import { encodeLane, laneTag, MAX_LANES, NO_LANES } from "../../../lambda/layer/src/core/cursor.ts";
 import { BEGINNING } from "../../../lambda/layer/src/core/position.ts";
 import { createFakeTransport } from "../../../lambda/layer/src/testing/fake-transport.ts";
 import { held, world } from "./history-world.ts";
@@ -20,9 +20,21 @@ test("[P3] a stream on two transports resumes both of its lanes: the same channe
 	expect(again.numbers(c).sort()).toEqual([3, 4, 5, 6]);
 });
 
+test("[P3] a session's GET, a user's own and two for everyone, follows four transports and resumes on each", async () => {
+	const transports = ["a", "b", "c", "d"];
+	const { world: w, publish, client } = world(transports);
+	const channels = transports.map((name) => w.channel(`of ${name}`));
+	const first = await client(channels);
+	first.kill();
+	for (const channel of channels) for (const name of transports) publish(channel, 1, [name]);
+	const again = await client(channels, first.cursor);
+	expect(again.marks).toEqual([]);
+	for (const channel of channels) expect(again.numbers(channel).sort()).toEqual([1, 2, 3, 4]);
+});
+
 test("[P3] a channel too many is refused, and the stream goes on with those it has", async () => {
 	const { world: w, publish, client } = world();
-	const channels = Array.from({ length: 12 }, (_value, n) => w.channel(`c${n}`));
+	const channels = Array.from({ length: MAX_LANES }, (_value, n) => w.channel(`c${n}`));
 	const one = await client(channels);
 	await expect(one.feed.add(w.channel("one more"))).rejects.toMatchObject({ code: "TooManyChannels" });
 	publish(channels[0] as Channel, 1);

@@ -9,11 +9,12 @@ import type { Channel } from "./channel.ts";
 import { FanoutError } from "./errors.ts";
 import { NO_EPOCH, type Position } from "./position.ts";
 
-export const MAX_LANES = 12;
+/** A session's GET follows four channels, and there are four transports. */
+export const MAX_LANES = 16;
 /** A cursor of no lanes; each lane appends its characters. */
 export const NO_LANES = "1";
 const LANE_CHARS = 24;
-const FORM = /^1(?:[A-Za-z0-9_-]{24}){0,12}$/;
+const FORM = /^1(?:[A-Za-z0-9_-]{24}){0,16}$/;
 
 /** Positions by `laneKey`: one channel on two transports is two lanes, of one tag at two places. */
 export type Cursor = ReadonlyMap<string, Position>;
