@@ -1,6 +1,7 @@
 import { createMcpHandler, McpServer } from "@modelcontextprotocol/server";
 import { describe, expect, test } from "vitest";
 import { type Channel, createChannel } from "../../lambda/layer/src/core/channel.ts";
+import { decodeCursor, emptySince, laneKey, laneTag, placeCode } from "../../lambda/layer/src/core/cursor.ts";
 import { sealEnvelope, WRITTEN_VERSION } from "../../lambda/layer/src/core/envelope.ts";
 import { createIds } from "../../lambda/layer/src/core/ids.ts";
 import type { Capabilities, Subscriber, Transport } from "../../lambda/layer/src/core/transport.ts";
@@ -128,4 +129,28 @@ test("[P4] a cursor without an end of one of its logs would be read from that lo
 	expect(await host.cursorOf(fresh, [known])).toBeTruthy();
 	await expect(host.cursorOf(fresh, [known, missing])).rejects.toMatchObject({ code: "TransportUnavailable" });
 	await partly.close();
+});
+
+test("[P7] a session opens while its transport does not say where logs end: its own lane is then listed as empty", async () => {
+	const clock = createFakeClock();
+	const nats = fake("nats", { reach: "fleet" });
+	const ends = async () => Promise.reject(new Error("away"));
+	const { engines, feeds, close } = createFollowing({
+		...{ mode: true, transports: [{ ...nats, ends }], clock, random: () => 0, report() {}, start: async () => {} },
+		...{
+			close: async () => {},
+			follower: async (transport) => transport,
+			opened: async () => {},
+			ended: async () => {},
+		},
+	});
+	const heard: unknown[] = [];
+	const report = (error: unknown) => void heard.push(error);
+	const host = createSessionHost({ engines, feeds, clock, report } as unknown as SessionHostParts);
+	const fresh = createChannel("session", "one");
+	const lanes = decodeCursor(await host.cursorOf(fresh, [createChannel("all", "")]));
+	expect(lanes.get(laneKey(laneTag(fresh), placeCode(nats.place)))).toEqual(emptySince(clock.now()));
+	expect(lanes.size).toBe(2);
+	expect(heard).toMatchObject([{ code: "TransportUnavailable" }]);
+	await close();
 });

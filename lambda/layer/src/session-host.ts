@@ -7,7 +7,7 @@ import { withDeadline } from "./core/deadline.ts";
 import { asFanoutError, FanoutError } from "./core/errors.ts";
 import type { Message } from "./core/message.ts";
 import { BEGINNING, formatPosition, type Position, samePosition } from "./core/position.ts";
-import type { Page, Transport } from "./core/transport.ts";
+import type { Bounds, Page, Transport } from "./core/transport.ts";
 import type { Engine } from "./deliver/engine.ts";
 import { openFeed } from "./deliver/feed.ts";
 import type { ExchangedFeed } from "./deliver/joined-later.ts";
@@ -142,15 +142,49 @@ export function createSessionHost(parts: SessionHostParts): SessionHost {
 			const nothing = { deliver() {}, mark() {}, cursor() {}, end() {} };
 			const feed = openFeed(feedDeps, { channels: standing }, nothing);
 			try {
-				await feed.opened;
-				const since = emptySince(clock.now());
-				const lanes = engines.map(({ place }) => encodeLane(laneTag(fresh), place, since));
+				const begins = engines.map(({ transport }) => beginningAt(transport, fresh, parts));
+				const [lanes] = await Promise.all([Promise.all(begins), feed.opened]);
 				return (feed.cursor || NO_LANES) + lanes.join("");
 			} finally {
 				feed.close();
 			}
 		},
+		cursorBefore(channel) {
+			const since = emptySince(clock.now());
+			const followed = engines.length === 0 ? transports : engines.map(({ transport }) => transport);
+			const lanes = followed.map(({ place }) => encodeLane(laneTag(channel), placeCode(place), since));
+			return NO_LANES + lanes.join("");
+		},
 	};
+}
+
+/**
+ * A fresh channel's lane. Where its log has an epoch already the cursor names it: only so is it told when that log is
+ * lost before the client comes. Where none can be had, nothing of the channel is skipped for that.
+ */
+async function beginningAt(
+	transport: Transport,
+	fresh: Channel,
+	{ clock, report }: Pick<SessionHostParts, "clock" | "report">,
+): Promise<string> {
+	let end = BEGINNING;
+	try {
+		const [bounds] = await endsAt(transport, [fresh], clock);
+		end = bounds?.end ?? BEGINNING;
+	} catch (error) {
+		report(asFanoutError(error, "TransportUnavailable", "where a session's log begins is not known", true));
+	}
+	return laneAt(transport, fresh, end, clock);
+}
+
+function laneAt({ place }: Transport, channel: Channel, end: Position, clock: Clock): string {
+	const position = samePosition(end, BEGINNING) ? emptySince(clock.now()) : end;
+	return encodeLane(laneTag(channel), placeCode(place), position);
+}
+
+function endsAt(transport: Transport, channels: readonly Channel[], clock: Clock): Promise<Bounds[]> {
+	const what = `asking ${transport.place} where its logs end`;
+	return withDeadline(clock, READ_TIMEOUT_MS, what, (signal) => transport.ends(channels, signal));
 }
 
 /** Where nothing is followed, what each log ends with is asked for. */
@@ -160,21 +194,19 @@ async function cursorAtEnds(
 	standing: readonly Channel[],
 	clock: Clock,
 ): Promise<string> {
-	const empty = emptySince(clock.now());
+	const channels = [...standing, fresh];
 	const lanes = transports.map(async (transport) => {
-		const what = `asking ${transport.place} where its logs end`;
-		const bounds = await withDeadline(clock, READ_TIMEOUT_MS, what, (signal) => transport.ends(standing, signal));
-		const place = placeCode(transport.place);
-		const ends = standing.map((channel, n) => {
+		const bounds = await endsAt(transport, channels, clock);
+		const ends = channels.map((channel, n) => {
 			const end = bounds[n]?.end;
 			// A part of the log that does not answer: without its end the client would come back to its beginning.
 			if (end === undefined) {
 				const message = `${transport.place} did not say where one of its logs ends`;
 				throw new FanoutError("TransportUnavailable", message, { retryable: true });
 			}
-			return encodeLane(laneTag(channel), place, samePosition(end, BEGINNING) ? empty : end);
+			return laneAt(transport, channel, end, clock);
 		});
-		return ends.join("") + encodeLane(laneTag(fresh), place, empty);
+		return ends.join("");
 	});
 	return NO_LANES + (await Promise.all(lanes)).join("");
 }

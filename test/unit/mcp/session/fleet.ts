@@ -90,16 +90,18 @@ export interface FleetOptions extends Omit<Partial<FleetHandlerOptions>, "fanout
 	readonly build?: (place: number, context: SessionContext) => ServerLike | Promise<ServerLike>;
 	readonly store?: (store: Store, place: number) => Store;
 	/** As functions: nothing is followed but while it is held. */
-	readonly follow?: "held";
+	readonly follow?: "held" | undefined;
+	/** Logs have an epoch before their first entry, as on NATS and Redis. */
+	readonly eager?: boolean;
 }
 
 export type SessionFleet = Awaited<ReturnType<typeof startSessions>>;
 
 export async function startSessions(
 	size: number,
-	{ server = "v2", build, store, follow, ...options }: FleetOptions = {},
+	{ server = "v2", build, store, follow, eager, ...options }: FleetOptions = {},
 ) {
-	const broker = new FakeBroker(createRandom(7).next);
+	const broker = new FakeBroker(createRandom(7).next, { eager: eager ?? false });
 	const table = new MemoryTable();
 	const errors: FanoutError[] = [];
 	const fanouts: Fanout[] = [];

@@ -1,6 +1,7 @@
 import { afterEach, expect, test } from "vitest";
+import { createChannel } from "../../../../lambda/layer/src/core/channel.ts";
 import type { Store } from "../../../../lambda/layer/src/sessions/store.ts";
-import { type FleetOptions, post, type SessionFleet, startSessions, tool } from "./fleet.ts";
+import { buildV2, type FleetOptions, post, type SessionFleet, startSessions, tool } from "./fleet.ts";
 import { callTool, follow, get, note, numbers, open, remove, settle } from "./raw.ts";
 
 let fleet: SessionFleet;
@@ -66,6 +67,34 @@ test("[P3] a stream that broke before any id came starts again where it did: the
 		const third = await listen(2, session);
 		await expect.poll(() => numbers(third)).toEqual([2]);
 	}
+});
+
+test.each([undefined, "held"] as const)(
+	"[P3] a log that was lost before the first GET is told (follow: %s)",
+	async (follow) => {
+		await start(2, { eager: true, follow });
+		const session = await open(fleet, 0);
+		await send(0, session, 1);
+		fleet.broker.reset(createChannel("session", session));
+		await send(0, session, 2);
+		const stream = await listen(1, session);
+		await expect.poll(() => numbers(stream)).toContain(2);
+		expect(numbers(stream)).not.toContain(1);
+		expect(stream.messages.map(({ method }) => method)).toContain("notifications/tools/list_changed");
+	},
+);
+
+test("[P3] what a server says while it is built is not lost, where logs have an epoch before their first entry", async () => {
+	await start(2, {
+		eager: true,
+		async build(place, { session }) {
+			if (place === 0) await send(0, session.id, 1);
+			return buildV2(place, fleet.tools, session);
+		},
+	});
+	const session = await open(fleet, 0);
+	const stream = await listen(1, session);
+	await expect.poll(() => numbers(stream)).toEqual([1]);
 });
 
 test("the newest GET wins, on whichever process, and the older one ends; none is refused", async () => {

@@ -72,6 +72,8 @@ export interface SessionHost {
 	openFeed(request: FeedRequest, sink: Sink): Feed;
 	/** Answers the request with a client stream, or with why there is none. */
 	openStream(request: Request, opening: StreamOpening): Response;
-	/** A cursor at the end of the `standing` channels and at the beginning of the `fresh` one. */
+	/** A cursor at the ends of the `standing` channels, and of a `fresh` one that nothing was published to yet. */
 	cursorOf(fresh: Channel, standing: readonly Channel[]): Promise<string>;
+	/** A cursor before all that a channel's log has. */
+	cursorBefore(channel: Channel): string;
 }

@@ -30,11 +30,10 @@ export async function openSession(deps: OpeningDeps, opening: Opening): Promise<
 	const { channel, identity, hello, visit } = opening;
 	let session: LiveSession | undefined;
 	try {
+		// First: what the server says while it is built comes after it.
+		const floor = await host.cursorOf(channel, [...identity.channels, everyTenantChannel(host.namespace)]);
 		session = live.begin(channel, identity.principal);
-		const [answer, floor] = await Promise.all([
-			session.initialize(hello.params ?? {}, visit, false),
-			host.cursorOf(channel, [...identity.channels, everyTenantChannel(host.namespace)]),
-		]);
+		const answer = await session.initialize(hello.params ?? {}, visit, false);
 		const final = { ...answer, id: hello.id };
 		if ("error" in answer) {
 			await session.end();

@@ -42,7 +42,7 @@ export interface ReplayRequest {
 
 export async function replayPost(deps: ReplayDeps, asked: ReplayRequest): Promise<Response> {
 	try {
-		const cursor = await deps.host.cursorOf(postChannel(asked.session, asked.event.post), []);
+		const cursor = deps.host.cursorBefore(postChannel(asked.session, asked.event.post));
 		return new Replay(deps, asked).start(cursor);
 	} catch (error) {
 		deps.listening.stop();
