@@ -11,6 +11,7 @@ const QUERY = "dynamodb:Query";
 /** Rows of a connection are written and removed in batches. */
 const BATCH = "dynamodb:BatchWriteItem";
 const PUT = "dynamodb:PutItem";
+const UPDATE = "dynamodb:UpdateItem";
 
 export interface HandlerGrantsProps {
 	readonly handlers: Handlers;
@@ -32,8 +33,10 @@ export function grantHandlers({ handlers, state, messaging, sockets, cell }: Han
 	connections.actions(handlers.connect, PUT);
 	connections.actions(handlers.disconnect, QUERY, BATCH);
 
-	connections.actions(handlers.subscribe, GET, QUERY, BATCH, PUT);
-	log.actions(handlers.subscribe, QUERY);
+	// Counts an end client's reads.
+	connections.actions(handlers.subscribe, GET, QUERY, BATCH, PUT, UPDATE);
+	// Keeps the end of a quiet log that is followed.
+	log.actions(handlers.subscribe, QUERY, UPDATE);
 	sessions.actions(handlers.subscribe, QUERY, PUT);
 	grantTickets(cell, handlers.subscribe);
 	sockets.grantManageConnections(handlers.subscribe);

@@ -52,7 +52,7 @@ export function createAudience(world: World, channel: Channel, history: History,
 		byConnection.set(id, client);
 		const expiresAt = Math.floor(world.clock.now() / 1000) + CONNECTION_SECONDS;
 		await world.connections().follow({ id, api: "client", expiresAt }, [channel.key]);
-		const { end } = await world.log().tail(channel.key, 1);
+		const end = await world.log().end(channel.key);
 		stands();
 		client.lane.subscribed(end);
 	}

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createChannel } from "../../lambda/layer/src/core/channel.ts";
 import { BEGINNING } from "../../lambda/layer/src/core/position.ts";
-import type { ConnectionMeta } from "../../lambda/layer/src/transports/aws/cell/connections.ts";
+import { type ConnectionMeta, MAX_READS_PER_MINUTE } from "../../lambda/layer/src/transports/aws/cell/connections.ts";
 import { createPoster, postFrames } from "../../lambda/layer/src/transports/aws/cell/poster.ts";
 import { issueTicket } from "../../lambda/layer/src/transports/aws/ticket.ts";
 import { createCaller, key, namespace } from "./aws-cell-caller.ts";
@@ -94,6 +94,28 @@ describe("frames", () => {
 		const renewed = (await world.connections().meta(meta.id)) as ConnectionMeta;
 		const again = await ask(renewed, { action: "read", ref: 7, channel: mine.key, from: BEGINNING, limit: 9 });
 		expect(again).toMatchObject({ t: "page", more: false });
+	});
+
+	it("bounds what an end client reads, in a frame and in a minute over all its connections, and names the limits [P6]", async () => {
+		const [mine, theirs] = [freshChannel(), freshChannel()];
+		const claims = await claimsFor([mine.key], 600, "greedy");
+		const metas = [await connect("client", claims), await connect("client", claims)];
+		const read = (meta: ConnectionMeta, limit: number, channel = mine.key) =>
+			ask(meta, JSON.stringify({ action: "read", ref: 1, channel, from: "00000000.0", limit }));
+		const large = await read(metas[0] as ConnectionMeta, 101);
+		expect(large).toMatchObject({ t: "error", code: "InvalidMessage", message: expect.stringContaining("100") });
+		const answers = [];
+		for (let at = 0; at < MAX_READS_PER_MINUTE; at += 50) {
+			const some = Array.from({ length: 50 }, (_, index) => read(metas[index % 2] as ConnectionMeta, 1));
+			answers.push(...(await Promise.all(some)));
+		}
+		expect(new Set(answers.map(({ t }) => t))).toEqual(new Set(["page"]));
+		const over = { t: "error", ref: 1, code: "TransportRefused", message: expect.stringContaining("300") };
+		for (const meta of metas) expect(await read(meta, 1)).toMatchObject(over);
+		const other = await connect("client", await claimsFor([theirs.key], 600, "modest"));
+		expect(await read(other, 1, theirs.key)).toMatchObject({ t: "page" });
+		world.clock.advance(60_000);
+		expect(await read(metas[0] as ConnectionMeta, 1)).toMatchObject({ t: "page" });
 	});
 
 	it("refuses a renewal that lacks a followed channel, and takes it once that is unsubscribed", async () => {

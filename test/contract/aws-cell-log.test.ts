@@ -47,7 +47,7 @@ describe("the log", () => {
 		const rest = await log.read({ channel, from: at(epoch, 2), limit: 2 });
 		expect([rest.verdict, rest.more, offsets(rest)]).toEqual(["whole", false, [3]]);
 		expect(await log.bounds(channel)).toEqual({ oldest: at(epoch, 1), end: at(epoch, 3) });
-		expect((await log.tail(channel.key, 1)).end).toEqual(at(epoch, 3));
+		expect(await log.end(channel.key)).toEqual(at(epoch, 3));
 	});
 
 	it("says BEGINNING, whole and nothing for a log that does not exist, and epoch to a position of one that did", async () => {
@@ -108,6 +108,21 @@ describe("the log", () => {
 		const [row] = await log.append(channel.key, [itemOf(envelopeOf(channel))]);
 		const page = await log.read({ channel, from: at(row?.position.epoch as string, 7), limit: 9 });
 		expect([page.verdict, offsets(page)]).toEqual(["epoch", [1]]);
+	});
+
+	it("keeps the end of a quiet log for those who ask for it now and then: its epoch goes on [P3]", async () => {
+		const channel = freshChannel();
+		const [, last] = await log.append(channel.key, [itemOf(envelopeOf(channel)), itemOf(envelopeOf(channel))]);
+		const { position } = last as LogRow;
+		for (let asked = 0; asked < 6; asked += 1) {
+			world.clock.advance(RETENTION_SECONDS * 400);
+			expect(await Promise.all([log.end(channel.key), log.end(channel.key)])).toEqual([position, position]);
+		}
+		const [row] = await log.append(channel.key, [itemOf(envelopeOf(channel))]);
+		expect(row?.prev).toEqual(position);
+		expect(await log.rows(channel.key, position, 9)).toMatchObject({ verdict: "whole" });
+		expect(await log.rows(channel.key, at(position.epoch, 1), 9)).toMatchObject({ verdict: "whole" });
+		expect(await log.rows(channel.key, BEGINNING, 9)).toMatchObject({ verdict: "retention" });
 	});
 
 	it("starts a new epoch when all rows have expired, though DynamoDB still holds them", async () => {

@@ -62,7 +62,7 @@ describe("client frames", () => {
 			ref,
 			channel: key,
 			from: position,
-			limit: fc.integer({ min: 1, max: 500 }),
+			limit: fc.integer({ min: 1, max: 100 }),
 		}),
 		fc.record({ action: fc.constant("renew"), ref, ticket: fc.string() }),
 	) as fc.Arbitrary<ClientFrame>;

@@ -5,10 +5,10 @@
  */
 import { type Channel, parseChannel } from "../../core/channel.ts";
 import type { Clock } from "../../core/clock.ts";
-import { decodeEnvelope } from "../../core/envelope.ts";
-import { FanoutError, isFanoutError } from "../../core/errors.ts";
+import { FanoutError } from "../../core/errors.ts";
 import { BEGINNING, epochOf, type Position, samePosition } from "../../core/position.ts";
-import type { Ask, Bounds, Entry, Page, Verdict } from "../../core/transport.ts";
+import type { Ask, Bounds, Page, Verdict } from "../../core/transport.ts";
+import { baseOf, decodeEntry, entryOf, positionOf, type Row } from "./log-row.ts";
 import { aws, type DynamoClient, isAwsError } from "./sdk.ts";
 import type { WireEntry } from "./wire.ts";
 
@@ -19,6 +19,8 @@ export const MAX_APPEND_RACES = 20;
 export const DEFAULT_RETENTION_SECONDS = 24 * 60 * 60;
 /** What processes tell each other is of use for moments; kept longer only so that a quiet hour is no new epoch. */
 export const CONTROL_RETENTION_SECONDS = 60 * 60;
+/** Of a retention: a row that another clock appends meanwhile must not expire before the one that is kept on. */
+const KEPT_SHARE = 0.9;
 
 export interface LogOptions {
 	readonly table: string;
@@ -47,43 +49,18 @@ export interface RowPage {
 	readonly verdict: Verdict;
 }
 
-export interface Tail {
-	/** BEGINNING when the log has no row. */
-	readonly end: Position;
-	/** Newest first: at most `limit` rows of the epoch. */
-	readonly ids: readonly (readonly [id: string, position: Position])[];
-}
-
 export interface Log {
-	tail(channelKey: string, limit: number, signal?: AbortSignal): Promise<Tail>;
+	/**
+	 * The end, for whoever follows from here on; BEGINNING when the log has no row. Its row is kept on when half of its time
+	 * is over: a channel that is followed and quiet for longer than rows are kept has no new epoch.
+	 */
+	end(channelKey: string): Promise<Position>;
 	/** The items' rows, in order, once all of them are in the log. */
 	append(channelKey: string, items: readonly LogItem[], signal?: AbortSignal): Promise<LogRow[]>;
 	read(ask: Ask, signal?: AbortSignal): Promise<Page>;
 	/** The same with envelopes as text, for handing on. */
 	rows(channelKey: string, from: Ask["from"], limit: number, signal?: AbortSignal): Promise<RowPage>;
 	bounds(channel: Channel, signal?: AbortSignal): Promise<Bounds>;
-}
-
-interface Row {
-	readonly n: number;
-	readonly epoch: string;
-	readonly id: string;
-	readonly env?: string;
-	readonly at: number;
-	readonly expiresAt: number;
-	/**
-	 * Rows before the epoch's first: its offsets are n - startsAfter. Not 0 only where expired rows of an older epoch lingered
-	 * (expiry takes DynamoDB days, in no order), which a new row must neither overwrite nor be taken for.
-	 */
-	readonly startsAfter?: number;
-}
-
-const baseOf = (row: Row): number => row.startsAfter ?? 0;
-const positionOf = (row: Row): Position => ({ epoch: row.epoch, offset: row.n - baseOf(row) });
-
-function entryOf(row: Row): WireEntry {
-	const position = positionOf(row);
-	return { position, prev: { epoch: row.epoch, offset: position.offset - 1 }, text: row.env };
 }
 
 export function createLog(options: LogOptions): Log {
@@ -202,14 +179,30 @@ export function createLog(options: LogOptions): Log {
 		return answer(await page(after), verdict);
 	}
 
+	async function keepOn(key: string, { n, expiresAt }: Row, until: number): Promise<void> {
+		const command = new aws.document.UpdateCommand({
+			TableName: table,
+			Key: { channel: key, n },
+			UpdateExpression: "SET expiresAt = :until",
+			ConditionExpression: "expiresAt = :known",
+			ExpressionAttributeValues: { ":until": Math.floor(until), ":known": expiresAt },
+		});
+		try {
+			await dynamo.send(command);
+		} catch (error) {
+			// Another follower was faster.
+			if (!isAwsError(error, "ConditionalCheckFailedException")) throw error;
+		}
+	}
+
 	return {
 		rows,
-		async tail(key, limit, signal) {
-			const found = await newestRows(key, limit, signal);
-			const newest = found[0];
-			if (newest === undefined) return { end: BEGINNING, ids: [] };
-			const same = found.filter((row) => row.epoch === newest.epoch && isLive(row));
-			return { end: positionOf(newest), ids: same.map((row) => [row.id, positionOf(row)] as const) };
+		async end(key) {
+			const [now, seconds] = [Math.floor(clock.now() / 1000), retentionOf(key)];
+			const newest = (await newestRows(key, 1))[0];
+			if (newest === undefined) return BEGINNING;
+			if (isLive(newest) && newest.expiresAt - now < seconds / 2) await keepOn(key, newest, now + KEPT_SHARE * seconds);
+			return positionOf(newest);
 		},
 		async append(key, items, signal) {
 			let known = await newestRows(key, TAIL_LIMIT, signal);
@@ -280,15 +273,4 @@ export function createLog(options: LogOptions): Log {
 			return { oldest: positionOf(await oldestRow(channel.key, newest, signal)), end };
 		},
 	};
-}
-
-function decodeEntry({ position, prev, text }: WireEntry): Entry {
-	if (text === undefined) return { position, prev };
-	try {
-		return { position, prev, envelope: decodeEnvelope(text) };
-	} catch (error) {
-		// What this reader cannot decode is a hole for it, told as a gap, and no reason to fail its neighbours' page.
-		if (isFanoutError(error)) return { position, prev };
-		throw error;
-	}
 }

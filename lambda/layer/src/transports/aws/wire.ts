@@ -13,8 +13,8 @@ export const MAX_CLIENT_FRAME_BYTES = 30 * 1024;
 export const MAX_SERVER_FRAME_BYTES = 120 * 1024;
 /** Channels in one subscribe or unsubscribe: what the cell can serve well inside API Gateway's 29 s. */
 export const MAX_FRAME_CHANNELS = 200;
-/** Entries of one page. */
-export const MAX_PAGE_ENTRIES = 500;
+/** Entries of one page: an end client asks for them, and every one is a strongly consistent read. */
+export const MAX_PAGE_ENTRIES = 100;
 
 export type ClientFrame =
 	| {

@@ -7,7 +7,7 @@
 import { type Clock, pause } from "../../../core/clock.ts";
 import { FanoutError } from "../../../core/errors.ts";
 import { formatPosition, type Position, parsePosition } from "../../../core/position.ts";
-import { aws, type DynamoClient } from "../sdk.ts";
+import { aws, type DynamoClient, isAwsError } from "../sdk.ts";
 import { type Claims, parseClaims } from "../ticket.ts";
 import { isSharded, shardKeyOf, shardOf } from "./shard.ts";
 
@@ -20,6 +20,8 @@ export const CONNECTION_SECONDS = 2 * 60 * 60 + 10 * 60;
  * there is no room for a write by every subscribe. It is never removed: another client may just have relied on it.
  */
 export const SHARD_SECONDS = CONNECTION_SECONDS + 60 * 60;
+/** Pages that one principal, or a connection without one, may read in a minute: a page costs up to a megabyte of reads. */
+export const MAX_READS_PER_MINUTE = 300;
 const WRITE_BATCH = 25;
 const MAX_WRITE_ROUNDS = 6;
 /** A popular channel is one partition, of 1,000 writes a second: what it did not take is offered later, not at once. */
@@ -59,6 +61,8 @@ export interface Connections {
 	renew(connection: ConnectionMeta, claims: Claims): Promise<void>;
 	follow(connection: ConnectionMeta, channelKeys: readonly string[]): Promise<void>;
 	unfollow(id: string, channelKeys: readonly string[]): Promise<void>;
+	/** Counts a page that is about to be read, over all connections of a principal; throws beyond the bound. */
+	countRead(connection: ConnectionMeta): Promise<void>;
 	/** Strongly consistent: whoever follows when this is called is in it, or is in one of its shards. */
 	of(channelKey: string): Promise<Audience>;
 	/** The same of one shard. */
@@ -213,6 +217,25 @@ export function createConnections({ table, dynamo, clock }: ConnectionsOptions):
 				new aws.document.PutCommand({ TableName: table, Item: metaItem(connection, connection.expiresAt, claims) }),
 			);
 			await follow({ ...connection, claims }, followed);
+		},
+		async countRead({ id, claims }) {
+			const who = claims?.principal === undefined ? ["connection", id] : ["principal", claims.tenant, claims.principal];
+			const minute = Math.floor(seconds() / 60);
+			const command = new aws.document.UpdateCommand({
+				TableName: table,
+				Key: { pk: `reads#${JSON.stringify(who)}`, sk: `minute#${minute}` },
+				UpdateExpression: "SET expiresAt = :end ADD pages :one",
+				ConditionExpression: "attribute_not_exists(pages) OR pages < :most",
+				ExpressionAttributeValues: { ":end": (minute + 2) * 60, ":one": 1, ":most": MAX_READS_PER_MINUTE },
+			});
+			try {
+				await dynamo.send(command);
+			} catch (cause) {
+				if (!isAwsError(cause, "ConditionalCheckFailedException")) throw cause;
+				const message = `${MAX_READS_PER_MINUTE} pages were read this minute, the most accepted of one principal`;
+				const data = { maxReadsPerMinute: MAX_READS_PER_MINUTE };
+				throw new FanoutError("TransportRefused", message, { cause, retryable: true, data });
+			}
 		},
 		async of(channelKey) {
 			const items = await queryAll(channelKeyOf(channelKey));

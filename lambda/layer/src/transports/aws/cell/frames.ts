@@ -20,8 +20,8 @@ export const SUBSCRIBE_CONCURRENCY = 16;
 export interface FramePorts {
 	readonly namespace: string;
 	readonly clock: Clock;
-	readonly connections: Pick<Connections, "follow" | "unfollow" | "renew">;
-	readonly log: Pick<Log, "tail" | "rows">;
+	readonly connections: Pick<Connections, "follow" | "unfollow" | "renew" | "countRead">;
+	readonly log: Pick<Log, "end" | "rows">;
 	readonly home: Pick<Home, "claim" | "keep">;
 	readonly report: Reports;
 	key(): Promise<TicketKey>;
@@ -80,7 +80,7 @@ async function subscribe(ports: FramePorts, meta: ConnectionMeta, { ref, channel
 	const ends: [string, Position][] = [];
 	const kept = standing.filter((key) => !left.includes(key));
 	await forEachBounded(kept, SUBSCRIBE_CONCURRENCY, async (key) => {
-		ends.push([key, (await ports.log.tail(key, 1)).end]);
+		ends.push([key, await ports.log.end(key)]);
 	});
 	return encodeServerFrame({ t: "subscribed", ref, ends, refused });
 }
@@ -98,6 +98,7 @@ async function serve(ports: FramePorts, meta: ConnectionMeta, frame: ClientFrame
 		case "read": {
 			if (meta.api !== "client") throw new FanoutError("Unsupported", "back ends read the log table themselves");
 			const { key } = checkChannel(ports, meta, frame.channel);
+			await ports.connections.countRead(meta);
 			const page = await ports.log.rows(key, frame.from, frame.limit);
 			return encodePage({ ref, channel: key, ...page });
 		}
