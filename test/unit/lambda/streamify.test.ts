@@ -77,7 +77,7 @@ describe("streamify", () => {
 		expect((await handler(event, lasting(30_000))).body).toBe("event: message\ndata: {}\n\n");
 	});
 
-	it("cuts a response that does not end before the deadline, and cancels its source", async () => {
+	it("refuses what does not end before the deadline, no part under the whole's status, and cancels its source", async () => {
 		let isCancelled = false;
 		const open = new ReadableStream({
 			start: (controller) => controller.enqueue(new TextEncoder().encode("first")),
@@ -87,7 +87,8 @@ describe("streamify", () => {
 		});
 		const { handler, calls, errors } = setup(() => new Response(open), { marginMs: 100 });
 		const result = await handler(event, lasting(150));
-		expect([result.statusCode, result.body, isCancelled]).toEqual([200, "first", true]);
+		expect([result.statusCode, result.headers?.["content-type"], isCancelled]).toEqual([504, "application/json", true]);
+		expect(JSON.parse(result.body ?? "")).toMatchObject({ jsonrpc: "2.0", error: { code: -32_000 } });
 		expect(errors.map(({ code }) => code)).toEqual(["DeadlineExceeded"]);
 		expect(calls).toEqual(["flushed"]);
 	});

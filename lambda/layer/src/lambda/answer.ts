@@ -1,10 +1,11 @@
 /**
  * The two ways in which an invocation answers: as one value, or as a stream of its own. Both read the app's body only
- * as fast as it is taken, and end it where it is when they are cut.
+ * as fast as it is taken, and end it where it is when they are cut: a stream then ends early, one value is a refusal.
  */
 import { type Clock, pause } from "../core/clock.ts";
 import { FanoutError } from "../core/errors.ts";
 import { type HttpResult, headOf, resultOf } from "./http-event.ts";
+import { refuseLate } from "./refusal.ts";
 import type { ResponseStream, StreamingRuntime } from "./runtime.ts";
 
 /** Lambda's own limit on an answer is 6 MB, base64 included. */
@@ -64,7 +65,11 @@ export function createWholeAnswer(event: unknown): WholeAnswer {
 					return undefined;
 				});
 			}
-			result = resultOf(event, response, Buffer.concat(chunks));
+			// Nothing of it has left yet: a part under the whole one's status would be taken for the whole.
+			if (response.body !== null && cut.aborted) {
+				const refusal = refuseLate();
+				result = resultOf(event, refusal, new Uint8Array(await refusal.arrayBuffer()));
+			} else result = resultOf(event, response, Buffer.concat(chunks));
 		},
 		async end() {},
 	};

@@ -21,3 +21,6 @@ export function refuseAlways({ method }: Request): Response {
 	const message = "this endpoint holds no streams";
 	return method === "GET" ? refuse(405, message, { allow: "POST" }) : refuse(501, message);
 }
+
+/** An answer of one value that had not ended in the function's time. */
+export const refuseLate = (): Response => refuse(504, "the answer did not end within the function's time");
