@@ -1,6 +1,6 @@
 /** What a real server does to the registry's backends beside the contract: lost subscriptions, other settings, old rows. */
 import { connect, type NatsConnection } from "@nats-io/transport-node";
-import { Redis } from "ioredis";
+import { Cluster, Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createChannel } from "../../lambda/layer/src/core/channel.ts";
 import { systemClock } from "../../lambda/layer/src/core/clock.ts";
@@ -12,6 +12,7 @@ import { createRegistry } from "../../lambda/layer/src/sessions/registry.ts";
 import type { Store } from "../../lambda/layer/src/sessions/store.ts";
 import { type Broker, startNats, startValkey } from "../support/broker.ts";
 import { waitFor } from "../support/proc.ts";
+import { startValkeyCluster } from "../support/valkey.ts";
 import { type RegistryTable, startRegistryTable } from "./registry-table.ts";
 
 const namespace = "faults";
@@ -50,6 +51,58 @@ describe("redis", () => {
 			await until("the change after the cut", () => told.some(({ session: { id } }) => id === "after"));
 		} finally {
 			admin.disconnect();
+		}
+	});
+
+	test("[P3] a watcher is told to list again once its subscription stands, and not before", async () => {
+		const refusals: string[] = [];
+		const onerror = ({ message }: Error) => void (message.includes("NOPERM") && refusals.push(message));
+		await using a = await open(createRedisStore({ url: broker.url, onerror }));
+		const told: SessionChange[] = [];
+		let suspected = 0;
+		const suspect = () => {
+			suspected += 1;
+		};
+		await a.registry.watch(tenant, { change: (change) => void told.push(change), suspect });
+		const admin = new Redis(broker.url);
+		try {
+			await admin.call("ACL", "SETUSER", "default", "-subscribe");
+			await admin.call("CLIENT", "KILL", "TYPE", "pubsub");
+			await until("it was refused, again and again", () => refusals.length > 1);
+			expect(suspected).toBe(0);
+			await admin.call("ACL", "SETUSER", "default", "+subscribe");
+			await until("the watcher suspects", () => suspected === 1);
+			await a.registry.claim(session("allowed"), a.term);
+			await until("the change after it", () => told.some(({ session: { id } }) => id === "allowed"));
+		} finally {
+			await admin.call("ACL", "SETUSER", "default", "+@all");
+			admin.disconnect();
+		}
+	});
+
+	test("[P3] the same in a cluster, whose library tells nothing of its subscriber", async () => {
+		const cluster = await startValkeyCluster();
+		try {
+			const nodes = cluster.primaries.map(({ host, port }) => ({ host, port }));
+			const client = new Cluster(nodes, { redisOptions: { replyMapping: "legacy" } });
+			client.on("error", () => {});
+			await using stack = new AsyncDisposableStack();
+			stack.defer(() => client.disconnect());
+			await using a = await open(createRedisStore({ client }));
+			const told: SessionChange[] = [];
+			let suspected = 0;
+			const suspect = () => {
+				suspected += 1;
+			};
+			await a.registry.watch(tenant, { change: (change) => void told.push(change), suspect });
+			for (const round of [1, 2, 3]) {
+				for (const { admin } of cluster.primaries) await admin.call("CLIENT", "KILL", "TYPE", "pubsub");
+				await until("the watcher suspects", () => suspected === round);
+				await a.registry.claim(session(`cut ${round}`), a.term);
+				await until("the change after the cut", () => told.some(({ session: { id } }) => id === `cut ${round}`));
+			}
+		} finally {
+			await cluster.stop();
 		}
 	});
 
