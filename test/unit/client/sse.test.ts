@@ -51,6 +51,15 @@ describe("the parser", () => {
 		const parser = createSseParser(undefined);
 		expect(() => parser.push(`data: ${"x".repeat(MAX_SSE_EVENT_CHARS)}`)).toThrow(`${MAX_SSE_EVENT_CHARS}`);
 	});
+
+	it("[P6] refuses an event without end whose lines are empty", () => {
+		const parser = createSseParser(undefined);
+		const lines = "data\n".repeat(MAX_SSE_EVENT_CHARS / 4);
+		const push = () => {
+			for (let n = 0; n < 5; n += 1) parser.push(lines);
+		};
+		expect(push).toThrow(`${MAX_SSE_EVENT_CHARS}`);
+	});
 });
 
 describe("the client", () => {

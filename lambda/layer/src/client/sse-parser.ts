@@ -45,7 +45,8 @@ export function createSseParser(lastId: string | undefined): SseParser {
 		if (field === "event") event = value;
 		else if (field === "data") {
 			data.push(value);
-			size += value.length;
+			// With its line: lines without text are kept as well.
+			size += value.length + 1;
 		} else if (field === "id" && !value.includes("\0")) id = value;
 		else if (field === "retry" && /^\d{1,9}$/.test(value)) retryMs = Number(value);
 	};
