@@ -219,3 +219,33 @@ test("[P3] a stream behind an end without an entry joins there once the log says
 	expect(reads).toBe(before);
 	engine.close();
 });
+
+test("[P3] a cursor given before its stream has read what came since it was empty still says of when that was", async () => {
+	const w = world(["fake"], false);
+	const [broker] = w.brokers as [(typeof w.brokers)[number]];
+	const { capabilities } = createFakeTransport(broker);
+	const { engine } = held(w, { capabilities: { ...capabilities, retentionMs: 60_000 } });
+	const c = w.world.channel("c");
+	const one = new Client();
+	const connect = async () => {
+		one.connect([engine], w.clock, [c]);
+		await w.clock.advance(100);
+	};
+	await connect();
+	one.kill();
+	w.publish(c, 10);
+	await w.clock.advance(40_000);
+	broker.faults.readFails = 1;
+	await connect();
+	one.kill();
+	await w.clock.advance(40_000);
+	// What was there is too old by now, and with it the log is gone.
+	broker.faults.readFails = 0;
+	broker.reset(c);
+	w.publish(c, 1);
+	await connect();
+	await w.clock.advance(2_000);
+	expect(one.marks).toEqual(["retention"]);
+	expect(one.numbers(c)).toEqual([11]);
+	engine.close();
+});

@@ -32,6 +32,7 @@ export function placeByCursor(
 		track.position = found;
 		if (found.epoch === NO_EPOCH) {
 			track.position = BEGINNING;
+			track.emptySince = found;
 			const emptyAtMs = found.offset * 1000;
 			if (host.clock.now() - emptyAtMs > track.engine.transport.capabilities.retentionMs) told ??= "retention";
 		}

@@ -5,7 +5,7 @@
  */
 import { type Clock, pause } from "../core/clock.ts";
 import { asFanoutError, type FanoutError } from "../core/errors.ts";
-import { isAtOrBefore, type Position, samePosition } from "../core/position.ts";
+import { isAtOrBefore, NO_EPOCH, type Position, samePosition } from "../core/position.ts";
 import { type Entry, prevOffset } from "../core/transport.ts";
 import type { Engine } from "./engine.ts";
 import type { Follower } from "./followers.ts";
@@ -31,6 +31,8 @@ export class Track implements Follower {
 	readonly lane: Lane;
 	readonly engine: Engine;
 	position: Position;
+	/** What the client's cursor says of a lane that was empty. */
+	emptySince: Position | undefined;
 	readonly #host: TrackHost;
 	/** When it last showed something that was not live, by wall time: an early copy from before may have been among it. */
 	replayedAt: number | undefined;
@@ -54,7 +56,11 @@ export class Track implements Follower {
 
 	/** This lane's part of the stream's cursor. */
 	get part(): string {
-		return this.lane.cursorPart.at(this.position);
+		const { lane, position, emptySince } = this;
+		// Until the lane shows that it still is empty, or what came since was read, it was so then and not now.
+		const isUnread = emptySince !== undefined && position.epoch === NO_EPOCH;
+		const isEmpty = lane.isOpen && lane.seen.epoch === NO_EPOCH;
+		return lane.cursorPart.at(isUnread && !isEmpty ? emptySince : position);
 	}
 
 	/** Resolves when the lane is open, or can no longer be waited for. The lane forgets a track that is closed. */
