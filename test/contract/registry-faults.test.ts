@@ -6,7 +6,7 @@ import { createChannel } from "../../lambda/layer/src/core/channel.ts";
 import { systemClock } from "../../lambda/layer/src/core/clock.ts";
 import { createIds } from "../../lambda/layer/src/core/ids.ts";
 import { createNatsStore, type NatsStoreOptions } from "../../lambda/layer/src/sessions/nats-store.ts";
-import type { SessionChange } from "../../lambda/layer/src/sessions/port.ts";
+import type { Registry, SessionChange } from "../../lambda/layer/src/sessions/port.ts";
 import { createRedisStore } from "../../lambda/layer/src/sessions/redis-store.ts";
 import { createRegistry } from "../../lambda/layer/src/sessions/registry.ts";
 import type { Store } from "../../lambda/layer/src/sessions/store.ts";
@@ -28,6 +28,15 @@ async function open(store: Store) {
 	return { registry, term, [Symbol.asyncDispose]: () => registry.close() };
 }
 
+async function watching(registry: Registry) {
+	const heard = { told: [] as SessionChange[], suspected: 0 };
+	const suspect = () => {
+		heard.suspected += 1;
+	};
+	await registry.watch(tenant, { change: (change) => void heard.told.push(change), suspect });
+	return heard;
+}
+
 describe("redis", () => {
 	let broker: Broker;
 	beforeAll(async () => {
@@ -37,18 +46,13 @@ describe("redis", () => {
 
 	test("[P3] a watcher whose connection was cut is told to list again, and hears what comes after", async () => {
 		await using a = await open(createRedisStore({ url: broker.url }));
-		const told: SessionChange[] = [];
-		let suspected = 0;
-		const suspect = () => {
-			suspected += 1;
-		};
-		await a.registry.watch(tenant, { change: (change) => void told.push(change), suspect });
+		const heard = await watching(a.registry);
 		const admin = new Redis(broker.url);
 		try {
 			await admin.call("CLIENT", "KILL", "TYPE", "pubsub");
-			await until("the watcher suspects", () => suspected === 1);
+			await until("the watcher suspects", () => heard.suspected === 1);
 			await a.registry.claim(session("after"), a.term);
-			await until("the change after the cut", () => told.some(({ session: { id } }) => id === "after"));
+			await until("the change after the cut", () => heard.told.some(({ session: { id } }) => id === "after"));
 		} finally {
 			admin.disconnect();
 		}
@@ -58,22 +62,17 @@ describe("redis", () => {
 		const refusals: string[] = [];
 		const onerror = ({ message }: Error) => void (message.includes("NOPERM") && refusals.push(message));
 		await using a = await open(createRedisStore({ url: broker.url, onerror }));
-		const told: SessionChange[] = [];
-		let suspected = 0;
-		const suspect = () => {
-			suspected += 1;
-		};
-		await a.registry.watch(tenant, { change: (change) => void told.push(change), suspect });
+		const heard = await watching(a.registry);
 		const admin = new Redis(broker.url);
 		try {
 			await admin.call("ACL", "SETUSER", "default", "-subscribe");
 			await admin.call("CLIENT", "KILL", "TYPE", "pubsub");
 			await until("it was refused, again and again", () => refusals.length > 1);
-			expect(suspected).toBe(0);
+			expect(heard.suspected).toBe(0);
 			await admin.call("ACL", "SETUSER", "default", "+subscribe");
-			await until("the watcher suspects", () => suspected === 1);
+			await until("the watcher suspects", () => heard.suspected === 1);
 			await a.registry.claim(session("allowed"), a.term);
-			await until("the change after it", () => told.some(({ session: { id } }) => id === "allowed"));
+			await until("the change after it", () => heard.told.some(({ session: { id } }) => id === "allowed"));
 		} finally {
 			await admin.call("ACL", "SETUSER", "default", "+@all");
 			admin.disconnect();
@@ -89,17 +88,12 @@ describe("redis", () => {
 			await using stack = new AsyncDisposableStack();
 			stack.defer(() => client.disconnect());
 			await using a = await open(createRedisStore({ client }));
-			const told: SessionChange[] = [];
-			let suspected = 0;
-			const suspect = () => {
-				suspected += 1;
-			};
-			await a.registry.watch(tenant, { change: (change) => void told.push(change), suspect });
+			const heard = await watching(a.registry);
 			for (const round of [1, 2, 3]) {
 				for (const { admin } of cluster.primaries) await admin.call("CLIENT", "KILL", "TYPE", "pubsub");
-				await until("the watcher suspects", () => suspected === round);
+				await until("the watcher suspects", () => heard.suspected === round);
 				await a.registry.claim(session(`cut ${round}`), a.term);
-				await until("the change after the cut", () => told.some(({ session: { id } }) => id === `cut ${round}`));
+				await until("the change after the cut", () => heard.told.some(({ session: { id } }) => id === `cut ${round}`));
 			}
 		} finally {
 			await cluster.stop();
@@ -256,15 +250,11 @@ describe("nats", () => {
 			await using a = await open(build({ bucket: "lost" }));
 			const lease = await a.registry.enlist("b", 10_000);
 			for (const id of ["1", "2", "3"]) await a.registry.claim(session(id), a.term);
-			let suspected = 0;
-			const suspect = () => {
-				suspected += 1;
-			};
-			await a.registry.watch(tenant, { change: () => {}, suspect });
+			const heard = await watching(a.registry);
 			await admin.request("$JS.API.STREAM.PURGE.KV_lost", "{}");
 			await admin.request("$JS.API.STREAM.DELETE.KV_lost");
 			await using again = await open(build({ bucket: "lost" }));
-			await until("the watcher suspects", () => suspected > 0);
+			await until("the watcher suspects", () => heard.suspected > 0);
 			await expect(a.registry.renew(lease)).rejects.toMatchObject({ code: "NotOwner" });
 			expect(await again.registry.get(session("1"))).toBeUndefined();
 		} finally {
