@@ -1,7 +1,7 @@
 /** Parts of a store that answer nothing: a Sentinel, a server that takes a connection, a node, a replica. The rest goes on. */
 import { createServer, type Server, type Socket } from "node:net";
 import { Redis } from "ioredis";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { systemClock } from "../../lambda/layer/src/core/clock.ts";
 import { createDialler } from "../../lambda/layer/src/transports/redis/client.ts";
 import { nodeOf } from "../../lambda/layer/src/transports/redis/cluster.ts";
@@ -41,6 +41,23 @@ describe("what takes a connection and says nothing", () => {
 			client.connect().catch(() => {});
 			await waitFor("it has found the primary", async () => client.status === "ready", { deadlineMs: 20_000 });
 		}
+	});
+
+	it("is no reason to print anything when it is a Sentinel that is listened to for failovers", async () => {
+		const printed = vi.spyOn(console, "error").mockImplementation(() => {});
+		kept({ close: async () => void printed.mockRestore() });
+		const group = kept(await startSentinelGroup());
+		const silent = await startSilent();
+		const nodes = [...group.sentinels, silent].map(({ host, port }) => ({ host, port }));
+		const parts = { clock: systemClock, random: () => 0.5 };
+		const client = createDialler({ sentinel: { name: MASTER_NAME, nodes } }, 2_000, parts).commands() as Redis;
+		kept({ close: async () => client.disconnect() });
+		client.on("error", () => {});
+		await client.connect();
+		await until("the silent one is listened to", () => silent.sockets.size > 0);
+		// The library gives a question to a Sentinel up after a second.
+		await new Promise((resolve) => setTimeout(resolve, 2_500));
+		expect(printed.mock.calls).toEqual([]);
 	});
 
 	it("is given up by a listener, which dials again [P3] [P7]", async () => {

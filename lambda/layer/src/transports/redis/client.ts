@@ -9,6 +9,7 @@ import type { Clock, Timer } from "../../core/clock.ts";
 import { FanoutError } from "../../core/errors.ts";
 import { isReadOnly } from "./failure.ts";
 import { MAX_WAIT_TIMEOUT_MS, parseUrl, type RedisOptions, type RedisTls } from "./options.ts";
+import { quietConnector } from "./quiet-connector.ts";
 
 export type { Cluster, Redis };
 export type Client = Redis | Cluster;
@@ -100,8 +101,10 @@ export function createDialler(
 	};
 	const commanding: NodeOptions = { ...common, retryStrategy: retry };
 	const listening = { ...common, retryStrategy: null } as unknown as NodeOptions;
-	const { Redis, Cluster } = options.client === undefined ? load() : { Redis: undefined, Cluster: undefined };
-	const place = placeOf(options);
+	const library = options.client === undefined ? load() : undefined;
+	const { Redis, Cluster } = library ?? {};
+	const quiet = library === undefined || options.sentinel === undefined ? {} : { Connector: quietConnector(library) };
+	const place = { ...placeOf(options), ...quiet };
 
 	return {
 		commands() {
