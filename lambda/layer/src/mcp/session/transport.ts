@@ -38,6 +38,8 @@ export class SessionTransport {
 	readonly #host: TransportHost;
 	readonly #asks: Asks;
 	readonly #askers = new Map<RequestId, Asker>();
+	/** What waits to be heard before it is said, by the request that it belongs to. */
+	readonly #waiting = new Map<RequestId, Promise<unknown>>();
 	#isClosed = false;
 
 	constructor(sessionId: string, host: TransportHost) {
@@ -93,7 +95,9 @@ export class SessionTransport {
 	async send(said: SomeMessage, options: { readonly relatedRequestId?: RequestId | undefined } = {}): Promise<void> {
 		const message = said as Message;
 		const heard = "method" in message ? this.#host.hear("id" in message) : undefined;
-		if (heard !== undefined) await heard;
+		if (heard !== undefined) await this.#wait(heard, options.relatedRequestId);
+		// A tool need not await what it says: its answer ends the request, and would leave that nowhere to go.
+		else if (!("method" in message)) await this.#waiting.get(message.id as RequestId);
 		if (this.#isClosed) throw new FanoutError("Closed", "the session has ended in this process");
 		if (!("method" in message)) return this.#answer(message);
 		const outbound = this.#asks.outbound(message);
@@ -103,6 +107,15 @@ export class SessionTransport {
 			this.#asks.forget(outbound);
 			throw error;
 		}
+	}
+
+	async #wait(heard: Promise<unknown>, related: RequestId | undefined): Promise<void> {
+		if (related === undefined) return void (await heard);
+		const all: Promise<unknown> = Promise.allSettled([this.#waiting.get(related), heard]).then(() => {
+			if (this.#waiting.get(related) === all) this.#waiting.delete(related);
+		});
+		this.#waiting.set(related, all);
+		await heard;
 	}
 
 	async #say(message: Message, related: RequestId | undefined): Promise<void> {
