@@ -34,3 +34,27 @@ test.each([0, 1, 2, 3, 4, 5])(
 		expect(settled).toBe(true);
 	},
 );
+
+test("[P9] a publisher is drained once nothing is queued or in flight, however many channels it has had", async () => {
+	const clock = createFakeClock();
+	const publisher = createPublisher(createFakeTransport(new FakeBroker(createRandom(1).next)), {
+		clock,
+		random: () => 0.5,
+	});
+	const one = (n: number) => ({ ...envelope(n), channel: createChannel("topic", `c${n % 1_500}`) });
+	let drained = false;
+	for (let round = 0; round < 3; round += 1) {
+		const sent = Array.from({ length: 3_000 }, (_, n) => publisher.publish(one(n + round * 3_000)));
+		drained = false;
+		const over = publisher.drained(60_000).then(() => {
+			drained = true;
+		});
+		await Promise.resolve();
+		expect(drained).toBe(false);
+		await clock.advance(1_000);
+		expect((await Promise.all(sent)).every(({ ok }) => ok)).toBe(true);
+		await over;
+		await publisher.drained(60_000);
+	}
+	publisher.close();
+});

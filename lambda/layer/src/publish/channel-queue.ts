@@ -43,8 +43,9 @@ export class ChannelQueue {
 		this.#host = host;
 	}
 
-	get length(): number {
-		return this.#items.length;
+	/** Nothing is queued or in flight. */
+	get isIdle(): boolean {
+		return !this.#running && this.#items.length === 0;
 	}
 
 	/** Settles with the offer that is under way, if one is. */

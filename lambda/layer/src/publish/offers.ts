@@ -13,12 +13,15 @@ interface UnderWay {
 	readonly what: string;
 	readonly timeoutMs: number;
 	readonly deadline: number;
+	/** Where it stands among those that are under way. */
+	place: number;
 	fail(error: FanoutError): void;
 }
 
 export class Offers {
 	readonly #clock: Clock;
-	readonly #underWay = new Set<UnderWay>();
+	/** In no order, and in no set: publisher.ts says why. */
+	readonly #underWay: UnderWay[] = [];
 	#timer: Timer | undefined;
 	#sweepAt = 0;
 	#reason: FanoutError | undefined;
@@ -42,15 +45,15 @@ export class Offers {
 				reject(error);
 				controller.abort(error);
 			};
-			const offer = { what, timeoutMs, deadline, fail };
-			this.#underWay.add(offer);
+			const offer = { what, timeoutMs, deadline, place: this.#underWay.length, fail };
+			this.#underWay.push(offer);
 			work.then(
 				(outcome) => {
-					this.#underWay.delete(offer);
+					this.#remove(offer);
 					resolve(outcome);
 				},
 				(error) => {
-					this.#underWay.delete(offer);
+					this.#remove(offer);
 					reject(error);
 				},
 			);
@@ -63,7 +66,7 @@ export class Offers {
 		this.#reason = reason;
 		this.#timer?.cancel();
 		this.#timer = undefined;
-		for (const offer of this.#underWay) this.#end(offer, aborted(offer.what, reason));
+		for (const offer of [...this.#underWay]) this.#end(offer, aborted(offer.what, reason));
 	}
 
 	/** After an abort: more may come. */
@@ -84,7 +87,7 @@ export class Offers {
 		this.#timer = undefined;
 		const now = this.#clock.monotonic();
 		let next = Number.POSITIVE_INFINITY;
-		for (const offer of this.#underWay) {
+		for (const offer of [...this.#underWay]) {
 			const { what, timeoutMs, deadline } = offer;
 			if (deadline > now) next = Math.min(next, deadline);
 			else {
@@ -96,8 +99,18 @@ export class Offers {
 	}
 
 	#end(offer: UnderWay, error: FanoutError): void {
-		this.#underWay.delete(offer);
+		this.#remove(offer);
 		offer.fail(error);
+	}
+
+	/** The last takes its place. */
+	#remove(offer: UnderWay): void {
+		const underWay = this.#underWay;
+		if (underWay[offer.place] !== offer) return;
+		const last = underWay.pop() as UnderWay;
+		if (last === offer) return;
+		underWay[offer.place] = last;
+		last.place = offer.place;
 	}
 }
 

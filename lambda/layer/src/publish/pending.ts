@@ -1,6 +1,6 @@
 /**
  * What was handed over and is not settled yet, so that `flush` can wait for all of it and for nothing later. A plain
- * count per term; a flush ends the term. No promise per envelope.
+ * count per term; a flush ends the term. No promise per envelope, and no entry in a set either (publisher.ts says why).
  */
 export interface Term {
 	count: number;
@@ -9,7 +9,8 @@ export interface Term {
 
 export class Pending {
 	#current: Term = newTerm();
-	readonly #open = new Set<Term>();
+	/** Those that a flush has ended and that are not over. */
+	readonly #ended = new Set<Term>();
 	#count = 0;
 
 	get count(): number {
@@ -19,22 +20,24 @@ export class Pending {
 	begin(): Term {
 		this.#count += 1;
 		this.#current.count += 1;
-		this.#open.add(this.#current);
 		return this.#current;
 	}
 
 	end(term: Term): void {
 		this.#count -= 1;
 		term.count -= 1;
-		if (term.count > 0) return;
-		this.#open.delete(term);
 		// A term that a flush waits for is over for good; the current one may fill again.
-		if (term !== this.#current) term.over.resolve();
+		if (term.count > 0 || term === this.#current) return;
+		this.#ended.delete(term);
+		term.over.resolve();
 	}
 
 	async flush(): Promise<void> {
-		if (this.#current.count > 0) this.#current = newTerm();
-		await Promise.all([...this.#open].map(({ over }) => over.promise));
+		if (this.#current.count > 0) {
+			this.#ended.add(this.#current);
+			this.#current = newTerm();
+		}
+		await Promise.all([...this.#ended].map(({ over }) => over.promise));
 	}
 }
 

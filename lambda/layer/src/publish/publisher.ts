@@ -33,6 +33,9 @@ export const DEFAULT_PUBLISHER: PublisherLimits = {
 	maxQueuedBytes: 64 * 1024 * 1024,
 };
 
+/** Queues that are kept though nothing is in them. */
+const MAX_RESTING = 1_024;
+
 export const PUBLISHER_RANGES: Readonly<Record<keyof PublisherLimits, Range>> = {
 	timeoutMs: [1, MAX_TIMER_MS],
 	maxQueued: [0, 10_000_000],
@@ -80,7 +83,13 @@ export function createPublisher(first: Transport, deps: PublisherDeps): Publishe
 	let transport = first;
 	let { gate, outbox } = deps;
 	let limits: PublisherLimits = { ...DEFAULT_PUBLISHER, ...deps.limits };
+	/**
+	 * Those with something queued or in flight, and some that had lately. A map, or set, that each message enters and
+	 * leaves makes a new table every few messages, and each table that the collector has not got to yet keeps the next one
+	 * alive, with all that was in it: that was a kilobyte a message, and pauses of 10 ms.
+	 */
 	const queues = new Map<string, ChannelQueue>();
+	let resting = 0;
 	const stop = new AbortController();
 	const pending = new Pending();
 	const offers = new Offers(clock);
@@ -115,8 +124,12 @@ export function createPublisher(first: Transport, deps: PublisherDeps): Publishe
 			pending.end(term);
 		},
 		idle: (channel: Channel) => {
-			if (queues.get(channel.key)?.length === 0) queues.delete(channel.key);
-			if (queues.size === 0) emptied.resolve();
+			if (queues.get(channel.key)?.isIdle !== true) return;
+			resting += 1;
+			if (resting === queues.size) emptied.resolve();
+			if (resting <= MAX_RESTING) return;
+			for (const [key, queue] of queues) if (queue.isIdle) queues.delete(key);
+			resting = 0;
 		},
 	};
 	const open = (): void => {
@@ -159,14 +172,15 @@ export function createPublisher(first: Transport, deps: PublisherDeps): Publishe
 		if (queue === undefined) {
 			queue = new ChannelQueue(channel, host);
 			queues.set(channel.key, queue);
-		}
+		} else if (queue.isIdle) resting -= 1;
 		return queue;
 	}
 
 	return {
 		accept(envelope) {
 			// Behind a gate every offer counts, and with a queue order does.
-			if (transport.accept === undefined || gate !== undefined || queues.has(envelope.channel.key)) return undefined;
+			if (transport.accept === undefined || gate !== undefined) return undefined;
+			if (queues.get(envelope.channel.key)?.isIdle === false) return undefined;
 			const error = refusal(envelopeBytes(envelope));
 			if (error !== undefined) return { ok: false, uncertain: false, error };
 			try {
@@ -186,7 +200,7 @@ export function createPublisher(first: Transport, deps: PublisherDeps): Publishe
 		},
 		flush: () => pending.flush(),
 		async drained(withinMs) {
-			if (queues.size === 0 || (gate !== undefined && gate.state !== "closed")) return;
+			if (resting === queues.size || (gate !== undefined && gate.state !== "closed")) return;
 			emptied = Promise.withResolvers();
 			const waiting = new AbortController();
 			await Promise.race([emptied.promise, pause(clock, withinMs, waiting.signal, true)]);

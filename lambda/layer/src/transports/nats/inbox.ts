@@ -1,6 +1,8 @@
 /**
- * One wildcard subscription for every answer that is ours: acknowledgements, batches and questions. A waiter is a number in the
- * reply subject; one timer looks after the deadlines of all of them. A lost connection fails all that wait.
+ * One wildcard subscription for every answer that is ours: acknowledgements, batches and questions. A waiter is a place
+ * and a number in the reply subject; one timer looks after the deadlines of all of them. A lost connection fails all that
+ * wait. Places are used again, and in no map: each answer would enter and leave it (publish/publisher.ts says what that
+ * costs).
  */
 import type { Clock, Timer } from "../../core/clock.ts";
 import type { Msg, MsgHdrs, NatsConnection } from "./client.ts";
@@ -25,12 +27,14 @@ export interface Inbox {
 const SWEEP_MS = 50;
 
 interface Held {
+	readonly token: string;
 	readonly waiter: Waiter;
 	readonly deadline: number;
 }
 
 export function createInbox(nc: NatsConnection, base: string, clock: Clock): Inbox {
-	const held = new Map<string, Held>();
+	const held: (Held | undefined)[] = [];
+	const free: number[] = [];
 	let count = 0;
 	let sweeper: Timer | undefined;
 
@@ -38,35 +42,48 @@ export function createInbox(nc: NatsConnection, base: string, clock: Clock): Inb
 		callback(error, msg) {
 			if (error !== null) return;
 			const token = msg.subject.slice(base.length + 1);
-			const found = held.get(token);
-			if (found?.waiter.message(msg)) held.delete(token);
+			// Another's, or one that has been answered: the place may have somebody else by now.
+			const found = held[placeOf(token)];
+			if (found?.token === token && found.waiter.message(msg)) release(token);
 		},
 	});
+
+	const placeOf = (token: string): number => Number.parseInt(token, 36);
+	const waiting = (): number => held.length - free.length;
+
+	function release(token: string): void {
+		const place = placeOf(token);
+		if (held[place]?.token !== token) return;
+		held[place] = undefined;
+		free.push(place);
+	}
 
 	function sweep(): void {
 		sweeper = undefined;
 		const now = clock.monotonic();
-		for (const [token, { waiter, deadline }] of held) {
-			if (deadline > now) continue;
-			held.delete(token);
-			waiter.failed("timeout");
+		for (const one of held) {
+			if (one === undefined || one.deadline > now) continue;
+			release(one.token);
+			one.waiter.failed("timeout");
 		}
 		arm();
 	}
 
 	function arm(): void {
-		if (held.size > 0) sweeper ??= clock.after(SWEEP_MS, sweep);
+		if (waiting() > 0) sweeper ??= clock.after(SWEEP_MS, sweep);
 	}
 
 	function failAll(reason: "disconnected" | "closed"): void {
-		const all = [...held.values()];
-		held.clear();
+		const all = held.filter((one) => one !== undefined);
+		for (const { token } of all) release(token);
 		for (const { waiter } of all) waiter.failed(reason);
 	}
 
 	function expect(waiter: Waiter, timeoutMs: number): string {
-		const token = (count++).toString(36);
-		held.set(token, { waiter, deadline: clock.monotonic() + timeoutMs });
+		const place = free.pop() ?? held.length;
+		// A number ends where the dash is.
+		const token = `${place.toString(36)}-${(count++).toString(36)}`;
+		held[place] = { token, waiter, deadline: clock.monotonic() + timeoutMs };
 		arm();
 		return `${base}.${token}`;
 	}
@@ -78,12 +95,12 @@ export function createInbox(nc: NatsConnection, base: string, clock: Clock): Inb
 			try {
 				nc.publish(subject, payload, headers === undefined ? { reply } : { reply, headers });
 			} catch (cause) {
-				held.delete(reply.slice(base.length + 1));
+				release(reply.slice(base.length + 1));
 				waiter.failed(nc.isClosed() ? "closed" : "disconnected", cause);
 			}
 		},
 		get waiting() {
-			return held.size;
+			return waiting();
 		},
 		failAll,
 		close() {
