@@ -89,7 +89,13 @@ export async function startEnvironment(options: FunctionOptions): Promise<Enviro
 	}
 
 	function freeze(): void {
-		if (pid !== undefined && running === undefined) process.kill(pid, "SIGSTOP");
+		if (pid === undefined || running !== undefined) return;
+		try {
+			process.kill(pid, "SIGSTOP");
+		} catch (error) {
+			// One that was killed after it asked needs no freezing.
+			if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+		}
 	}
 
 	function whole(req: IncomingMessage, res: ServerResponse, invocation: Running, isError: boolean): void {
