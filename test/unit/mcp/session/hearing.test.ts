@@ -14,6 +14,7 @@ test("[P3] what may have been missed while sessions are looked up is looked up a
 	const clock = createFakeClock();
 	const hearing = new Hearing({ live, gets: { channels: () => [] }, idleMs: 1_000 } as unknown as HearingDeps);
 	const first = hearing.sweep();
+	await clock.settle();
 	hearing.missed();
 	const last = hearing.sweep();
 	await clock.settle();

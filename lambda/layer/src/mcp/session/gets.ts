@@ -7,6 +7,7 @@ import type { Channel } from "../../core/channel.ts";
 import { at } from "../../core/clock.ts";
 import { decodeCursor } from "../../core/cursor.ts";
 import { asFanoutError } from "../../core/errors.ts";
+import { Turns } from "../../core/turns.ts";
 import type { Listening } from "./ear.ts";
 import { hasPriming, type SessionFacts } from "./facts.ts";
 import type { SessionHost, StreamFilter, StreamHandle } from "./host.ts";
@@ -14,7 +15,6 @@ import type { Peers } from "./peers.ts";
 import { refuseForNow, sessionNotFound } from "./refusal.ts";
 import { spellFor } from "./spelling.ts";
 import type { SessionStore, StoredSession } from "./store.ts";
-import { Turns } from "./turns.ts";
 
 /** How long a client shall wait before it comes back: the SDK's own first delay. */
 export const DEFAULT_RETRY_MS = 1_000;
@@ -60,7 +60,7 @@ export class Gets {
 	readonly #deps: GetDeps;
 	readonly #slots = new Map<string, Set<Slot>>();
 	/** Looks at records that are under way. */
-	readonly #looks = new Map<string, Turns<StoredSession | undefined>>();
+	readonly #looks = new Map<string, Turns<never, StoredSession | undefined>>();
 
 	constructor(deps: GetDeps) {
 		this.#deps = deps;
@@ -162,10 +162,10 @@ export class Gets {
 	/** What the record says, read after this was asked for. */
 	async look(channel: Channel): Promise<StoredSession | undefined> {
 		const { key } = channel;
-		const looks = this.#looks.get(key) ?? new Turns(() => this.#look(channel));
+		const looks = this.#looks.get(key) ?? new Turns<never, StoredSession | undefined>(() => this.#look(channel));
 		this.#looks.set(key, looks);
 		try {
-			return await looks.run();
+			return await looks.ask();
 		} finally {
 			if (looks.isIdle) this.#looks.delete(key);
 		}

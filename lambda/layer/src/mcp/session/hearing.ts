@@ -5,6 +5,7 @@
 import type { Channel } from "../../core/channel.ts";
 import { asFanoutError } from "../../core/errors.ts";
 import type { Request as Ask } from "../../core/message.ts";
+import { Turns } from "../../core/turns.ts";
 import type { Listening } from "./ear.ts";
 import type { Gets } from "./gets.ts";
 import type { SessionHost } from "./host.ts";
@@ -13,7 +14,6 @@ import type { Listener, Peers, Word } from "./peers.ts";
 import type { PostLogs } from "./post-log.ts";
 import type { Signs } from "./signs.ts";
 import type { StoredSession } from "./store.ts";
-import { Turns } from "./turns.ts";
 
 /** How long a change waits for the process with the session's GET stream to know it. */
 export const CHANGE_WAIT_MS = 500;
@@ -30,7 +30,7 @@ export interface HearingDeps {
 
 export class Hearing implements Listener {
 	readonly #deps: HearingDeps;
-	readonly #sweeps = new Turns(() => this.#sweep());
+	readonly #sweeps = new Turns<never, void>(() => this.#sweep());
 
 	constructor(deps: HearingDeps) {
 		this.#deps = deps;
@@ -46,7 +46,7 @@ export class Hearing implements Listener {
 
 	/** Who comes during one waits for the next: what it missed may have been looked at before. */
 	sweep(): Promise<void> {
-		return this.#sweeps.run();
+		return this.#sweeps.ask();
 	}
 
 	async #sweep(): Promise<void> {

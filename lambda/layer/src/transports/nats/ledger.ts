@@ -6,12 +6,12 @@
  */
 import { type Clock, pause } from "../../core/clock.ts";
 import type { Bounds } from "../../core/transport.ts";
+import { Turns } from "../../core/turns.ts";
 import type { Api } from "./api.ts";
 import type { BatchGet } from "./batch-get.ts";
 import { Heard } from "./heard.ts";
 import { isFresh, type Known, saw, verifiedOfAll } from "./known.ts";
 import type { Partition, Snapshot } from "./partition.ts";
-import { Turns } from "./turns.ts";
 
 /** Of `multi_last`: the server's bound is 1,024, and one is the partition's own. */
 const CHUNK = 1_000;

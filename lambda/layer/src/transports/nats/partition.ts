@@ -7,8 +7,8 @@
 import { type Clock, pause } from "../../core/clock.ts";
 import { FanoutError } from "../../core/errors.ts";
 import { NO_EPOCH, type Position } from "../../core/position.ts";
+import { Turns } from "../../core/turns.ts";
 import type { Api, Stored, StreamInfo } from "./api.ts";
-import { Turns } from "./turns.ts";
 
 export interface Snapshot {
 	readonly epoch: string;

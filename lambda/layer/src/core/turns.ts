@@ -3,7 +3,7 @@
  * fresh as if it had asked alone, and everyone who asks while a round is under way shares the next one. With a rest,
  * rounds that are shared begin no closer than that: when thousands ask at once, a round costs about the same for each.
  */
-import { type Clock, pause } from "../../core/clock.ts";
+import { type Clock, pause } from "./clock.ts";
 
 export interface Rest {
 	readonly clock: Clock;
@@ -28,6 +28,11 @@ export class Turns<Item, Answer> {
 		this.#rest = rest;
 	}
 
+	/** Nothing is asked, and nobody waits: true for who has just been answered, if nobody asked meanwhile. */
+	get isIdle(): boolean {
+		return !this.#running;
+	}
+
 	ask(items: readonly Item[] = []): Promise<Answer> {
 		if (this.#waiting === undefined) {
 			this.#waiting = { items: [], answer: Promise.withResolvers(), askers: 0 };
@@ -45,13 +50,23 @@ export class Turns<Item, Answer> {
 			const { items, answer, askers } = this.#waiting;
 			this.#waiting = undefined;
 			const rested = this.#rest && askers > 1 ? pause(this.#rest.clock, this.#rest.ms, this.#rest.stop) : undefined;
-			try {
-				answer.resolve(await this.#round(items));
-			} catch (error) {
-				answer.reject(error);
+			const settle = await this.#settle(items, answer);
+			if (this.#waiting === undefined && rested === undefined) {
+				this.#running = false;
+				return settle();
 			}
+			settle();
 			await rested;
 		}
 		this.#running = false;
+	}
+
+	async #settle(items: readonly Item[], answer: PromiseWithResolvers<Answer>): Promise<() => void> {
+		try {
+			const found = await this.#round(items);
+			return () => answer.resolve(found);
+		} catch (error) {
+			return () => answer.reject(error);
+		}
 	}
 }

@@ -1,7 +1,6 @@
 import { expect, test } from "vitest";
-import { createFakeClock } from "../../../../lambda/layer/src/testing/fake-clock.ts";
-import { Room } from "../../../../lambda/layer/src/transports/nats/room.ts";
-import { Turns } from "../../../../lambda/layer/src/transports/nats/turns.ts";
+import { Turns } from "../../../lambda/layer/src/core/turns.ts";
+import { createFakeClock } from "../../../lambda/layer/src/testing/fake-clock.ts";
 
 test("[P6] who asks in one turn shares a round; who asks during a round gets the next one, begun after the question", async () => {
 	const rounds: (readonly string[])[] = [];
@@ -56,20 +55,19 @@ test("a failed round fails its own askers only", async () => {
 	expect(await turns.ask()).toBe(2);
 });
 
-test("[P6] a room lets in while there is any, then in line; a request for more than all of it enters when it is empty", async () => {
-	const room = new Room(2);
-	const entered: string[] = [];
-	expect(room.enter(1)).toBeUndefined();
-	expect(room.enter(1)).toBeUndefined();
-	const big = room.enter(5)?.then(() => entered.push("big"));
-	const small = room.enter(1)?.then(() => entered.push("small"));
-	room.leave(1);
-	await big;
-	expect(entered).toEqual(["big"]);
-	room.leave(1);
-	await undefined;
-	expect(entered).toEqual(["big"]);
-	room.leave(5);
-	await small;
-	expect(entered).toEqual(["big", "small"]);
+test("who is answered finds them idle, unless somebody asked meanwhile", async () => {
+	let failing = false;
+	const turns = new Turns<never, number>(async () => {
+		if (failing) throw new Error("no answer");
+		return 1;
+	});
+	expect(turns.isIdle).toBe(true);
+	const seen = turns.ask().then(() => turns.isIdle);
+	expect(turns.isIdle).toBe(false);
+	expect(await seen).toBe(true);
+	const first = turns.ask().then(() => turns.ask());
+	const other = turns.ask().then(() => turns.isIdle);
+	expect([await other, await first, turns.isIdle]).toEqual([false, 1, true]);
+	failing = true;
+	expect(await turns.ask().catch(() => turns.isIdle)).toBe(true);
 });
