@@ -1,7 +1,8 @@
 /**
  * Builds `dist`: one file for all that `mcp-fanout` loads at its import, since every file that a process has to load
- * costs more than its parsing, and chunks for what is loaded when it is needed; declarations stay one file per source file. It is built aside and then takes the old one's place,
- * so that a reader never sees half of it. Types are judged by the type check, not here. `cdk` runs this before a synth.
+ * costs more than its parsing, and chunks for what is loaded when it is needed; declarations stay one file per source
+ * file. It is built aside and then takes the old one's place, so that a reader never sees half of it. Types are judged
+ * by the type check, not here. `cdk` runs this before a synth.
  */
 import { spawnSync } from "node:child_process";
 import { chmodSync, existsSync, globSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";

@@ -1,7 +1,8 @@
 /**
- * `npm run bench -- outage [seconds]` (70; under 40 the outage and the breaker's pause are shorter): progress notifications at a steady rate to sessions here and in another process's
- * place, while NATS is killed and comes back. Shows what a publisher waits, what a local stream's longest pause is, and
- * whether everyone got everything in order and once.
+ * `npm run bench -- outage [seconds]` (70; under 40 the outage and the breaker's pause are shorter): progress
+ * notifications at a steady rate to sessions here and in another process's place, while NATS is killed and comes back.
+ * Shows what a publisher waits, what a local stream's longest pause is, and whether everyone got everything in order
+ * and once.
  */
 import { subscribe } from "node:diagnostics_channel";
 import { setTimeout as sleep } from "node:timers/promises";

@@ -1,7 +1,7 @@
 /**
- * What routing costs: decisions per second of one core's time with 50 rules (distinct session ids, every tenth message matched
- * by the last rule only), and what a send costs through router, breaker and outbox more than through the publisher of
- * the same transport alone. Both in turns, medians.
+ * What routing costs: decisions per second of one core's time with 50 rules (distinct session ids, every tenth message
+ * matched by the last rule only), and what a send costs through router, breaker and outbox more than through the
+ * publisher of the same transport alone. Both in turns, medians.
  */
 import { createChannel } from "../../lambda/layer/src/core/channel.ts";
 import { systemClock } from "../../lambda/layer/src/core/clock.ts";

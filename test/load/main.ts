@@ -1,6 +1,6 @@
 /**
- * `npm run load [-- --sessions N --instances N --seconds N --rate N] [mission | tier1 | nats | redis ...]`: open SSE streams
- * on loopback, notifications to one session each at a steady rate, what the clients see of it. Ends by itself.
+ * `npm run load [-- --sessions N --instances N --seconds N --rate N] [mission | tier1 | nats | redis ...]`: open SSE
+ * streams on loopback, notifications to one session each at a steady rate, what the clients see of it. Ends by itself.
  *
  * `mission` is 1,000 sessions of two instances at 100/s through NATS; `tier1` one process without a broker; `nats` and
  * `redis` a fleet, published to from a process of its own. A process here holds as many streams as it may open files.

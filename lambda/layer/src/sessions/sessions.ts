@@ -1,7 +1,8 @@
 /**
- * The sessions that this process owns, behind `fanout.sessions`: the store is opened by the first use and this instance's
- * term begun by the first claim, whoever never asks pays nothing. A session that was lost to somebody else has its streams here ended
- * with `moved`. A drain gives sessions over one by one as nothing of them is left here: no stream, and nothing in use.
+ * The sessions that this process owns, behind `fanout.sessions`: the store is opened by the first use and this
+ * instance's term begun by the first claim, whoever never asks pays nothing. A session that was lost to somebody else
+ * has its streams here ended with `moved`. A drain gives sessions over one by one as nothing of them is left here: no
+ * stream, and nothing in use.
  */
 import type { Channel } from "../core/channel.ts";
 import type { Clock } from "../core/clock.ts";

@@ -1,7 +1,7 @@
 /**
- * Sync: the sessions table's stream in this region. When another region became a session's home, whoever follows
- * the session here is told `moved` and loses its rows, and what came here meanwhile is sent on. A record that makes no sense is reported and passed over: one
- * that was thrown on would hold up its shard for a day.
+ * Sync: the sessions table's stream in this region. When another region became a session's home, whoever follows the
+ * session here is told `moved` and loses its rows, and what came here meanwhile is sent on. A record that makes no
+ * sense is reported and passed over: one that was thrown on would hold up its shard for a day.
  */
 import { parseChannel } from "../../../core/channel.ts";
 import { decodeEnvelope } from "../../../core/envelope.ts";
