@@ -27,6 +27,8 @@ const MAX_FRAME_CHANNELS = 12;
 
 /** What a channel is refused with for the moment, or until there is a fresh ticket: the next connection asks again. */
 const PASSING = new Set(["TransportUnavailable", "DeadlineExceeded", "QueueFull", "Aborted", "TicketInvalid"]);
+/** What a page is refused with for the moment: by its bound, or by a throttled table. */
+const PASSING_READ = new Set(["TransportRefused", "TransportUnavailable"]);
 const refusedForNow = ([channel, code]: readonly [string, string]): FanoutError =>
 	new FanoutError("TransportUnavailable", `the server refused ${channel} for now: ${code}`, { retryable: true });
 
@@ -51,8 +53,12 @@ export function connect(url: string, options: ConnectOptions): Connection {
 	let socket: Socket | undefined;
 	let nextDial: Timer | undefined;
 	let renewal: Timer | undefined;
+	/** Pages were refused for now: none is asked for until it is over. */
+	let readPause: Timer | undefined;
+	let refusals = 0;
 	let failures = 0;
-	let openedAt = 0;
+	/** Never, while there is no connection. */
+	let openedAt = Number.POSITIVE_INFINITY;
 	let closed = false;
 
 	const tell = (event: ClientEvent) => call(options.onEvent, event);
@@ -92,7 +98,7 @@ export function connect(url: string, options: ConnectOptions): Connection {
 	function readMore(): void {
 		const on = socket;
 		for (const channel of wantRead) {
-			if (on === undefined || reads >= MAX_READS) return;
+			if (on === undefined || reads >= MAX_READS || readPause !== undefined) return;
 			wantRead.delete(channel);
 			const from = lanes.get(channel)?.seen;
 			if (from === undefined) continue;
@@ -101,12 +107,34 @@ export function connect(url: string, options: ConnectOptions): Connection {
 				(frame) => {
 					if (on !== socket) return;
 					reads -= 1;
+					refusals = 0;
 					if (frame.t === "page") lanes.get(channel)?.page(frame);
 					readMore();
 				},
-				() => undefined, // a lost socket is told to onLost, which starts over
+				(error: FanoutError) => {
+					if (on !== socket) return; // lost: onLost starts over
+					reads -= 1;
+					wantRead.add(channel);
+					if (PASSING_READ.has(String(error.data.code))) readLater();
+					else on.lose(error);
+				},
 			);
 		}
+	}
+
+	function readLater(): void {
+		if (readPause !== undefined) return;
+		const end = () => {
+			readPause = undefined;
+			readMore();
+		};
+		readPause = clock.after(fullJitter(refusals, backoff, random), end);
+		refusals += 1;
+	}
+
+	function restReads(): void {
+		readPause?.cancel();
+		readPause = undefined;
 	}
 
 	function endLane(channel: string, reason: string): void {
@@ -132,7 +160,7 @@ export function connect(url: string, options: ConnectOptions): Connection {
 	async function subscribeTo(on: Socket, all: readonly string[], flags: { readonly again?: true }): Promise<void> {
 		for (let at = 0; at < all.length; at += MAX_FRAME_CHANNELS) {
 			const channels = all.slice(at, at + MAX_FRAME_CHANNELS);
-			const frame = await on.request({ action: "subscribe", channels, ...flags });
+			const frame = await insist(on, { action: "subscribe", channels, ...flags });
 			if (frame.t !== "subscribed") continue;
 			for (const [channel, end] of frame.ends) {
 				stood.add(channel);
@@ -152,12 +180,24 @@ export function connect(url: string, options: ConnectOptions): Connection {
 		socket = undefined;
 		reads = 0;
 		wantRead.clear();
+		restReads();
 		renewal?.cancel();
 		for (const lane of lanes.values()) lane.lost();
 		if (clock.monotonic() - openedAt > backoff.capMs) failures = 0;
+		openedAt = Number.POSITIVE_INFINITY;
 		nextDial = clock.after(fullJitter(failures, backoff, random), dial);
 		failures += 1;
 		tell({ type: "lost", error });
+	}
+
+	/** An answer without which the connection is of no use. */
+	async function insist(on: Socket, request: Readonly<Record<string, unknown>>): Promise<Frame> {
+		try {
+			return await on.request(request);
+		} catch (error) {
+			on.lose(error as FanoutError);
+			throw error;
+		}
 	}
 
 	const freshTicket = (): Promise<string> =>
@@ -187,7 +227,7 @@ export function connect(url: string, options: ConnectOptions): Connection {
 	}
 
 	function renewLater(ticket: string): void {
-		const ms = renewalMs(ticket, clock.now());
+		const ms = renewalMs(ticket);
 		if (ms === undefined || typeof options.ticket === "string") return;
 		renewal?.cancel();
 		// One that fails leaves it to the server to end the connection, and to the next one to ask for a ticket again.
@@ -198,12 +238,13 @@ export function connect(url: string, options: ConnectOptions): Connection {
 		const on = socket;
 		const ticket = await freshTicket();
 		if (on === undefined || on !== socket) throw new FanoutError("Closed", "not connected");
-		await on.request({ action: "renew", ticket });
+		await insist(on, { action: "renew", ticket });
 		renewLater(ticket);
 	}
 
 	function close(): void {
 		closed = true;
+		restReads();
 		nextDial?.cancel();
 		renewal?.cancel();
 		socket?.close();

@@ -1,6 +1,6 @@
 /**
  * One WebSocket of the client: frames by `ref` under a deadline, and pings inside API Gateway's ten idle minutes. It
- * fails as a whole, once: a close, a frame that cannot be read, an error answer, or no answer in time.
+ * fails as a whole, once: a close, a frame that cannot be read, an error that answers nothing, or no answer in time.
  */
 import type { Clock, Timer } from "../core/clock.ts";
 import { FanoutError } from "../core/errors.ts";
@@ -36,7 +36,10 @@ export interface SocketHost {
 }
 
 export interface Socket {
-	/** Rejects when the socket is lost or closed first; whoever opened it is told a loss by `lost` in any case. */
+	/**
+	 * Rejects when the server refuses it (`error.data.code`), or when the socket is lost or closed first; whoever opened it
+	 * is told a loss by `lost` in any case.
+	 */
 	request(frame: Readonly<Record<string, unknown>>): Promise<Frame>;
 	/** What it says is of no use: it fails as if the connection had. */
 	lose(error: FanoutError): void;
@@ -45,6 +48,10 @@ export interface Socket {
 
 function failure(message: string): FanoutError {
 	return new FanoutError("TransportUnavailable", message, { retryable: true });
+}
+
+function refused(code: string): FanoutError {
+	return new FanoutError("TransportRefused", `the server refused: ${code}`, { data: { code } });
 }
 
 function ended(reason: string): FanoutError {
@@ -110,13 +117,16 @@ export function openSocket(url: string, ticket: string, options: SocketOptions, 
 		try {
 			const frame = readFrame(data);
 			if (frame === undefined) return;
-			if (frame.t === "error") return lose(new FanoutError("TransportRefused", `the server refused: ${frame.code}`));
 			if (frame.t === "end") return lose(ended(frame.reason));
-			const waiter = "ref" in frame ? waiting.get(frame.ref) : undefined;
-			if (waiter === undefined || !("ref" in frame)) return host.frame(frame);
-			waiting.delete(frame.ref);
+			const ref = "ref" in frame ? frame.ref : undefined;
+			const waiter = ref === undefined ? undefined : waiting.get(ref);
+			if (ref === undefined || waiter === undefined) {
+				return frame.t === "error" ? lose(refused(frame.code)) : host.frame(frame);
+			}
+			waiting.delete(ref);
 			waiter.timer.cancel();
-			waiter.resolve(frame);
+			if (frame.t === "error") waiter.reject(refused(frame.code));
+			else waiter.resolve(frame);
 		} catch (error) {
 			lose(error as FanoutError);
 		}
