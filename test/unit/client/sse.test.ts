@@ -187,6 +187,24 @@ describe("the client", () => {
 		expect(clock.monotonic() - before).toBeGreaterThanOrEqual(6_900);
 	});
 
+	it("comes back as soon after its tenth quiet stream as after its first", async () => {
+		client();
+		for (let n = 1; n <= 10; n += 1) {
+			const { response } = await request(n);
+			response.write(sseEncoding.cursor("1c0"));
+			for (let beat = 0; beat < 3; beat += 1) {
+				response.write(": beat\n\n");
+				await new Promise((resolve) => setTimeout(resolve, 5));
+				await clock.advance(15_000);
+			}
+			response.end();
+			await new Promise((resolve) => setTimeout(resolve, 5));
+		}
+		const before = clock.monotonic();
+		await request(11);
+		expect(clock.monotonic() - before).toBeLessThan(1_000);
+	});
+
 	it("stops reading while the consumer takes nothing, and goes on without loss", async () => {
 		const c = client({ onMessage: undefined });
 		const { response } = await request(1);

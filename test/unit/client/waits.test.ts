@@ -67,24 +67,27 @@ it("renews a ticket by its own length, whatever the clock here says", async () =
 });
 
 describe("a page that is refused", () => {
-	it.each(["TransportRefused", "TransportUnavailable"])("for now (%s) is asked for again, later, on the same connection", async (code) => {
-		const refusals = 6;
-		let reads = 0;
-		cell.answer = (frame, connection) => {
-			if (frame.action !== "read" || ++reads > refusals) return cell.usual(frame, connection);
-			return { t: "error", ref: frame.ref, code, message: "not now" };
-		};
-		const c = client({ channels: ["a", "b"], cursor: JSON.stringify({ a: "0000aaaa.1", b: "0000aaaa.1" }) });
-		for (const key of ["a", "b"]) for (const method of ["one", "two"]) cell.append(key, `${key} ${method}`);
-		const from = clock.monotonic();
-		await until("both", async () => {
-			await clock.advance(50);
-			return c.got.length === 2;
-		});
-		expect(clock.monotonic() - from).toBeGreaterThan(500);
-		expect(cell.connections).toHaveLength(1);
-		expect(c.missing()).toEqual([]);
-	});
+	it.each(["TransportRefused", "TransportUnavailable"])(
+		"for now (%s) is asked for again, later, on the same connection",
+		async (code) => {
+			const refusals = 6;
+			let reads = 0;
+			cell.answer = (frame, connection) => {
+				if (frame.action !== "read" || ++reads > refusals) return cell.usual(frame, connection);
+				return { t: "error", ref: frame.ref, code, message: "not now" };
+			};
+			const c = client({ channels: ["a", "b"], cursor: JSON.stringify({ a: "0000aaaa.1", b: "0000aaaa.1" }) });
+			for (const key of ["a", "b"]) for (const method of ["one", "two"]) cell.append(key, `${key} ${method}`);
+			const from = clock.monotonic();
+			await until("both", async () => {
+				await clock.advance(50);
+				return c.got.length === 2;
+			});
+			expect(clock.monotonic() - from).toBeGreaterThan(500);
+			expect(cell.connections).toHaveLength(1);
+			expect(c.missing()).toEqual([]);
+		},
+	);
 
 	it("for good takes the connection with it", async () => {
 		let reads = 0;

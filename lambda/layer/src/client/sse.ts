@@ -119,6 +119,7 @@ export function connectSse(url: string | URL, options: ConnectSseOptions = {}): 
 	async function run(): Promise<void> {
 		for (let failures = 0; !stop.signal.aborted; failures += 1) {
 			const before = received;
+			const startedAt = clock.monotonic();
 			let waitMs: number | undefined;
 			try {
 				waitMs = await open();
@@ -128,7 +129,7 @@ export function connectSse(url: string | URL, options: ConnectSseOptions = {}): 
 				tell({ type: "lost", error });
 				if (!error.retryable) return queue.end(error.data.status === 204 ? undefined : error);
 			}
-			if (received !== before) failures = 0;
+			if (received !== before || clock.monotonic() - startedAt > backoff.capMs) failures = 0;
 			await pause(clock, Math.max(waitMs ?? 0, fullJitter(failures, backoff, random)), stop.signal);
 		}
 	}
