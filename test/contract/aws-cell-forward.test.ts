@@ -5,6 +5,7 @@ import { createChannel } from "../../lambda/layer/src/core/channel.ts";
 import { encodeEnvelope } from "../../lambda/layer/src/core/envelope.ts";
 import { deliver } from "../../lambda/layer/src/transports/aws/cell/deliver.ts";
 import { groupOf, mailboxMessage } from "../../lambda/layer/src/transports/aws/cell/mailbox.ts";
+import { sync } from "../../lambda/layer/src/transports/aws/cell/sync.ts";
 import { createMailroom, Inboxes, mail, recordOf } from "./aws-cell-mailroom.ts";
 import { envelopeOf, startWorld, type World } from "./aws-cell-world.ts";
 
@@ -54,6 +55,26 @@ describe("deliver, of a session whose home is elsewhere", () => {
 			[record.body, "eu-west-1,us-east-1"],
 		]);
 		expect(await rowsOf(channel)).toEqual([]);
+	});
+
+	it("sends on what it appended while the session moved, and sync had looked before [P3]", async () => {
+		const channel = createChannel("session", randomUUID());
+		await world.home("us-east-1").claim(channel.key);
+		const envelopes = [envelopeOf(channel), envelopeOf(channel)];
+		const ports = portsOf(new Inboxes());
+		// Deliver has looked, and the table is slow: meanwhile a client subscribes elsewhere, and its claim arrives here.
+		const append: typeof ports.log.append = async (...asked) => {
+			await world.home(eu).claim(channel.key);
+			const record = { sequence: "1", session: channel.key, region: eu, at: world.clock.now() };
+			await sync({ ...ports, ...ports.forward, log: world.log(), connections: world.connections() }, [record]);
+			return ports.log.append(...asked);
+		};
+		const tally = await deliver({ ...ports, log: { append } }, mail(channel, envelopes));
+		expect(tally).toMatchObject({ failed: [], appended: 2, forwarded: 2 });
+		const taken = await world.takeMail(eu, 3);
+		expect(taken.map(({ body, via }) => [body, via])).toEqual(
+			envelopes.map((one) => [encodeEnvelope(one), "us-east-1"]),
+		);
 	});
 
 	it("puts the group back while the home's mailbox cannot be reached", async () => {

@@ -23,7 +23,7 @@ import {
 	putBack,
 	setAside,
 } from "./failed-mail.ts";
-import { type ForwardPorts, forward, homeElsewhere } from "./forward.ts";
+import { type ForwardPorts, forward, homeElsewhere, mailOfRows } from "./forward.ts";
 import { groupOf, MAX_SEND_COUNT, type MailboxMessage, mailboxMessage } from "./mailbox.ts";
 import { type PostPorts, type PostTally, postAll } from "./poster.ts";
 import { runsOf, shardMessage } from "./shard.ts";
@@ -152,7 +152,16 @@ async function prepareGroup(
 	// What went on in a container that thaws later would append behind the same batch, which has come again by then.
 	const rows = await ports.log.append(key, items, signal);
 	for (const row of rows) tally[row.appended ? "appended" : "repeated"] += 1;
-	const { followers, shards } = await ports.connections.of(key);
+	const [{ followers, shards }, target] = await Promise.all([
+		ports.connections.of(key),
+		homeElsewhere(ports.forward, key),
+	]);
+	// It moved while they were appended: sync takes along what it found in the log, perhaps before these.
+	if (target !== undefined) {
+		const moving = mailOfRows(ports.forward.region, key, rows);
+		await forward(ports.forward, target, moving);
+		tally.forwarded += moving.length;
+	}
 	await sendShards(ports, key, shards, rows, tally);
 	return { frames: encodeEntries(key, rows), followers };
 }

@@ -4,9 +4,12 @@
  * drop it silently, so it returns to one under another. It goes in no circle, for each home has a greater counter.
  */
 import { createChannel, parseChannel } from "../../../core/channel.ts";
+import { decodeEnvelope } from "../../../core/envelope.ts";
 import { FanoutError } from "../../../core/errors.ts";
+import { deriveId } from "../../../core/ids.ts";
 import type { Home } from "../home.ts";
-import { chunkMail, type MailboxMessage, mailBytes } from "./mailbox.ts";
+import type { WireEntry } from "../wire.ts";
+import { chunkMail, type MailboxMessage, mailBytes, mailboxMessage } from "./mailbox.ts";
 
 export interface ForwardPorts {
 	/** The own region. */
@@ -30,6 +33,23 @@ export async function homeElsewhere(ports: ForwardPorts, channelKey: string): Pr
 	if (session === undefined) return undefined;
 	const home = await ports.home.look(session);
 	return home === undefined || home.region === ports.region ? undefined : home.region;
+}
+
+/**
+ * Rows of this region's log for a session's new home. Not by the envelope's id: that mailbox may have had it and sent it
+ * here, when this was the home. SQS would then drop it silently for five minutes; the log there knows what it holds.
+ */
+export function mailOfRows(region: string, channelKey: string, rows: readonly WireEntry[]): MailboxMessage[] {
+	const kept = rows.flatMap(({ text }) => (text === undefined ? [] : [text]));
+	return kept.map((text) => mailboxMessage(channelKey, deriveId("moved", region, idOf(text)), text, [region]));
+}
+
+function idOf(text: string): string {
+	try {
+		return decodeEnvelope(text).id;
+	} catch {
+		return deriveId("forward", text); // written by a newer release: its new home tells a gap, once
+	}
 }
 
 /** Resolves once the region's mailbox has taken all of them, in order. */

@@ -4,15 +4,12 @@
  * sense is reported and passed over: one that was thrown on would hold up its shard for a day.
  */
 import { parseChannel } from "../../../core/channel.ts";
-import { decodeEnvelope } from "../../../core/envelope.ts";
 import { FanoutError } from "../../../core/errors.ts";
-import { deriveId } from "../../../core/ids.ts";
 import type { Ask } from "../../../core/transport.ts";
 import type { Log, RowPage } from "../log.ts";
 import { encodeServerFrame } from "../wire.ts";
 import type { Connections } from "./connections.ts";
-import { type ForwardPorts, forward, homeElsewhere } from "./forward.ts";
-import { mailboxMessage } from "./mailbox.ts";
+import { type ForwardPorts, forward, homeElsewhere, mailOfRows } from "./forward.ts";
 import { forEachBounded, POST_CONCURRENCY, type PostPorts, postFrames } from "./poster.ts";
 
 const PAGE = 100;
@@ -36,14 +33,7 @@ async function forwardSince(ports: SyncPorts, session: string, target: string, a
 	let from: Ask["from"] = { sinceMs: at };
 	for (let more = true; more; ) {
 		const page: RowPage = await ports.log.rows(session, from, PAGE);
-		const kept = page.entries.flatMap(({ text }) => (text === undefined ? [] : [text]));
-		// Not the envelope's id: the target may have had it in its mailbox and sent it here, when this was the home. SQS would
-		// then drop it silently for five minutes; the target's log knows by the envelope's id what it holds.
-		const messages = kept.map((text) => {
-			const id = deriveId("moved", ports.region, idOf(text));
-			return mailboxMessage(session, id, text, [ports.region]);
-		});
-		await forward(ports, target, messages);
+		await forward(ports, target, mailOfRows(ports.region, session, page.entries));
 		more = page.more;
 		from = page.entries.at(-1)?.position ?? from;
 	}
@@ -69,14 +59,6 @@ async function evict(ports: SyncPorts, session: string, at: number): Promise<num
 		});
 	}
 	return followers.length;
-}
-
-function idOf(text: string): string {
-	try {
-		return decodeEnvelope(text).id;
-	} catch {
-		return deriveId("forward", text); // written by a newer release: its new home tells a gap, once
-	}
 }
 
 function isSession(key: string): boolean {
