@@ -1,11 +1,11 @@
-/** Lambda authorizer of the client API's $connect and of the events API: allows a valid ticket, denies everything else, never throws. */
+/** Lambda authorizer of the client API's $connect and of the events API: allows a valid ticket, denies everything else. */
 import type { APIGatewayRequestAuthorizerEvent } from "aws-lambda";
 import { authorize, createCell } from "mcp-fanout/transports/aws/cell";
 import { count, handle, report } from "./powertools.ts";
 
 const cell = createCell();
 
-/** Without it every handshake is denied, as if each ticket were a bad one. */
+/** Without it no ticket can be judged: every handshake fails, and is tried again. */
 async function key() {
 	try {
 		return await cell.key();

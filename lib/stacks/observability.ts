@@ -108,7 +108,7 @@ export class ObservabilityStack extends FanoutStack {
 		alarms.counted(
 			"KeyUnread",
 			handlers.authorize.counted("KeyUnread"),
-			"End clients are denied: the ticket key cannot be read",
+			"End clients cannot connect: the ticket key cannot be read",
 		);
 		alarms.errors("StreamErrors", handlers.stream, "End clients' server-sent events break");
 		if (eventStream !== undefined) {

@@ -1,4 +1,4 @@
-/** The authorizer decides about every handshake and throws about none. */
+/** The authorizer decides about every ticket that it can read, and throws about none of them. */
 import { describe, expect, it } from "vitest";
 import { systemClock } from "../../../../../lambda/layer/src/core/clock.ts";
 import { authorize } from "../../../../../lambda/layer/src/transports/aws/cell/authorize.ts";
@@ -52,10 +52,22 @@ describe("authorize", () => {
 		expect(await effectOf(good, { namespace: "other" })).toMatchObject({ Effect: "Deny" });
 	});
 
-	it("denies when the key cannot be had, and reports no content", async () => {
+	it("decides nothing while the key cannot be had: a denial would be final, and an error is asked again [P7]", async () => {
 		const ticket = await issue();
-		const headers = { "sec-websocket-protocol": `mcp-fanout, ticket.${ticket}` };
-		expect(await effectOf(headers, { key: () => Promise.reject(new Error("down")) })).toMatchObject({ Effect: "Deny" });
+		const down = { key: () => Promise.reject(new Error("down")) };
+		for (const headers of [
+			{ "sec-websocket-protocol": `mcp-fanout, ticket.${ticket}` },
+			{ authorization: `Bearer ${ticket}` },
+		]) {
+			await expect(effectOf(headers, down)).rejects.toThrow("down");
+		}
+		expect(await effectOf({}, down)).toMatchObject({ Effect: "Deny" });
+	});
+
+	it("reports a refusal without the ticket", async () => {
+		const ticket = await issue();
+		await effectOf({ authorization: `Bearer ${ticket}` }, { namespace: "other" });
+		expect(reports.length).toBeGreaterThan(0);
 		expect(JSON.stringify(reports)).not.toContain(ticket);
 	});
 });

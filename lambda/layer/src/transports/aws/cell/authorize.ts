@@ -1,6 +1,7 @@
 /**
- * Authorize: the client API's decision about a handshake, and the events API's about a request. It always decides and
- * never throws: a throw would be a server error to the client, and retried. What is allowed carries the ticket's claims.
+ * Authorize: the client API's decision about a handshake, and the events API's about a request. What is allowed carries
+ * the ticket's claims. A denial is final to who asks; while no ticket can be read this throws, which is a server's error
+ * to a client, and asked again.
  */
 import type { Clock } from "../../../core/clock.ts";
 import { type Claims, type TicketKey, ticketOf, verifyTicket } from "../ticket.ts";
@@ -47,11 +48,11 @@ export async function authorize(
 	headers: Readonly<Record<string, string | undefined>> | null | undefined,
 	resource: string,
 ): Promise<Policy> {
+	const ticket = ticketOf(headerOf(headers, "sec-websocket-protocol")) ?? bearerOf(headerOf(headers, "authorization"));
+	if (ticket === undefined) return policy("Deny", resource);
+	const key = await ports.key();
 	try {
-		const ticket =
-			ticketOf(headerOf(headers, "sec-websocket-protocol")) ?? bearerOf(headerOf(headers, "authorization"));
-		if (ticket === undefined) return policy("Deny", resource);
-		return policy("Allow", resource, await verifyTicket(await ports.key(), ticket, ports));
+		return policy("Allow", resource, await verifyTicket(key, ticket, ports));
 	} catch (error) {
 		ports.report("handshake refused", { error: error instanceof Error ? error.name : "unknown" });
 		return policy("Deny", resource);
