@@ -1,4 +1,4 @@
-import { Stack } from "aws-cdk-lib";
+import { RemovalPolicy, Stack } from "aws-cdk-lib";
 import type { CfnFunction, Function as LambdaFunction } from "aws-cdk-lib/aws-lambda";
 import { Architecture, Code, type ILayerVersion, LayerVersion, Runtime } from "aws-cdk-lib/aws-lambda";
 import { Construct } from "constructs";
@@ -52,6 +52,8 @@ export class FanoutLayer extends Construct {
 				code: Code.fromAsset(layLayerContent(props.packageDirectory)),
 				compatibleRuntimes: [Runtime.NODEJS_24_X],
 				compatibleArchitectures: [Architecture.ARM_64, Architecture.X86_64],
+				// One that is deleted can be given to no function again, also not to another stack's that is rolled back to it.
+				removalPolicy: RemovalPolicy.RETAIN,
 			});
 	}
 

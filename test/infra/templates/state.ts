@@ -125,3 +125,9 @@ test("no stack reads another region's: names join them", () => {
 		}
 	}
 });
+
+test("a layer's old version outlives it: a function of another stack whose update is rolled back is given it again", () => {
+	const layers = prod.resources("AWS::Lambda::LayerVersion");
+	expect(layers).toHaveLength(2);
+	for (const { all } of layers) expect([all.DeletionPolicy, all.UpdateReplacePolicy]).toEqual(["Retain", "Retain"]);
+});
