@@ -62,7 +62,6 @@ export class FanoutWebSocketApi extends Construct {
 			stageName: STAGE,
 			autoDeploy: true,
 			throttle: props.throttle,
-			detailedMetricsEnabled: true,
 			...(props.accessLogs === undefined
 				? {}
 				: {

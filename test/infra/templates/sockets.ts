@@ -53,6 +53,8 @@ test("stages throttle, and log who came but not what was said", () => {
 	expect(stages).toHaveLength(4);
 	for (const { properties } of stages) {
 		expect(properties.DefaultRouteSettings).toMatchObject({ ThrottlingRateLimit: 5000, ThrottlingBurstLimit: 2500 });
+		// Each route's own metrics are paid for, and nothing looks at them.
+		expect(properties.DefaultRouteSettings).not.toHaveProperty("DetailedMetricsEnabled", true);
 		const format = String(at(properties.AccessLogSettings, "Format"));
 		expect(Object.keys(JSON.parse(format))).toContain("connectionId");
 		expect(format).not.toMatch(/querystring|header|authorizer|body/i);
