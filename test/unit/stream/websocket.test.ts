@@ -133,6 +133,17 @@ test("a protocol error of the client is no exception here", async () => {
 	expect(hub.size).toBe(0);
 });
 
+test("a protocol error of a client that was refused is no exception here", async () => {
+	const { dial, peers } = await serve({}, { maxStreams: 0 });
+	const client = await dial();
+	// Before the close that refuses it is answered.
+	(client.ws as unknown as { _socket: { write(bytes: Buffer): void } })._socket.write(
+		Buffer.from([0xf1, 0x80, 0, 0, 0, 0]),
+	);
+	await until(() => peers[0]?.readyState === WebSocket.CLOSED);
+	expect(peers[0]?.listenerCount("error")).toBe(1);
+});
+
 test("refusals close the socket: 1013 when full, 1008 otherwise", async () => {
 	const full = await (await serve({}, { maxStreams: 0 })).dial();
 	const wrong = await (await serve({ filter: { methods: [""] } })).dial();

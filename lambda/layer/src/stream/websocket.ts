@@ -54,8 +54,6 @@ class SocketWire implements Wire {
 		}
 		ws.on("close", this.#release);
 		ws.on("pong", this.#pong);
-		// Without a listener an error would be thrown; `close` follows every one.
-		ws.on("error", this.#failed);
 	}
 
 	get size(): number {
@@ -105,8 +103,6 @@ class SocketWire implements Wire {
 		this.#isAlive = true;
 	};
 
-	readonly #failed = (): void => this.destroy();
-
 	readonly #release = (): void => {
 		this.#ws.off("close", this.#release);
 		this.#ws.off("pong", this.#pong);
@@ -117,6 +113,8 @@ class SocketWire implements Wire {
 /** Opens a client stream on this socket; one that is refused is closed here with 1013 or 1008 and has ended. */
 export function openWebSocket(hub: Hub, ws: WebSocketLike, options: StreamOptions): ClientStream {
 	let stream: HubStream;
+	// Without a listener an error is thrown, also of one that was refused and says what is no frame; `close` follows each.
+	ws.on("error", () => ws.terminate());
 	try {
 		stream = hub.open(options, jsonEncoding, (opened) => new SocketWire(opened, ws));
 	} catch (error) {
