@@ -29,6 +29,11 @@ test("streams frames as they come and closes after the end", async () => {
 	expect([hub.size, clock.waiting]).toEqual([0, 0]);
 });
 
+test("a HEAD is refused: nobody would read its body, or let it go", () => {
+	const { response, hub } = open({}, {}, { method: "HEAD" });
+	expect([response.status, hub.size]).toEqual([400, 0]);
+});
+
 test("takes the cursor from the request", () => {
 	const { feeds } = open({}, {}, { headers: { "Last-Event-ID": "1seen" } });
 	expect(feeds[0]?.request.cursor).toBe("1seen");

@@ -3,6 +3,7 @@
  * read pushes back, and an abort of the request's signal or a cancelled body lets the stream go. The end of a lease
  * (core/lease.ts) ends it with `shutdown` instead.
  */
+import { FanoutError } from "../core/errors.ts";
 import { isLeaseOver } from "../core/lease.ts";
 import type { HubStream } from "./client-stream.ts";
 import { type Encoding, SSE_HEARTBEAT, sseEncoding } from "./frames.ts";
@@ -109,6 +110,8 @@ export function openResponse(hub: Hub, request: Request, options: ResponseOption
 	let body: ReadableStream<Uint8Array> | undefined;
 	let stream: HubStream;
 	try {
+		// Whoever answers a HEAD drops the body unread, and the stream would stay.
+		if (request.method === "HEAD") throw new FanoutError("Unsupported", "a response to HEAD cannot carry a stream");
 		const lastEventId = options.lastEventId ?? request.headers.get("last-event-id") ?? undefined;
 		const { encoding = sseEncoding } = options;
 		stream = hub.open(lastEventId === undefined ? options : { ...options, lastEventId }, encoding, (opened) => {
