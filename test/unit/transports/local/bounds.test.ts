@@ -38,6 +38,20 @@ describe("eviction", () => {
 		expect((await readPage(transport, a, { sinceMs: clock.now() })).verdict).toBe("retention");
 	});
 
+	test("[P6] a page is bounded in bytes: a client stream that does not read holds one", async () => {
+		const { transport, envelope } = await started({ maxPayloadBytes: 400 * 1024 });
+		const batch = [100, 100, 100, 300, 1].map((kib, n) => envelope(a, n, "x".repeat(kib * 1024)));
+		await transport.publish(a, batch, { mayExist: false }, never);
+		const pages: unknown[][] = [];
+		for (let from: Position = BEGINNING, more = true; more; ) {
+			const page = await readPage(transport, a, from);
+			pages.push(numbers(page.entries));
+			({ more } = page);
+			from = page.entries.at(-1)?.position ?? from;
+		}
+		expect(pages).toEqual([[0, 1], [2], [3], [4]]);
+	});
+
 	test("the end that a new subscription gets is where its log goes on", async () => {
 		const { transport, send } = await started({ maxEvents: 4 });
 		await send(a, 1, 2);

@@ -140,9 +140,18 @@ function start(log: Log, from: Ask["from"], epoch: string): { index: number; ver
 	return { index: log.head + (from.offset - log.base), verdict: "whole" };
 }
 
+/** Encoded bytes of a page, unless its first entry alone is more: a client stream that does not read holds a page. */
+const PAGE_BYTES = 256 * 1024;
+
 export function pageOf(log: Log, ask: Ask, epoch: string): Page {
 	const { index, verdict } = start(log, ask.from, epoch);
 	const limit = Math.max(1, Math.floor(ask.limit));
-	const entries = log.kept.slice(index, index + limit).map((event) => entryOf(log, event, epoch));
+	const entries: Entry[] = [];
+	let bytes = 0;
+	for (const event of log.kept.slice(index, index + limit)) {
+		bytes += event.bytes;
+		if (entries.length > 0 && bytes > PAGE_BYTES) break;
+		entries.push(entryOf(log, event, epoch));
+	}
 	return { channel: ask.channel, entries, more: index + entries.length < log.kept.length, verdict };
 }
