@@ -133,6 +133,18 @@ test("[P9] close is idempotent, and afterwards every call says Closed", async ()
 	expect(fanout.health().ready).toBe(false);
 });
 
+test("a request that comes after the close is refused on its own connection, as one before the end of it is", async () => {
+	const fanout = await make({ local: {} });
+	await fanout.close();
+	expect(fanout.response(new Request("http://x/")).status).toBe(503);
+});
+
+test("a channel that is none is the caller's mistake, and rejects", async () => {
+	const fanout = await make({ local: {} });
+	const published = fanout.publish({ key: "none" } as never, { method: "notifications/message" });
+	await expect(published).rejects.toMatchObject({ code: "InvalidChannel" });
+});
+
 test.each([
 	[{ startup: "maybe" }, "startup"],
 	[{ timeoutMs: -1 }, "timeoutMs"],

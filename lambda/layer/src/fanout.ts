@@ -160,6 +160,8 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 		const channel = channelOf(target, namespace);
 		return createAddress((notification) => publish(channel, notification));
 	};
+	/** Who is refused in any case hears it on his own connection: what is thrown at a request ends the process. */
+	const insist = () => hub.isReady && following.insist();
 	const sessionHost = createSessionHost({
 		...{ namespace, instanceId, clock, follow, hold: following.hold, settling, sessions, hub, report },
 		...{ transports, engines, feeds: following.feeds },
@@ -223,27 +225,23 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 		notify: everyone.notify,
 		to,
 		sessions,
-		publish: (channel, notification, more) => publish(parseChannel(channel.key), notification, more),
+		publish: async (channel, notification, more) => send(parseChannel(channel.key), notification, more),
 		bus() {
 			hasBus = true;
 			return bus();
 		},
 		sse(req, res, request = {}) {
-			following.insist();
+			insist();
 			affinity?.write(res);
 			return openSse(hub, req, res, streamOptions(request, namespace));
 		},
-		response(request, { headers, onStream, ...rest } = {}) {
-			following.insist();
+		response(request, { headers, ...rest } = {}) {
+			insist();
 			const own = { ...affinity?.headers(), ...headers };
-			return openResponse(hub, request, {
-				...streamOptions(rest, namespace),
-				headers: own,
-				...(onStream && { onStream }),
-			});
+			return openResponse(hub, request, { ...streamOptions(rest, namespace), headers: own });
 		},
 		websocket(ws, request = {}) {
-			following.insist();
+			insist();
 			return openWebSocket(hub, ws, streamOptions(request, namespace));
 		},
 		async issueTicket({ ttlSeconds, ...request }) {
