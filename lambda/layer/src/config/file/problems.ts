@@ -23,10 +23,13 @@ const MAX_TOLD = 50;
 
 export function shown(value: unknown): string {
 	if (value instanceof Date) return "a date";
-	const text = JSON.stringify(value, (_key, inner: unknown) => (typeof inner === "bigint" ? String(inner) : inner));
+	const text = JSON.stringify(value, (_key, inner: unknown) => {
+		if (typeof inner === "bigint") return String(inner);
+		// Up to the last @: a password that was not encoded may hold a slash, a space or an @ of its own.
+		return typeof inner === "string" ? inner.replace(/^([a-z+]+:\/\/)?.*@/is, "$1***@") : inner;
+	});
 	if (text === undefined) return typeof value;
-	const plain = text.replaceAll(/(\/\/|")[^@/"\s]*@/g, "$1***@");
-	return plain.length > MAX_SHOWN ? `${plain.slice(0, MAX_SHOWN - 1)}…` : plain;
+	return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN - 1)}…` : text;
 }
 
 export function line({ file, line: at, key, message, found, allowed, nearest }: Problem): string {

@@ -40,7 +40,6 @@ const RULE_KEYS = ["condition", "targets", "continue_on_match"] as const;
 const isTable = (value: unknown): value is Record<string, unknown> =>
 	typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Date);
 const dotted = (path: readonly (string | number)[]) => path.join(".");
-const LOGIN = /^(?:[a-z+]+:\/\/)?[^/\s]*@/i;
 
 export function readDocument(document: Document, problems: Problem[]): Reading {
 	const { file, lines, overrides } = document;
@@ -80,7 +79,7 @@ export function readDocument(document: Document, problems: Problem[]): Reading {
 			return undefined;
 		}
 		const addresses = info.isAddress === true ? [value].flat() : [];
-		if (!isVariable && addresses.some((address) => typeof address === "string" && LOGIN.test(address))) {
+		if (!isVariable && addresses.some((address) => typeof address === "string" && address.includes("@"))) {
 			place(table, key, { message: "holds a login, which is not written into a file", allowed: info.allowed });
 			return undefined;
 		}
