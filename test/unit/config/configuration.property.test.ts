@@ -7,7 +7,7 @@ import { explain } from "../../../lambda/layer/src/config/explain.ts";
 import { parseConfig } from "../../../lambda/layer/src/config/file/parse.ts";
 import type { Problem } from "../../../lambda/layer/src/config/file/problems.ts";
 import { variables } from "../../../lambda/layer/src/config/file/schema.ts";
-import { resolveOptions } from "../../../lambda/layer/src/config/options.ts";
+import { type FanoutOptions, resolveOptions } from "../../../lambda/layer/src/config/options.ts";
 import { isFanoutError } from "../../../lambda/layer/src/core/errors.ts";
 import { announcedSeed } from "../../support/random.ts";
 
@@ -35,7 +35,7 @@ const { condition } = fc.letrec((tie) => ({
 
 const table = <T extends Record<string, fc.Arbitrary<unknown>>>(keys: T) =>
 	fc.record({ enabled: fc.boolean(), priority: fc.nat(9), ...keys }, { requiredKeys: [] });
-const duration = mostly(["250ms", "30s", "24h", "0.5h"], "0s", "1 hour");
+const duration = mostly(["250ms", "30s", "24h", "0.5h"], "0s", "1 hour", "1ms", "25d");
 const queue = "https://sqs.us-east-1.amazonaws.com/123456789012/dev-fanout-mailbox.fifo";
 
 const document = fc
@@ -135,6 +135,30 @@ function checkProblem({ file, line, key, message }: Problem, source: string): vo
 	// What is missing altogether has no line; all else of a file has one.
 	else if (file === "fanout.toml") expect(source).not.toMatch(/^\s*\[notification/m);
 }
+
+test("what a file may say of any one key is taken at the start, to its bounds", () => {
+	const base = { FANOUT_NATS_SERVERS: "nats://h:1", FANOUT_REDIS_URL: "redis://h" };
+	const texts = ["1ms", "99ms", "24d", "25d", "9999d", "0", "1", "1000000", "100000000", "1e99", "日".repeat(128)];
+	const names = VARIABLES.flatMap(({ table: name, key, name: variable }) =>
+		name === "aws" || key === "file" ? [] : [variable],
+	);
+	let taken = 0;
+	for (const name of names) {
+		for (const text of [...texts, String(Number.MAX_SAFE_INTEGER)]) {
+			const set = { ...base, [name]: text };
+			let options: FanoutOptions;
+			try {
+				({ options } = parseConfig({ file: "fanout.toml", text: undefined }, set));
+			} catch (error) {
+				expect(error).toMatchObject({ data: { problems: expect.arrayContaining([expect.anything()]) } });
+				continue;
+			}
+			resolveOptions(options, set);
+			taken += 1;
+		}
+	}
+	expect(taken).toBeGreaterThan(100);
+});
 
 test("any configuration works or is refused with each problem at its place", { timeout: 60_000 }, () => {
 	const counts = { working: 0, refused: 0 };

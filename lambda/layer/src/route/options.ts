@@ -87,7 +87,7 @@ export const DEFAULT_OUTBOX: OutboxOptions = {
 	maxAgeMs: 600_000,
 };
 
-const BREAKER_BOUNDS: Readonly<Record<keyof BreakerOptions, Range>> = {
+export const BREAKER_BOUNDS: Readonly<Record<keyof BreakerOptions, Range>> = {
 	consecutiveFailures: [1, 1_000_000],
 	windowMs: [100, MAX_TIMER_MS],
 	minCalls: [1, 1_000_000],
@@ -96,7 +96,7 @@ const BREAKER_BOUNDS: Readonly<Record<keyof BreakerOptions, Range>> = {
 	maxOpenMs: [1, MAX_TIMER_MS],
 	jitter: [0, 1],
 };
-const OUTBOX_BOUNDS: Readonly<Record<Exclude<keyof OutboxOptions, "file">, Range>> = {
+export const OUTBOX_BOUNDS: Readonly<Record<Exclude<keyof OutboxOptions, "file">, Range>> = {
 	maxEnvelopes: [0, 10_000_000],
 	maxBytes: [0, 2 ** 34],
 	maxAgeMs: [1, MAX_TIMER_MS],

@@ -3,6 +3,8 @@
  * environment and the documentation say about it.
  */
 import { z } from "zod";
+import { MAX_CHANNEL_PART_BYTES } from "../../core/channel.ts";
+import type { Range } from "../../core/ranges.ts";
 
 export interface FieldInfo {
 	/** How a variable's text becomes a value. */
@@ -64,6 +66,16 @@ export function text(description: string, allowed: string, pattern: RegExp, fall
 	return field(type, { kind: "text", allowed }, description, fallback);
 }
 
+export function clusterId(description: string) {
+	const fits = (text: string) => text.isWellFormed() && encodeURIComponent(text).length <= MAX_CHANNEL_PART_BYTES;
+	const type = z
+		.string()
+		.regex(/^.{1,128}$/s)
+		.refine(fits);
+	const allowed = `1 to 128 characters, of at most ${MAX_CHANNEL_PART_BYTES} bytes when percent-encoded`;
+	return field(type, { kind: "text", allowed }, description);
+}
+
 /** Addresses, without a login in a file. */
 export function addresses(description: string, allowed: string, pattern: RegExp, fallback: readonly string[]) {
 	return field(listType(pattern), { kind: "list", allowed, isAddress: true }, description, fallback);
@@ -84,14 +96,16 @@ const DURATION = /^(\d{1,12}(?:\.\d{1,3})?)(ms|s|m|h|d)$/;
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 /** Milliseconds, once it is read. */
-export function duration(description: string, fallbackMs?: number) {
-	const allowed = 'a duration such as "250ms", "30s", "10m", "24h" or "7d", at least 1 ms';
+export function duration(description: string, fallbackMs?: number, [least, most]: Range = [1, MAX_INTEGER]) {
+	const days = Math.floor(most / (UNITS.d as number));
+	const bound = most === MAX_INTEGER ? "at least 1 ms" : `from ${spell(least)} to ${days}d`;
+	const allowed = `a duration such as "250ms", "30s", "10m", "24h" or "7d", ${bound}`;
 	const type = z
 		.string()
 		.regex(DURATION)
 		.transform((value, context) => {
 			const ms = milliseconds(value);
-			if (ms !== undefined) return ms;
+			if (ms !== undefined && ms >= least && ms <= most) return ms;
 			context.addIssue({ code: "custom", message: allowed });
 			return z.NEVER;
 		});

@@ -1,10 +1,10 @@
 /** `[notification]` itself: what concerns all transports. */
 import { DEFAULT_FALLBACK } from "../../../route/options.ts";
+import { DEFAULT_STREAM_LIMITS, STREAM_RANGES } from "../../../stream/port.ts";
 import { DEFAULT_START_TIMEOUT_MS, DEFAULT_TIMEOUT_MS } from "../../options.ts";
-import { choice, duration, flag, integer, text } from "../field.ts";
+import { choice, clusterId, duration, flag, integer } from "../field.ts";
 
 const STRATEGIES = ["local", "nats", "redis", "aws", "composite"] as const;
-export const CLUSTER_ID = /^.{1,128}$/s;
 
 export const reloadShape = {
 	watch: flag("The file is looked at every second; a change is put in force. Default: true, in Lambda false."),
@@ -26,10 +26,8 @@ export const generalShape = {
 		DEFAULT_FALLBACK,
 	),
 	timeout_ms: integer("Deadline of one send, its wait in the queue included.", DEFAULT_TIMEOUT_MS, 1, 600_000),
-	cluster_id: text(
+	cluster_id: clusterId(
 		"Namespace of every channel: fleets with different ones never hear each other. May stand under a transport instead.",
-		"1 to 128 characters",
-		CLUSTER_ID,
 	),
 	startup: choice(
 		["fail", "degrade"],
@@ -40,6 +38,14 @@ export const generalShape = {
 	follow: flag(
 		"False only publishes: no subscription, no socket. Default: in Lambda only while a stream is held, elsewhere true.",
 	),
-	max_stall: duration("How long a client may take nothing before its stream ends with `slow-consumer`.", 60_000),
-	heartbeat: duration("How often an idle client stream gets a sign of life.", 15_000),
+	max_stall: duration(
+		"How long a client may take nothing before its stream ends with `slow-consumer`.",
+		DEFAULT_STREAM_LIMITS.maxStallMs,
+		STREAM_RANGES.maxStallMs,
+	),
+	heartbeat: duration(
+		"How often an idle client stream gets a sign of life.",
+		DEFAULT_STREAM_LIMITS.heartbeatMs,
+		STREAM_RANGES.heartbeatMs,
+	),
 };

@@ -16,9 +16,8 @@ import {
 	DEFAULT_SERVERS,
 	type NatsOptions,
 } from "../../../transports/nats/options.ts";
-import { addresses, choice, duration, flag, integer, secret, text } from "../field.ts";
+import { addresses, choice, clusterId, duration, flag, integer, secret, text } from "../field.ts";
 import { role, type Values } from "../section.ts";
-import { CLUSTER_ID } from "./general.ts";
 
 const SERVER = /^(?:(?:nats|tls|wss?):\/\/)?[^\s/,]+$/;
 const PATH = /^[^\0]+$/;
@@ -32,7 +31,7 @@ export const natsShape = {
 		SERVER,
 		DEFAULT_SERVERS,
 	),
-	cluster_id: text("As `notification.cluster_id`.", "1 to 128 characters", CLUSTER_ID),
+	cluster_id: clusterId("As `notification.cluster_id`."),
 	client_id: text(
 		"The connection's name in the server's lists; `{instance_id}` is this process's id.",
 		"1 to 128 printable characters",

@@ -13,9 +13,8 @@ import {
 	type RedisEndpoint,
 	type RedisOptions,
 } from "../../../transports/redis/options.ts";
-import { address, duration, flag, integer, list, secret, text } from "../field.ts";
+import { address, clusterId, duration, flag, integer, list, secret, text } from "../field.ts";
 import { type Report, role, type Values } from "../section.ts";
-import { CLUSTER_ID } from "./general.ts";
 
 const NODE = /^(?:\[[0-9a-fA-F:.]+\]|[^\s:/@[\]]+):\d{1,5}$/;
 const nodes = 'nodes as "host:port"';
@@ -32,7 +31,7 @@ export const redisShape = {
 	sentinel_name: text("The group's name, as its Sentinels know it.", "1 to 128 printable characters", /^[!-~]{1,128}$/),
 	database: integer("Number of the database of a Sentinel group.", 0, 0, 1_000_000),
 	cluster_nodes: list("Some nodes of a cluster (Redis 7 or Valkey).", nodes, NODE),
-	cluster_id: text("As `notification.cluster_id`.", "1 to 128 characters", CLUSTER_ID),
+	cluster_id: clusterId("As `notification.cluster_id`."),
 	username: text("User name; the password is a secret.", "1 to 256 printable characters", /^[ -~]{1,256}$/),
 	password: secret("Password of the servers."),
 	sentinel_password: secret("Password of the Sentinels."),

@@ -1,7 +1,14 @@
 /** `[notification.routing]`, `[notification.breaker]` and `[notification.outbox]`. */
 import { z } from "zod";
 import { MAX_CONDITION_DEPTH, MAX_CONDITIONS, MAX_PATTERN_LENGTH } from "../../../route/condition.ts";
-import { type BreakerOptions, DEFAULT_BREAKER, DEFAULT_OUTBOX, type OutboxOptions } from "../../../route/options.ts";
+import {
+	BREAKER_BOUNDS,
+	type BreakerOptions,
+	DEFAULT_BREAKER,
+	DEFAULT_OUTBOX,
+	OUTBOX_BOUNDS,
+	type OutboxOptions,
+} from "../../../route/options.ts";
 import { duration, flag, integer, json, share, text } from "../field.ts";
 import type { Values } from "../section.ts";
 
@@ -66,17 +73,24 @@ export const breakerShape = {
 	consecutive_failures: integer(
 		"So many failed calls in a row open a target's breaker.",
 		DEFAULT_BREAKER.consecutiveFailures,
-		1,
-		1_000_000,
+		...BREAKER_BOUNDS.consecutiveFailures,
 	),
-	window: duration("The success rate is watched over this long.", DEFAULT_BREAKER.windowMs),
-	min_calls: integer("Calls in the window before the rate says anything.", DEFAULT_BREAKER.minCalls, 1, 1_000_000),
+	window: duration("The success rate is watched over this long.", DEFAULT_BREAKER.windowMs, BREAKER_BOUNDS.windowMs),
+	min_calls: integer(
+		"Calls in the window before the rate says anything.",
+		DEFAULT_BREAKER.minCalls,
+		...BREAKER_BOUNDS.minCalls,
+	),
 	usual_share: share(
 		"A rate that is certainly under this share of the usual one opens the breaker.",
 		DEFAULT_BREAKER.usualShare,
 	),
-	open: duration("Pause before the first probe; twice as long after each that fails.", DEFAULT_BREAKER.openMs),
-	max_open: duration("The longest pause.", DEFAULT_BREAKER.maxOpenMs),
+	open: duration(
+		"Pause before the first probe; twice as long after each that fails.",
+		DEFAULT_BREAKER.openMs,
+		BREAKER_BOUNDS.openMs,
+	),
+	max_open: duration("The longest pause.", DEFAULT_BREAKER.maxOpenMs, BREAKER_BOUNDS.maxOpenMs),
 	jitter: share("Share of a pause that is drawn at random.", DEFAULT_BREAKER.jitter),
 };
 
@@ -96,11 +110,10 @@ export const outboxShape = {
 	max_envelopes: integer(
 		"Envelopes kept for one target that refuses; 0 keeps none.",
 		DEFAULT_OUTBOX.maxEnvelopes,
-		0,
-		100_000_000,
+		...OUTBOX_BOUNDS.maxEnvelopes,
 	),
-	max_bytes: integer("Encoded bytes kept for it.", DEFAULT_OUTBOX.maxBytes),
-	max_age: duration("What is older is dropped, counted and told.", DEFAULT_OUTBOX.maxAgeMs),
+	max_bytes: integer("Encoded bytes kept for it.", DEFAULT_OUTBOX.maxBytes, ...OUTBOX_BOUNDS.maxBytes),
+	max_age: duration("What is older is dropped, counted and told.", DEFAULT_OUTBOX.maxAgeMs, OUTBOX_BOUNDS.maxAgeMs),
 	file: text(
 		"A SQLite file that keeps it across a crash and a restart; of one process at a time.",
 		"a path",
