@@ -1,6 +1,7 @@
 /** A user with the rights that docs/redis.md lists, to the letter, and no others: on one server and on a cluster. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { inspect } from "node:util";
 import type { RedisOptions } from "mcp-fanout/transports/redis";
 import { afterAll, afterEach, beforeAll, describe, expect, it, test } from "vitest";
 import { createChannel } from "../../lambda/layer/src/core/channel.ts";
@@ -12,7 +13,18 @@ import { dialRedis } from "../../lambda/layer/src/transports/redis/index.ts";
 import { waitFor } from "../support/proc.ts";
 import { ROOT } from "../support/root.ts";
 import { startValkeyCluster, startValkeyServer } from "../support/valkey.ts";
-import { accepted, channels, cleanUp, instance, kept, startInstance, until, upTo } from "./redis-world.ts";
+import {
+	accepted,
+	channelOf,
+	channels,
+	cleanUp,
+	envelopeOf,
+	instance,
+	kept,
+	startInstance,
+	until,
+	upTo,
+} from "./redis-world.ts";
 
 const [, listed = ""] = readFileSync(join(ROOT, "docs/redis.md"), "utf8").match(/^```\n(~[\s\S]*?)^```$/m) ?? [];
 const [everywhere = [], alone = [], sessions = [], cluster = [], clusterSessions = []] = listed
@@ -43,8 +55,35 @@ describe("the transport needs no more", () => {
 		await server.admin.acl("SETUSER", "default", "off");
 		const wrong = startInstance({ url: `redis://fanout:wr0ng@127.0.0.1:${server.port}` });
 		await expect(wrong).rejects.toMatchObject({ code: "TransportRefused", retryable: false });
-		expect(String(await wrong.catch((error: Error) => error))).not.toContain("wr0ng");
+		// All that a logger would print, causes too.
+		expect(inspect(await wrong.catch((error: Error) => error), { depth: null })).not.toContain("wr0ng");
 		await works({ url: `redis://127.0.0.1:${server.port}` });
+	});
+
+	it("and what an operator or a program does wrong is told without a login, a key or what was published [P10]", async () => {
+		const server = kept(await startValkeyServer());
+		await admit([server.admin], everywhere, alone);
+		const url = `redis://fanout:s3cret@127.0.0.1:${server.port}`;
+		const a = await instance({ url });
+		const store = createRedisStore({ url });
+		await store.start(AbortSignal.timeout(10_000));
+		kept({ close: async () => store.close() });
+		await server.admin.acl("SETUSER", "fanout", "-evalsha", "-eval");
+		const text = "what was published";
+		const message = { jsonrpc: "2.0", method: "notifications/message", params: { text } } as const;
+		const [channel = channelOf("a")] = channels;
+		const [outcome] = await a.transport.publish(
+			channel,
+			[{ ...envelopeOf(channel, 1), message }],
+			{ mayExist: false },
+			AbortSignal.timeout(10_000),
+		);
+		const place = createChannel("session", "s-1");
+		const unwritten = store.write(place, { version: "1", text }, undefined, AbortSignal.timeout(10_000));
+		for (const failed of [outcome, await unwritten.catch((error: Error) => error)]) {
+			expect(inspect(failed, { depth: null })).toMatch(/NOPERM/);
+			expect(inspect(failed, { depth: null })).not.toContain(text);
+		}
 	});
 
 	it("on a cluster [P10]", async () => {

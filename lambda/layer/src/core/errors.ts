@@ -69,3 +69,11 @@ export function asFanoutError(value: unknown, code: FanoutErrorCode, message: st
 	const detail = value instanceof Error ? value.message : String(value);
 	return new FanoutError(code, `${message}: ${detail}`, { cause: value, retryable });
 }
+
+/** A client library's error without the command that failed, which has all it was given: logins, keys, envelopes. */
+export function bare(error: unknown): unknown {
+	for (let at = error; at instanceof Error; at = (at as { lastNodeError?: unknown }).lastNodeError) {
+		Reflect.deleteProperty(at, "command");
+	}
+	return error;
+}

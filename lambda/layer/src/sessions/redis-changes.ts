@@ -8,7 +8,7 @@ import { type BackoffLimits, fullJitter } from "../core/backoff.ts";
 import { parseChannel } from "../core/channel.ts";
 import type { Clock, Timer } from "../core/clock.ts";
 import { withDeadline } from "../core/deadline.ts";
-import { FanoutError } from "../core/errors.ts";
+import { bare, FanoutError } from "../core/errors.ts";
 import type { StoreWatcher, Watch } from "./store.ts";
 
 const PING_EVERY_MS = 5_000;
@@ -135,7 +135,7 @@ export function createRedisChanges({ connected, clock, report }: RedisChangesDep
 				await (await open()).subscribe(channel);
 			} catch (error) {
 				void close().catch(report);
-				throw error;
+				throw bare(error);
 			}
 			return { close };
 		},

@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import type { Cluster, Redis } from "ioredis";
 import { parseChannel } from "../core/channel.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
-import { asFanoutError, FanoutError } from "../core/errors.ts";
+import { asFanoutError, bare, FanoutError } from "../core/errors.ts";
 import { loadClient } from "./load.ts";
 import { createRedisChanges } from "./redis-changes.ts";
 import { COUNT, LIST, READ, REMOVE, WRITE } from "./redis-scripts.ts";
@@ -47,7 +47,7 @@ export function createRedisStore(options: RedisStoreOptions): Store {
 	const { clock = systemClock, prefix = "mcp-fanout:" } = options;
 	const retentionMs = checkRetention(options.retentionMs ?? DEFAULT_RETENTION_MS);
 	const report = (error: unknown) =>
-		options.onerror?.(asFanoutError(error, "TransportUnavailable", "the connection to Redis failed", true));
+		options.onerror?.(asFanoutError(bare(error), "TransportUnavailable", "the connection to Redis failed", true));
 	let client: Redis | Cluster | undefined = options.client;
 	let closing: Promise<void> | undefined;
 
@@ -69,8 +69,12 @@ export function createRedisStore(options: RedisStoreOptions): Store {
 		try {
 			return await redis.evalsha(digest(script), keys.length, ...keys, ...args);
 		} catch (error) {
-			if (!(error instanceof Error && error.message.startsWith("NOSCRIPT"))) throw error;
+			if (!(error instanceof Error && error.message.startsWith("NOSCRIPT"))) throw bare(error);
+		}
+		try {
 			return await redis.eval(script, keys.length, ...keys, ...args);
+		} catch (error) {
+			throw bare(error);
 		}
 	}
 
@@ -92,7 +96,7 @@ export function createRedisStore(options: RedisStoreOptions): Store {
 			} catch (error) {
 				// It would go on dialling behind an error that was told.
 				own.disconnect();
-				throw error;
+				throw bare(error);
 			}
 		},
 		async read(place) {

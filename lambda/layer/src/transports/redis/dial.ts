@@ -1,4 +1,5 @@
 /** A connected client of the same place for whoever else keeps something there: the session registry. */
+import { bare } from "../../core/errors.ts";
 import { type Client, createDialler, type DiallerParts } from "./client.ts";
 import { endpointOf, type RedisOptions, resolveSettings } from "./options.ts";
 import { waitReady } from "./server.ts";
@@ -11,7 +12,7 @@ export async function dialRedis(
 ): Promise<Client> {
 	const { connectTimeoutMs } = resolveSettings(options);
 	const client = createDialler(options, connectTimeoutMs, parts).commands();
-	client.on("error", onerror);
+	client.on("error", (error) => onerror(bare(error)));
 	try {
 		await waitReady(client, endpointOf(options), connectTimeoutMs, parts.clock, signal);
 	} catch (error) {

@@ -1,5 +1,5 @@
 /** What an error of the client or the server means: refused for now, refused for good, or nobody knows. */
-import { FanoutError, isFanoutError } from "../../core/errors.ts";
+import { bare, FanoutError, isFanoutError } from "../../core/errors.ts";
 
 export interface Failure {
 	readonly error: FanoutError;
@@ -22,6 +22,7 @@ export const isReadOnly = (error: Error): boolean => answerOf(error).startsWith(
 
 export function failureOf(cause: unknown, what: string): Failure {
 	if (isFanoutError(cause)) return { error: cause, uncertain: false };
+	bare(cause);
 	const message = cause instanceof Error ? answerOf(cause) : String(cause);
 	const refused = (code: "TransportRefused" | "ConfigInvalid" | "TransportUnavailable", retryable: boolean) => ({
 		error: new FanoutError(code, `${what}: ${message}`, { cause, retryable }),

@@ -5,7 +5,7 @@
  */
 import { fullJitter } from "../../core/backoff.ts";
 import type { Clock, Timer } from "../../core/clock.ts";
-import { FanoutError } from "../../core/errors.ts";
+import { bare, FanoutError } from "../../core/errors.ts";
 import type { TransportEvent } from "../../core/transport.ts";
 import type { Redis } from "./client.ts";
 import type { Keys } from "./keys.ts";
@@ -133,7 +133,7 @@ export class Line {
 		this.#standing.clear();
 		const detail = cause instanceof Error ? `: ${cause.message}` : "";
 		const error = new FanoutError("TransportUnavailable", `the listener's connection was lost${detail}`, {
-			cause,
+			cause: bare(cause),
 			retryable: true,
 		});
 		this.#deps.report({ kind: "error", error });
@@ -159,7 +159,8 @@ export class Line {
 			const failed = outcomes.find((outcome) => outcome.status === "rejected");
 			if (failed === undefined || this.#client !== client) return;
 			const message = "a partition could not be subscribed for now";
-			const error = new FanoutError("TransportUnavailable", message, { cause: failed.reason, retryable: true });
+			const cause = bare(failed.reason);
+			const error = new FanoutError("TransportUnavailable", message, { cause, retryable: true });
 			this.#deps.report({ kind: "error", error });
 		});
 	}

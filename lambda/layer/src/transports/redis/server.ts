@@ -1,6 +1,6 @@
 /** What the server says of itself: whether it is one that this transport can use, and what it does with writes. */
 import { type Clock, pause } from "../../core/clock.ts";
-import { FanoutError } from "../../core/errors.ts";
+import { bare, FanoutError } from "../../core/errors.ts";
 import type { Durability } from "../../core/transport.ts";
 import { type Client, isCluster } from "./client.ts";
 import { primaries } from "./cluster.ts";
@@ -20,7 +20,7 @@ export async function waitReady(
 	let last: unknown;
 	const settled = new AbortController();
 	const onError = (error: unknown) => {
-		last = error;
+		last = bare(error);
 		if (LOGIN.test(String(error))) settled.abort();
 	};
 	const onReady = () => settled.abort();
