@@ -2,13 +2,21 @@
 import { createServer, type Server, type Socket } from "node:net";
 import { Redis } from "ioredis";
 import { afterEach, describe, expect, it, vi } from "vitest";
+import type { Channel } from "../../lambda/layer/src/core/channel.ts";
 import { systemClock } from "../../lambda/layer/src/core/clock.ts";
 import { createDialler } from "../../lambda/layer/src/transports/redis/client.ts";
-import { nodeOf } from "../../lambda/layer/src/transports/redis/cluster.ts";
+import { nodeOf, slotOf } from "../../lambda/layer/src/transports/redis/cluster.ts";
 import { createKeys } from "../../lambda/layer/src/transports/redis/keys.ts";
 import { waitFor } from "../support/proc.ts";
 import { openGate } from "../support/tcp-gate.ts";
-import { MASTER_NAME, startSentinelGroup, startValkeyCluster, startValkeyServer } from "../support/valkey.ts";
+import {
+	MASTER_NAME,
+	pidOf,
+	startSentinelGroup,
+	startValkeyCluster,
+	startValkeyServer,
+	type ValkeyServer,
+} from "../support/valkey.ts";
 import { accepted, channelOf, channels, cleanUp, instance, kept, startInstance, until, upTo } from "./redis-world.ts";
 
 afterEach(cleanUp);
@@ -126,6 +134,38 @@ describe("one node of a cluster that is down, with nobody in its place", () => {
 		expect(some.map((_, place) => bounds[place] === undefined)).toEqual(isLost);
 		const gone = some.filter((_, place) => isLost[place]).slice(0, 1);
 		await expect(a.transport.ends(gone, AbortSignal.timeout(20_000))).rejects.toThrow();
+	});
+});
+
+describe("one node of a cluster that is held still", () => {
+	it("keeps no other from being checked, and what is followed there is told when it goes on [P3] [P7]", async () => {
+		const cluster = kept(await startValkeyCluster());
+		const nodes = cluster.primaries.map(({ host, port }) => ({ host, port }));
+		const a = await instance({ cluster: { nodes }, partitions: 16 });
+		const some = upTo(20).map((n) => channelOf(`channel ${n}`));
+		const told = new Set<Channel>();
+		const follow = (channel: Channel) =>
+			a.transport.subscribe(channel, { entry() {}, suspect: () => void told.add(channel), ended() {} });
+		await Promise.all(some.map((channel) => follow(channel).ready));
+		const [still] = cluster.primaries as [ValkeyServer];
+		const keys = createKeys("fanout", 16);
+		const isStill = (channel: Channel) => slotOf(keys.meta(keys.partitionOf(channel))) < Math.floor(16_384 / 3);
+		expect(new Set(some.map(isStill)).size).toBe(2);
+		const pid = await pidOf(still.admin);
+		process.kill(pid, "SIGSTOP");
+		try {
+			for (const round of ["first", "next"]) {
+				let bounds: unknown[] | undefined;
+				a.transport.ends(some, AbortSignal.timeout(60_000)).then((found) => {
+					bounds = found;
+				});
+				await until(`the ends of the others, the ${round} time`, () => bounds !== undefined, 20_000);
+				expect(some.map((_, place) => bounds?.[place] === undefined)).toEqual(some.map(isStill));
+			}
+		} finally {
+			process.kill(pid, "SIGCONT");
+		}
+		await until("all of its channels are told", () => some.filter(isStill).every((each) => told.has(each)), 20_000);
 	});
 });
 

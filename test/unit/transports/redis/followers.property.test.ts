@@ -23,6 +23,8 @@ function textOf(channel: Channel): string {
 
 class World {
 	readonly followers = createFollowers({
+		monotonic: () => 0,
+		renewMs: 1,
 		saw: () => {},
 		lookUp: async () => [],
 		report: (error) => {

@@ -68,7 +68,6 @@ export class Model {
 			keys: this.keys,
 			settings,
 			sharded: false,
-			monotonic: () => 0,
 			random32,
 			report,
 		});

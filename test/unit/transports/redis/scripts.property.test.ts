@@ -73,8 +73,7 @@ it("a loss that many know is told once: their knowledge is settled, and epochs s
 	const keys = createKeys("many", 1);
 	const news = createChannel("topic", "news");
 	const random32 = () => random.below(2 ** 32);
-	const open = () =>
-		createStore({ client, keys, settings, sharded: false, monotonic: () => 0, random32, report: () => undefined });
+	const open = () => createStore({ client, keys, settings, sharded: false, random32, report: () => undefined });
 	const stores = Array.from({ length: 5 }, open);
 	const endOf = async (store: Store | undefined) => (await store?.ends(0, [news]))?.bounds[0]?.end;
 	for (const store of stores) await endOf(store);
@@ -95,7 +94,7 @@ it("an id is known for the whole window, across the border of two, and forgotten
 	const settings = resolveSettings({ url: server.url, prefix: "window", partitions: 1, dedupMs });
 	const random32 = () => random.below(2 ** 32);
 	const keys = createKeys("window", 1);
-	const store = createStore({ client, keys, settings, sharded: false, monotonic: () => 0, random32, report: () => {} });
+	const store = createStore({ client, keys, settings, sharded: false, random32, report: () => {} });
 	const news = createChannel("topic", "news");
 	const message = { jsonrpc: "2.0", method: "notifications/message" } as const;
 	const envelopeOf = (id: string): Envelope => {

@@ -2,8 +2,8 @@
 import { PARTITION } from "./partition-script.ts";
 
 /**
- * KEYS: state and log of each channel. ARGV: 4 how long an idle channel lives, 5 "1" to renew what is followed. Answers epoch, offset, then
- * end and oldest of each. A channel without a state gets one: its end is a floor, under which nothing is known.
+ * KEYS: state and log of each channel. ARGV: 4 how long an idle channel lives, from now on. Answers epoch, offset, then end
+ * and oldest of each. A channel without a state gets one: its end is a floor, under which nothing is known.
  */
 export const ENDS = `${PARTITION}
 local life = ARGV[4]
@@ -20,10 +20,8 @@ for i = 2, #KEYS, 2 do
       s.epoch = p.epoch
       redis.call('SET', KEYS[i], stateText(s), 'KEEPTTL')
     end
-    if ARGV[5] == '1' then
-      redis.call('PEXPIRE', KEYS[i], life)
-      redis.call('PEXPIRE', KEYS[i + 1], life)
-    end
+    redis.call('PEXPIRE', KEYS[i], life)
+    redis.call('PEXPIRE', KEYS[i + 1], life)
   end
   answer[#answer + 1] = s.epoch .. '.' .. fmt(s.last)
   local oldest = redis.call('XRANGE', KEYS[i + 1], '-', '+', 'COUNT', 1)[1]

@@ -1,9 +1,12 @@
 /**
  * Ends, for few requests. Asked for one by one in the same turn they are one question per partition: ten thousand lanes
  * may open at once. Asked for all that is followed, again and again, a partition's tip is enough where everything up to
- * it was heard; only what that cannot vouch for is looked up.
+ * it was heard; only what that cannot vouch for is looked up. A part that hangs, as a cluster's node that is held still,
+ * is not waited for, and what is followed there is told when it answers.
  */
 import type { Channel } from "../../core/channel.ts";
+import { type Clock, pause } from "../../core/clock.ts";
+import { FanoutError } from "../../core/errors.ts";
 import type { Position } from "../../core/position.ts";
 import type { Bounds } from "../../core/transport.ts";
 import type { Followers } from "./followers.ts";
@@ -12,6 +15,8 @@ import type { Store, Tip } from "./store.ts";
 
 /** Channels that are vouched for in one turn: with very many, entries are handed over between them. */
 const TURN_CHANNELS = 64;
+/** How much longer than the first the other partitions may take. */
+const GRACE_MS = 500;
 /** Channels in one question: the server does nothing else meanwhile. */
 export const ENDS_CHANNELS = 128;
 
@@ -34,15 +39,18 @@ interface Waiting {
 }
 
 export interface EndsDeps {
+	readonly clock: Clock;
 	readonly keys: Keys;
 	readonly store: Store;
-	readonly followers: Pick<Followers, "learn" | "vouched">;
+	readonly followers: Pick<Followers, "learn" | "vouched" | "recheck">;
 	/** A partition did not answer. */
 	report(cause: unknown): void;
 }
 
-export function createEnds({ keys, store, followers, report }: EndsDeps): Ends {
+export function createEnds({ clock, keys, store, followers, report }: EndsDeps): Ends {
 	let waiting: Waiting[] = [];
+	/** Partitions that have not answered yet what `all` asked. */
+	const late = new Set<number>();
 
 	async function lookUp(partition: number, channels: readonly Channel[]): Promise<Bounds[]> {
 		const chunks: Promise<Bounds[]>[] = [];
@@ -87,6 +95,23 @@ export function createEnds({ keys, store, followers, report }: EndsDeps): Ends {
 		});
 	}
 
+	/** Waits for the answers, none of which rejects: for those that are late not for long. */
+	async function inTime(asked: ReadonlyMap<number, Promise<unknown>>): Promise<void> {
+		const awaited = new Map(asked);
+		const over = new AbortController();
+		const answers = [...asked].map(([partition, answer]) => answer.then(() => void awaited.delete(partition)));
+		const patience = Promise.race(answers).then(() => pause(clock, GRACE_MS, over.signal));
+		await Promise.race([Promise.all(answers), patience]);
+		over.abort();
+		for (const [partition, answer] of awaited) {
+			late.add(partition);
+			answer
+				.then(() => followers.recheck([partition]))
+				.catch(report)
+				.finally(() => late.delete(partition));
+		}
+	}
+
 	function flush(): void {
 		const asked = Map.groupBy(waiting, ({ channel }) => keys.partitionOf(channel));
 		waiting = [];
@@ -117,29 +142,35 @@ export function createEnds({ keys, store, followers, report }: EndsDeps): Ends {
 			const byPartition = new Map<number, number[]>();
 			for (const [place, channel] of channels.entries()) {
 				const partition = keys.partitionOf(channel);
+				if (late.has(partition)) continue;
 				const places = byPartition.get(partition);
 				if (places === undefined) byPartition.set(partition, [place]);
 				else places.push(place);
 			}
-			// What is to be looked up anyhow needs no tip, and one channel alone is as soon looked up.
-			const isOne = channels.length === 1;
-			const tips = await store.tips([...byPartition.keys()].filter((each) => !isOne && !store.isRenewalDue(each)));
-			const asking: Promise<void>[] = [];
+			// One channel alone is as soon looked up.
+			const tips = store.tips(channels.length === 1 ? [] : [...byPartition.keys()]);
+			await inTime(tips);
+			const asking = new Map<number, Promise<void>>();
 			const failures: unknown[] = [];
 			let inTurn = 0;
 			for (const [partition, places] of byPartition) {
-				const rest = unvouched(partition, channels, places, tips.get(partition), found);
+				if (late.has(partition)) continue;
+				const rest = unvouched(partition, channels, places, await tips.get(partition), found);
 				const failed = (cause: unknown) => void failures.push(cause);
-				if (rest.length > 0) asking.push(check(partition, channels, rest, found).catch(failed));
+				if (rest.length > 0) asking.set(partition, check(partition, channels, rest, found).catch(failed));
 				inTurn += places.length;
 				if (inTurn < TURN_CHANNELS) continue;
 				inTurn = 0;
 				await new Promise((resolve) => setImmediate(resolve));
 			}
-			await Promise.all(asking);
-			if (failures.length === byPartition.size && failures.length > 0) throw failures[0];
+			await inTime(asking);
+			if (found.length === 0 && channels.length > 0) throw failures[0] ?? hanging();
 			for (const cause of failures) report(cause);
 			return found;
 		},
 	};
+}
+
+function hanging(): FanoutError {
+	return new FanoutError("TransportUnavailable", "the last question has no answer yet", { retryable: true });
 }

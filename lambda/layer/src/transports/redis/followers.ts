@@ -14,8 +14,8 @@ interface Follow {
 	handed: number;
 	/** The newest that was heard. */
 	heard: Position | undefined;
-	/** What was last looked up, and the partition's tip then. */
-	known: { readonly tip: Tip; readonly bounds: Bounds } | undefined;
+	/** What was last looked up, and the partition's tip then, and when. */
+	known: { readonly tip: Tip; readonly bounds: Bounds; readonly atMs: number } | undefined;
 }
 
 export interface Followers {
@@ -27,7 +27,7 @@ export interface Followers {
 	heard(partition: number, text: string): void;
 	/** A channel's bounds were looked up when the partition's tip was there. */
 	learn(partition: number, channel: Channel, tip: Tip, bounds: Bounds): void;
-	/** A channel's bounds at the tip, when all that came since they were looked up was heard. */
+	/** A channel's bounds at the tip, when all that came since they were looked up was heard, and that is not long ago. */
 	vouched(partition: number, channel: Channel, tip: Tip): Bounds | undefined;
 	/** Asks for the ends of all that is followed in these partitions, and tells each. */
 	recheck(partitions: readonly number[]): Promise<void>;
@@ -35,6 +35,9 @@ export interface Followers {
 }
 
 export interface FollowersDeps {
+	monotonic(): number;
+	/** What was looked up longer ago is looked up again, so that it does not expire. */
+	readonly renewMs: number;
 	saw(partition: number, epoch: string, offset: number): void;
 	lookUp(partition: number, channels: readonly Channel[]): Promise<Bounds[]>;
 	report(error: FanoutError): void;
@@ -125,11 +128,12 @@ export function createFollowers(deps: FollowersDeps): Followers {
 		},
 		learn(partition, channel, tip, bounds) {
 			const follow = byPartition.get(partition)?.get(channel.key);
-			if (follow !== undefined) follow.known = { tip, bounds };
+			if (follow !== undefined) follow.known = { tip, bounds, atMs: deps.monotonic() };
 		},
 		vouched(partition, channel, tip) {
 			const { known, heard } = byPartition.get(partition)?.get(channel.key) ?? {};
 			if (known === undefined || known.tip.epoch !== tip.epoch) return undefined;
+			if (deps.monotonic() - known.atMs >= deps.renewMs) return undefined;
 			const { epoch, offset } = known.tip;
 			if (offset < tip.offset && runs.get(partition)?.spans(epoch, offset, tip.offset) !== true) return undefined;
 			const isNewer = heard?.epoch === epoch && heard.offset > offset;

@@ -18,7 +18,6 @@ import { READ } from "./read-script.ts";
 
 /** Envelope bytes in one page, unless its first entry alone is more. */
 const PAGE_BYTES = 256 * 1024;
-const RENEW_MS = 60_000;
 /** Partitions whose tips are one question: the server does nothing else meanwhile. */
 const TIPS_PARTITIONS = 16;
 
@@ -37,12 +36,10 @@ export interface Store {
 	/** Makes or checks every partition; throws ConfigInvalid when the store has another number of them. */
 	open(): Promise<void>;
 	publish(channel: Channel, batch: readonly Envelope[]): Promise<Accepted[]>;
-	/** Ends in a partition, as they are at its tip. */
+	/** Ends in a partition, as they are at its tip; what is asked for lives on. */
 	ends(partition: number, channels: readonly Channel[]): Promise<{ readonly tip: Tip; readonly bounds: Bounds[] }>;
-	/** Of those that stand as they did, and answer. */
-	tips(partitions: readonly number[]): Promise<ReadonlyMap<number, Tip>>;
-	/** What is followed in this partition has to be looked up now and then, so that it does not expire. */
-	isRenewalDue(partition: number): boolean;
+	/** Of each; none of one that does not stand as it did, or fails. */
+	tips(partitions: readonly number[]): ReadonlyMap<number, Promise<Tip | undefined>>;
 	read(ask: Ask): Promise<Page>;
 	/** Something of this partition was heard. */
 	saw(partition: number, epoch: string, offset: number): void;
@@ -53,7 +50,6 @@ export interface StoreDeps {
 	readonly keys: Keys;
 	readonly settings: RedisSettings;
 	readonly sharded: boolean;
-	monotonic(): number;
 	random32(): number;
 	report(error: FanoutError): void;
 }
@@ -70,10 +66,8 @@ export function createStore(deps: StoreDeps): Store {
 	const { client, keys, settings } = deps;
 	const { retentionMs, partitions } = settings;
 	const knowledge: Knowledge[] = Array.from({ length: partitions }, createKnowledge);
-	const renewedAt: number[] = Array.from({ length: partitions }, () => Number.NEGATIVE_INFINITY);
 	/** Epochs that stood, with what INFO says of their lines. */
 	const lines: ({ readonly epoch: string; readonly line: string } | undefined)[] = [];
-	const renewMs = Math.min(RENEW_MS, retentionMs / 4);
 
 	const publishing = publishScripts(settings, deps.sharded ? "SPUBLISH" : "PUBLISH");
 	const [PUBLISH_KNOWN, PUBLISH_OPENING] = [script(publishing.known), script(publishing.opening)];
@@ -113,20 +107,22 @@ export function createStore(deps: StoreDeps): Store {
 		return answer;
 	}
 
-	/** Adds the tips of partitions that share a server; none of one that has to be opened or turned. */
-	async function someTips(some: readonly number[], found: Map<number, Tip>): Promise<void> {
+	/** The tips of partitions that share a server; none of one that has to be opened or turned. */
+	async function someTips(some: readonly number[]): Promise<ReadonlyMap<number, Tip>> {
+		const found = new Map<number, Tip>();
 		const told = some.map((partition) => (knowledge[partition] as Knowledge).tell());
-		const answer = listOf(await evaluate(TIPS_SCRIPT, some.length, [...some.map(keys.meta), partitions, ...told]));
+		const all = [...some.map(keys.meta), partitions, ...told];
+		const answer = listOf(await evaluate(TIPS_SCRIPT, some.length, all));
 		for (const [index, partition] of some.entries()) {
 			const tip = tipOf(answer.slice(2 * index));
 			if (tip.epoch === "") continue;
 			knowledge[partition]?.answered(told[index] as string, tip.epoch, tip.offset);
 			found.set(partition, tip);
 		}
+		return found;
 	}
 
 	const tipOf = ([epoch, offset]: readonly unknown[]): Tip => ({ epoch: String(epoch), offset: Number(offset) });
-	const isRenewalDue = (partition: number) => deps.monotonic() - (renewedAt[partition] as number) >= renewMs;
 
 	function entryOf(channel: Channel, [offset, epoch, prev, text]: readonly string[]): Entry {
 		const position = parsePosition(`${epoch}.${offset}`);
@@ -138,10 +134,8 @@ export function createStore(deps: StoreDeps): Store {
 	return {
 		async open() {
 			// The first alone: where it refuses, the others must not be made.
-			await run(ENDS_SCRIPT, 0, [], [life, "0"]);
-			await Promise.all(
-				Array.from({ length: partitions - 1 }, (_, index) => run(ENDS_SCRIPT, index + 1, [], [life, "0"])),
-			);
+			await run(ENDS_SCRIPT, 0, [], [life]);
+			await Promise.all(Array.from({ length: partitions - 1 }, (_, index) => run(ENDS_SCRIPT, index + 1, [], [life])));
 		},
 		async publish(channel, batch) {
 			const partition = keys.partitionOf(channel);
@@ -173,20 +167,23 @@ export function createStore(deps: StoreDeps): Store {
 			lines[partition] = { epoch: String(answer[0]), line: `master_replid:${answer[2]}` };
 			return acceptedOf(answer, batch.length);
 		},
-		isRenewalDue,
-		async tips(asked) {
-			const found = new Map<number, Tip>();
+		tips(asked) {
+			const tips = new Map<number, Promise<Tip | undefined>>();
 			const most = deps.sharded ? 1 : TIPS_PARTITIONS;
-			const asking: Promise<void>[] = [];
-			for (let at = 0; at < asked.length; at += most) asking.push(someTips(asked.slice(at, at + most), found));
-			await Promise.allSettled(asking);
-			return found;
+			for (let at = 0; at < asked.length; at += most) {
+				const some = asked.slice(at, at + most);
+				const found = someTips(some).catch(() => undefined); // looked up instead, which tells what failed
+				for (const partition of some)
+					tips.set(
+						partition,
+						found.then((all) => all?.get(partition)),
+					);
+			}
+			return tips;
 		},
 		async ends(partition, channels) {
 			const more = channels.flatMap((channel) => [keys.state(partition, channel), keys.log(partition, channel)]);
-			const renew = isRenewalDue(partition);
-			const answer = await run(ENDS_SCRIPT, partition, more, [life, renew ? "1" : "0"]);
-			if (renew) renewedAt[partition] = deps.monotonic();
+			const answer = await run(ENDS_SCRIPT, partition, more, [life]);
 			const bounds = channels.map((_, index) => {
 				const end = parsePosition(answer[2 + 2 * index]);
 				const oldest = answer[3 + 2 * index];

@@ -32,6 +32,7 @@ export interface RedisParts {
 const MAX_BATCH = 100;
 const MAX_BATCH_BYTES = 1024 * 1024;
 const END_CHECK_MS = 1_000;
+const RENEW_MS = 60_000;
 
 interface Running {
 	readonly client: Client;
@@ -77,16 +78,18 @@ export function createRedisTransport(options: RedisOptions, { clock, ids, instan
 			keys,
 			settings,
 			sharded,
-			monotonic: () => clock.monotonic(),
 			random32: () => ids.random32(),
 			report,
 		});
 		const followers = createFollowers({
+			monotonic: () => clock.monotonic(),
+			renewMs: Math.min(RENEW_MS, retentionMs / 4),
 			saw: store.saw,
 			lookUp: (partition, channels) => asking("an end check failed", () => ends.lookUp(partition, channels)),
 			report,
 		});
 		const ends = createEnds({
+			clock,
 			keys,
 			store,
 			followers,
