@@ -157,6 +157,36 @@ describe("an append-only file that lost its end", () => {
 	});
 });
 
+describe("keys that go", () => {
+	it("are not those of what is followed, however many that is [P3]", async () => {
+		const server = kept(await startValkeyServer());
+		// Renewed every second.
+		const a = await instance({ url: server.url, retentionMs: 4_000 });
+		const followed = upTo(1_200).map((n) => channelOf(`followed-${n}`));
+		await Promise.all(followed.map((each) => a.open(each)));
+		const states = followed.map((each) => keys.state(keys.partitionOf(each), each));
+		for (const state of states) await server.admin.pexpire(state, 40_000);
+		const renewed = async () => {
+			const left = await Promise.all(states.map((state) => server.admin.pttl(state)));
+			return left.every((ms) => ms > 40_000);
+		};
+		await waitFor("all are renewed", renewed, { deadlineMs: 20_000 });
+	});
+
+	it("leave no log that outlived its partition: it is told, and goes on [P2] [P3]", async () => {
+		const server = kept(await startValkeyServer());
+		const a = await instance({ url: server.url });
+		const stream = await a.open(channel);
+		await accepted(a, channel, upTo(20));
+		await until("all is seen", () => stream.shown.length === 20);
+		await server.admin.del(keys.meta(keys.partitionOf(channel)));
+		await accepted(a, channel, upTo(5, 101));
+		await until("it goes on", () => stream.shown.at(-1) === 105);
+		expect(stream.shown).toEqual([...upTo(20), ...upTo(5, 101)]);
+		expect(stream.told).toEqual(["epoch"]);
+	});
+});
+
 const sibling = channelOf(
 	upTo(1_000)
 		.map((n) => `sibling-${n}`)

@@ -97,15 +97,15 @@ local function stands(p, epoch, n)
   end
   return false, nil
 end
-local function readState(key)
-  local text = redis.call('GET', key)
-  if not text then return nil end
-  local epoch, last, beat = string.match(text, '^(%x+) (%d+) (%S+)$')
-  return { epoch = epoch, last = tonumber(last), beat = beat }
-end
 local function stateText(s)
   return s.epoch .. ' ' .. fmt(s.last) .. ' ' .. s.beat
 end
 local p, refusal = openPartition()
 if not p then return redis.error_reply(refusal) end
+local function readState(key)
+  local epoch, last, beat = string.match(redis.call('GET', key) or '', '^(%x+) (%d+) (%S+)$')
+  last = tonumber(last)
+  -- One that is ahead of its partition outlived it, as when only some of the keys were evicted.
+  if last and last <= p.offset then return { epoch = epoch, last = last, beat = beat } end
+end
 `;

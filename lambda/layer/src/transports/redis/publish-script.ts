@@ -75,9 +75,9 @@ if last > offset then
   local beat, ms = format('%.0f', math.floor(now / ${beatMs})), '-' .. format('%.0f', now)
   local state = call('SET', KEYS[2], epoch .. ' ' .. newest .. ' ' .. beat, 'PX', '${lifeMs(retentionMs)}', 'GET')
   local prev, before
-  if state then prev, before = string.match(state, '^%x+ (%d+) (%S+)$')
-  else
-    -- A log without its end cannot be continued: what there was of it counts as gone.
+  if state then prev, before = string.match(state, '^%x+ (%d+) (%S+)$') end
+  if not state or tonumber(prev) > offset then
+    -- A log without its end, or its partition, cannot be continued: what there was of it counts as gone.
     call('UNLINK', KEYS[3])
     prev, before = format('%.0f', offset), '-'
   end
