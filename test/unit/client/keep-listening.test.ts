@@ -69,6 +69,18 @@ describe("keepListening", () => {
 		expect(await take(1)).toEqual(["end"]);
 	});
 
+	it("yields nothing of a kind that only another loop on the client asked for", async () => {
+		const { client, updated, list } = scripted("stay");
+		const [tools, pages] = [start(client, { toolsListChanged: true }), start(client, { resourceSubscriptions: ["a"] })];
+		list("tools");
+		updated("a/b");
+		expect(await pages.take(1)).toEqual(["a/b changed"]);
+		tools.listening.close();
+		pages.listening.close();
+		expect(await tools.take(2)).toEqual(["tools changed", "end"]);
+		expect(await pages.take(1)).toEqual(["end"]);
+	});
+
 	it("[P3] listens again after a drop, and everything that it listens for is then to be read again", async () => {
 		const { client, asked } = scripted("remote", "stay");
 		const { take, listening, events } = start(client);

@@ -57,7 +57,11 @@ export function keepListening(client: McpClient, filter: ListenFilter, options: 
 	const wanted = uris === undefined ? flags : { ...flags, resourceSubscriptions: [...uris] };
 	const waiting = new Invalidations(options.maxWaiting ?? DEFAULT_MAX_WAITING, asked);
 	const stop = new AbortController();
-	const deaf = hear(client, (changed) => waiting.add(changed, "changed"));
+	const kinds = new Set(asked.map(({ kind }) => kind));
+	// By kind alone: a server may tell of what is under a resource that was named.
+	const deaf = hear(client, (changed) => {
+		if (kinds.has(changed.kind)) waiting.add(changed, "changed");
+	});
 
 	function close(error?: unknown): void {
 		if (stop.signal.aborted) return;
