@@ -1,5 +1,6 @@
 import { afterEach, expect, test } from "vitest";
 import { FanoutError } from "../../../../lambda/layer/src/core/errors.ts";
+import { VERIFY_MS } from "../../../../lambda/layer/src/mcp/session/live-sessions.ts";
 import type { Store } from "../../../../lambda/layer/src/sessions/store.ts";
 import { type FleetOptions, hello, post, type SessionFleet, startSessions, tool } from "./fleet.ts";
 import { callTool, follow, get, open, settle } from "./raw.ts";
@@ -66,6 +67,45 @@ test("[P9] a session that is being looked up when its process closes is not take
 	for (const release of waiting) release();
 	expect((await called).status).toBe(503);
 	expect(fleet.handlers[1]?.sessions).toBe(0);
+});
+
+test("a session that makes room for others while it is looked up is taken over again, and its call answered", async () => {
+	let isSlow = false;
+	let release: (() => void) | undefined;
+	const store = (memory: Store): Store => ({
+		...memory,
+		async read(...args) {
+			if (isSlow) {
+				isSlow = false;
+				await new Promise<void>((resolve) => (release = resolve));
+			}
+			return memory.read(...args);
+		},
+	});
+	await start(1, { store, sessionOptions: { maxSessions: 1 } });
+	const session = await open(fleet, 0);
+	await settle(VERIFY_MS);
+	isSlow = true;
+	const called = callTool(fleet, 0, session, "where");
+	while (release === undefined) await settle(5);
+	await open(fleet, 0);
+	release();
+	expect((await called).status).toBe(200);
+});
+
+test("a session whose stream ended since its record is gone is served no longer by the same process", async () => {
+	let reads = Number.NaN;
+	// Gone between the two looks of one sweep: at the server's session, and at its stream.
+	const store = (memory: Store): Store => ({
+		...memory,
+		read: async (...args) => (++reads > 1 ? undefined : memory.read(...args)),
+	});
+	await start(1, { store, sessionOptions: { idleMs: 4_000 } });
+	const session = await open(fleet, 0);
+	const stream = follow(await fleet.call(0, get(session)));
+	reads = 0;
+	await stream.ended;
+	expect((await callTool(fleet, 0, session, "where")).status).toBe(404);
 });
 
 test("[P9] a resumed POST stream ends with its handler, and tells of no error: its request runs on elsewhere", async () => {

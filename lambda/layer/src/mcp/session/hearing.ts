@@ -55,7 +55,7 @@ export class Hearing implements Listener {
 		for (const channel of gets.channels()) {
 			try {
 				const stored = await gets.look(channel);
-				if (stored === undefined) gets.end(channel);
+				if (stored === undefined) await this.end(channel);
 				else gets.refresh(stored);
 			} catch (error) {
 				// One that cannot be read keeps no other from being looked at.

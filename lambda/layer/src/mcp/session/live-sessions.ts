@@ -58,7 +58,8 @@ export class LiveSessions {
 		const known = this.#live.get(key);
 		if (known?.isReady === true) {
 			await this.#verify(known);
-			return this.#enter(known, principal);
+			// One that was put to rest meanwhile is taken over again.
+			if (!known.isEnded || known.isGone) return this.#enter(known, principal);
 		}
 		// By principal as well: who is refused is refused alone.
 		const name = `${key} ${principal ?? ""}`;
