@@ -165,6 +165,7 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 	const sessionHost = createSessionHost({
 		...{ namespace, instanceId, clock, follow, hold: following.hold, settling, sessions, hub, report },
 		...{ transports, engines, feeds: following.feeds },
+		within: (tenant, task) => scopes.run({ tenant }, task),
 		publish: (channel, message) => publish(channel, message, {}, parseMessage),
 	});
 	const bus = createBuses({

@@ -37,12 +37,13 @@ export interface SessionHostParts {
 	readonly feeds: Set<ExchangedFeed>;
 	readonly hub: Hub;
 	report(error: FanoutError): void;
+	within<T>(tenant: string, task: () => T): T;
 	publish(channel: Channel, message: Message): Promise<Published>;
 }
 
 export function createSessionHost(parts: SessionHostParts): SessionHost {
 	const { namespace, instanceId, clock, follow, hold, settling, transports } = parts;
-	const { sessions, engines, feeds, hub, report, publish } = parts;
+	const { sessions, engines, feeds, hub, report, within, publish } = parts;
 	const feedDeps = { engines, clock, report, open: feeds };
 
 	/** Control addresses are on one transport only. */
@@ -116,6 +117,7 @@ export function createSessionHost(parts: SessionHostParts): SessionHost {
 			return () => void settling.delete(task);
 		},
 		report,
+		within,
 		registry: () => sessions.registry(),
 		publish,
 		async *readAfter(lane, channel, from) {

@@ -94,7 +94,7 @@ export function createBuses(deps: BusDeps): () => FanoutBus {
 		const subscribe = (listener: (event: ServerEvent) => void): (() => void) => {
 			if (!seam.scoped) return joinEveryone(deps, listener);
 			const scope = deps.scopes.getStore();
-			if (scope === undefined) {
+			if (scope === undefined || !("channels" in scope)) {
 				throw new FanoutError(
 					"ScopeRequired",
 					"this bus belongs to a fleet handler: it is subscribed to only within a request",

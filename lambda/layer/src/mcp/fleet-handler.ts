@@ -122,9 +122,7 @@ export function createFleetHandler<H extends FetchHandler>(handler: H, options: 
 		const passed = parsedBody === undefined ? extra : { ...extra, parsedBody };
 		if (request.method === "POST" && eraOfBody(parsedBody) === "modern") return { extra: passed };
 		const call = { request, authInfo: extra?.authInfo ?? undefined, identity, parsedBody };
-		// What the session's server publishes is of the request's tenant, as under the handler.
-		const answer = await scopes.run(new FleetRequest(identity, host), () => sessions.serve(call));
-		return answer ?? { extra: passed };
+		return (await sessions.serve(call)) ?? { extra: passed };
 	}
 
 	async function answer(request: Request, extra?: FetchExtra): Promise<Response> {

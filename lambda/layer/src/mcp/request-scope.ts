@@ -11,8 +11,12 @@ import type { HeardChannel } from "./heard-channel.ts";
 import type { HeardChannels } from "./heard-channels.ts";
 import { Listen, type ListenHost } from "./listen.ts";
 
-export interface RequestScope {
+/** What a session's server does is of its tenant, whatever made it do that. */
+export interface TenantScope {
 	readonly tenant: string;
+}
+
+export interface RequestScope extends TenantScope {
 	/** What a listen of this request hears. */
 	readonly channels: readonly Channel[];
 	readonly catchUpMs: number;
@@ -23,9 +27,9 @@ export interface RequestScope {
 	listen: Listen | undefined;
 }
 
-export type RequestScopes = AsyncLocalStorage<RequestScope>;
+export type RequestScopes = AsyncLocalStorage<TenantScope | RequestScope>;
 
-export const createRequestScopes = (): RequestScopes => new AsyncLocalStorage<RequestScope>();
+export const createRequestScopes = (): RequestScopes => new AsyncLocalStorage();
 
 /** Joins the listen of a request to what its scope hears; returns the undo. */
 export function joinScope(

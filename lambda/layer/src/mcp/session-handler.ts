@@ -7,7 +7,6 @@ import { FanoutError } from "../core/errors.ts";
 import { type FanoutBus, seamOf } from "./bus.ts";
 import { createEntry } from "./entry.ts";
 import type { FetchExtra } from "./fleet-handler.ts";
-import { FleetRequest } from "./fleet-request.ts";
 import type { IdentityOptions } from "./identity.ts";
 import type { SessionFactory } from "./session/factory.ts";
 import { createSessionServer, holdsGet } from "./session/handler.ts";
@@ -31,17 +30,15 @@ export interface SessionHandler {
 export function createSessionHandler(factory: SessionFactory, options: SessionHandlerOptions): SessionHandler {
 	const deps = seamOf(options.fanout.bus())?.deps;
 	if (deps === undefined) throw new FanoutError("ConfigInvalid", "sessions need a fanout of createFanout's");
-	const { sessions: host, scopes, clock } = deps;
+	const { sessions: host, clock } = deps;
 	const server = createSessionServer(host, factory, options);
 	const enter = createEntry(options, deps);
-	const scope = { clock, catchUpMs: 0, listens: new Set<never>() };
 	return {
 		async fetch(request, extra) {
 			const authInfo = extra?.authInfo ?? undefined;
 			const identity = await enter(request, authInfo);
 			if (identity instanceof Response) return identity;
-			const call = { request, authInfo, identity, parsedBody: extra?.parsedBody };
-			const answer = await scopes.run(new FleetRequest(identity, scope), () => server.serve(call));
+			const answer = await server.serve({ request, authInfo, identity, parsedBody: extra?.parsedBody });
 			if (answer === undefined) throw new FanoutError("ConfigInvalid", "sessionless is for a fleet handler");
 			return answer;
 		},

@@ -10,6 +10,8 @@ test("an answer does not overtake what was said before it, not awaited, while a 
 		hear: () => dialled,
 		publish: async () => undefined,
 		answered: (answer) => answer,
+		act: (task) => task(),
+		report: () => undefined,
 		closed: () => undefined,
 	});
 	const told: Message[] = [];

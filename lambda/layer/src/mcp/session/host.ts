@@ -63,6 +63,8 @@ export interface SessionHost {
 	/** Calls `task` when nothing runs here any more, and a freeze may follow; returns what takes that back. */
 	onSettle(task: () => Promise<void>): () => void;
 	report(error: FanoutError): void;
+	/** What the task announces is for this tenant unless it says otherwise. */
+	within<T>(tenant: string, task: () => T): T;
 	/** Opened by the first call; when that fails the next tries again. */
 	registry(): Promise<Registry>;
 	/** Resolves when the channel's log has it, with where. */

@@ -88,6 +88,8 @@ export class LiveSession {
 			hear: (isAsk) => this.#attention?.wait(isAsk),
 			publish: (message) => deps.host.publish(channel, message),
 			answered: (answer) => this.#answered(answer),
+			act: (task) => deps.host.within(channel.tenant, task),
+			report: deps.host.report,
 			closed: () => this.#closed(),
 		});
 	}
@@ -128,7 +130,8 @@ export class LiveSession {
 			const session = { id: this.channel.id, principal: this.principal, adopted, state: this.#appState() };
 			const { request, authInfo } = visit;
 			const auth = authInfo === undefined ? {} : { authInfo: authInfo as SessionAuth };
-			const server = await factory({ era: "legacy", ...auth, requestInfo: request, session });
+			const context = { era: "legacy" as const, ...auth, requestInfo: request, session };
+			const server = await host.within(this.channel.tenant, () => factory(context));
 			// It was given up meanwhile: nobody would close this one.
 			if (this.isEnded) await server.close();
 			if (this.isEnded) throw new FanoutError("Closed", "the session ended while its server was built");

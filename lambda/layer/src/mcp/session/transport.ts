@@ -4,8 +4,8 @@
  * belongs to a request, to that request's POST; all else to the session's channel, and so to its GET stream wherever
  * that is. Nothing of any SDK is imported. Sources: @modelcontextprotocol/server 2.4 and sdk 1.32, Transport.
  */
-import { FanoutError } from "../../core/errors.ts";
-import type { Response as Answer, Message, RequestId } from "../../core/message.ts";
+import { asFanoutError, FanoutError } from "../../core/errors.ts";
+import { type Response as Answer, CHANGE_METHODS, type Message, type RequestId } from "../../core/message.ts";
 import { Asks } from "./asks.ts";
 
 /** Where the answer to a request of the client goes, and what belongs to it. */
@@ -25,10 +25,18 @@ export interface TransportHost {
 	publish(message: Message): Promise<unknown>;
 	/** May change the answer to a request that the session's record must know of first. */
 	answered(message: Answer): Answer | Promise<Answer>;
+	/** Runs what the application does about a message. */
+	act(task: () => void): void;
+	/** A failure that nobody waits for. */
+	report(error: FanoutError): void;
 	closed(): void;
 }
 
 type SomeMessage = { readonly jsonrpc: "2.0" };
+
+const { resource_updated: _waitedFor, ...LISTS } = CHANGE_METHODS;
+/** The SDKs' servers say these by themselves and wait for none: a rejection that nobody hears ends the process. */
+const UNWAITED: ReadonlySet<string> = new Set(Object.values(LISTS));
 
 export class SessionTransport {
 	readonly sessionId: string;
@@ -71,11 +79,11 @@ export class SessionTransport {
 			return;
 		}
 		this.#askers.set(message.id, asker);
-		this.onmessage?.(message, extra);
+		this.#hand(message, extra);
 	}
 
 	notify(message: Message, extra: object): void {
-		this.onmessage?.(message, extra);
+		this.#hand(message, extra);
 		const id =
 			"method" in message && message.method === "notifications/cancelled" ? message.params?.requestId : undefined;
 		const asker = this.#askers.get(id as RequestId);
@@ -88,12 +96,25 @@ export class SessionTransport {
 	/** The client's answer to an ask of this process, or its progress; false when nothing here asked. */
 	reply(message: Message, extra: object): boolean {
 		const own = this.#asks.inbound(message);
-		if (own !== undefined) this.onmessage?.(own, extra);
+		if (own !== undefined) this.#hand(own, extra);
 		return own !== undefined;
+	}
+
+	#hand(message: Message, extra: object): void {
+		this.#host.act(() => this.onmessage?.(message, extra));
 	}
 
 	async send(said: SomeMessage, options: { readonly relatedRequestId?: RequestId | undefined } = {}): Promise<void> {
 		const message = said as Message;
+		try {
+			await this.#send(message, options);
+		} catch (error) {
+			if (!("method" in message) || !UNWAITED.has(message.method)) throw error;
+			this.#host.report(asFanoutError(error, "TransportUnavailable", "a session was not told of a change"));
+		}
+	}
+
+	async #send(message: Message, options: { readonly relatedRequestId?: RequestId | undefined }): Promise<void> {
 		const heard = "method" in message ? this.#host.hear("id" in message) : undefined;
 		if (heard !== undefined) await this.#wait(heard, options.relatedRequestId);
 		// A tool need not await what it says: its answer ends the request, and would leave that nowhere to go.
@@ -146,7 +167,7 @@ export class SessionTransport {
 		}
 		this.#askers.clear();
 		this.#host.closed();
-		this.onclose?.();
+		this.#host.act(() => this.onclose?.());
 	}
 }
 
