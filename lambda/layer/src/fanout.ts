@@ -168,15 +168,8 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 		within: (tenant, task) => scopes.run({ tenant }, task),
 		publish: (channel, message) => publish(channel, message, {}, parseMessage),
 	});
-	const bus = createBuses({
-		namespace,
-		clock,
-		channels: heard,
-		scopes,
-		sessions: sessionHost,
-		send,
-		onerror: report,
-	});
+	const hearers = { channels: heard, scopes, sessions: sessionHost };
+	const bus = createBuses({ namespace, clock, ...hearers, send, onerror: report });
 	const everyone = createAddress((notification) =>
 		publish(createChannel("all", "", { namespace, tenant: scopes.getStore()?.tenant }), notification),
 	);
