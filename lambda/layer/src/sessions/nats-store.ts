@@ -2,7 +2,7 @@
  * The registry in a NATS KV bucket (nats-server ≥ 2.11). Keys are tokens of base64url: kind, namespace, tenant, id.
  * Reads ask the stream's leader; compare-and-set is the revision's. Pages and watching go by sequence: every key has
  * one message, its newest, so a key that changes while pages are read comes again, and none is left out. Claims last
- * as long as the bucket does: use file storage and three replicas where a server may die.
+ * as long as the bucket does: use file storage and three replicas where a server may die. One that is gone is made again.
  */
 import type { DirectBatchOptions, JetStreamManager, StoredMsg } from "@nats-io/jetstream";
 import type { KV } from "@nats-io/kv";
@@ -18,6 +18,9 @@ import type { Place, Row, Scope, Store, StoredSession, Watch } from "./store.ts"
 
 export const DEFAULT_BUCKET = "mcp-fanout-sessions";
 const WRONG_LAST_SEQUENCE = [10071, 10164];
+const STREAM_NOT_FOUND = 10059;
+/** What a write is told that no stream takes. */
+const NOBODY = "JetStreamNotEnabled";
 
 export type NatsStoreOptions = {
 	readonly clock?: Clock | undefined;
@@ -62,8 +65,10 @@ export function createNatsStore(options: NatsStoreOptions): Store {
 	const retentionMs = checkRetention(options.retentionMs ?? DEFAULT_RETENTION_MS);
 	const stream = `KV_${bucket}`;
 	const subjectPrefix = `$KV.${bucket}.`;
+	const settings = { bucket, replicas, storage, retentionMs, domain };
 	const watches = new Set<Watch>();
 	let standing: Open | undefined;
+	let making: Promise<void> | undefined;
 	let closing: Promise<void> | undefined;
 	const report = (error: unknown) =>
 		options.onerror?.(asFanoutError(error, "TransportUnavailable", "the registry's bucket failed", true));
@@ -73,15 +78,35 @@ export function createNatsStore(options: NatsStoreOptions): Store {
 		throw new FanoutError("Closed", "the registry's connection to NATS is not open");
 	}
 
+	async function make(connection: NatsConnection): Promise<void> {
+		standing = { connection, ...(await openBucket(connection, settings)) };
+	}
+
+	/** Once more in a bucket that is made again, where it went with a server that lost its disk. */
+	async function inBucket<T>(work: (kv: KV) => Promise<T>): Promise<T> {
+		const { connection, kv } = open();
+		try {
+			return await work(kv);
+		} catch (error) {
+			const { code, name } = error as { code?: number; name?: string };
+			if (code !== STREAM_NOT_FOUND && name !== NOBODY) throw error;
+			making ??= make(connection).finally(() => {
+				making = undefined;
+			});
+			await making;
+			return work(open().kv);
+		}
+	}
+
 	function sessionOf(subject: string): Channel {
 		const [kind, namespace = "", tenant = "", id = ""] = subject.slice(subjectPrefix.length).split(".");
 		return createChannel(kind as ChannelKind, untoken(id), { namespace: untoken(namespace), tenant: untoken(tenant) });
 	}
 
 	/** Undefined when another revision stands. */
-	async function guarded<T>(write: () => Promise<T>): Promise<T | undefined> {
+	async function guarded<T>(write: (kv: KV) => Promise<T>): Promise<T | undefined> {
 		try {
-			return await write();
+			return await inBucket(write);
 		} catch (error) {
 			if (WRONG_LAST_SEQUENCE.includes((error as { code?: number }).code ?? 0)) return undefined;
 			throw error;
@@ -115,34 +140,32 @@ export function createNatsStore(options: NatsStoreOptions): Store {
 			const connection = await connectionOf(options, signal);
 			try {
 				signal.throwIfAborted();
-				const settings = { bucket, replicas, storage, retentionMs, domain };
-				const opened = await openBucket(connection, settings);
+				await make(connection);
 				// Whoever waited has gone, and has closed this store.
 				signal.throwIfAborted();
-				standing = { connection, ...opened };
 			} catch (error) {
+				standing = undefined;
 				if (options.connection === undefined) await connection.close();
 				throw error;
 			}
 		},
 		async read(place) {
-			const entry = await open().kv.get(keyOf(place));
+			const entry = await inBucket((kv) => kv.get(keyOf(place)));
 			return entry === null || entry.operation !== "PUT" ? undefined : rowOf(entry.string(), entry.revision);
 		},
 		async write(place, { version, text }, expected) {
-			const { kv } = open();
 			const key = keyOf(place);
 			const value = `${version}\n${text}`;
 			// A removed key has a marker, whose revision `create` looks up itself.
-			const write = () =>
+			const write = (kv: KV) =>
 				expected?.mark === undefined ? kv.create(key, value) : kv.put(key, value, { previousSeq: expected.mark });
 			const revision = await guarded(write);
 			return revision === undefined ? undefined : { version, text, mark: revision };
 		},
 		async remove(place, expected) {
 			const { mark = 0 } = expected;
-			const removed = await guarded(async () => {
-				await open().kv.delete(keyOf(place), { previousSeq: mark });
+			const removed = await guarded(async (kv) => {
+				await kv.delete(keyOf(place), { previousSeq: mark });
 				return true;
 			});
 			return removed === true;
