@@ -82,7 +82,8 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 		},
 	});
 	const { engines } = following;
-	const feedDeps = { engines, clock, report, open: following.feeds };
+	const earlyAgeMs = () => settings.outbox?.maxAgeMs;
+	const feedDeps = { engines, clock, report, open: following.feeds, earlyAgeMs };
 	const hub = createHub({
 		openFeed: (request, sink) => openFeed(feedDeps, request, sink),
 		clock,

@@ -30,3 +30,24 @@ test("[P4] [P6] a stream shows each envelope once, however many early copies an 
 	expect(client.marks).toEqual([]);
 	world.close();
 });
+
+test("[P4] an early copy of what left the lane's window since it was published is not shown: it may have been", async () => {
+	const world = new World(createRandom(1), { instances: 1, transports: ["a"] });
+	const channel = world.channel("c");
+	const client = new Client();
+	client.connect(world.engines[0] ?? [], world.clock, [channel]);
+	await world.clock.settle();
+	// Its acknowledgement is lost, and by the publisher's deadline more has come than the window holds.
+	const first = world.envelope(channel, ["a"]);
+	const more = Array.from({ length: 20 }, () => world.envelope(channel, ["a"]));
+	for (const envelope of [first, ...more]) {
+		world.brokers[0]?.append(envelope);
+		await world.clock.advance(100);
+	}
+	client.feed.early(first);
+	expect(client.numbers(channel)).toEqual(Array.from({ length: 21 }, (_, index) => index + 1));
+	// What is published from now on is in a window that could tell.
+	client.feed.early(world.envelope(channel, ["a"]));
+	expect(client.numbers(channel)).toHaveLength(22);
+	world.close();
+});

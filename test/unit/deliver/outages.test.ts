@@ -41,7 +41,7 @@ test("[P6] the recent window lets go of what it dropped over its bound of bytes"
 	const dropped: WeakRef<Position>[] = [];
 	for (let n = 1; n <= 100; n += 1) {
 		const entry = { position: { epoch: "00000001", offset: n }, envelope: w.envelope(c, ["fake"]) };
-		recent.push(entry);
+		recent.push(entry, 0);
 		dropped.push(new WeakRef(entry.position));
 	}
 	await new Promise((resolve) => setImmediate(resolve));
@@ -64,7 +64,7 @@ test("[P3] what the recent window gives back is what it was given, field by fiel
 		{ position: at(5), prev: at(3) },
 		{ position: at(9), prev: at(5), envelope: w.envelope(c, ["fake", "other"]) },
 	];
-	for (const entry of entries) recent.push(entry);
+	for (const entry of entries) recent.push(entry, 0);
 	expect(JSON.parse(JSON.stringify(recent.after(at(0))))).toEqual(JSON.parse(JSON.stringify(entries)));
 	expect(recent.after(at(3))?.[1]?.envelope?.channel).toBe(c);
 	expect(recent.after(at(3))?.[1]).toBe(recent.after(at(5))?.[0]);

@@ -51,6 +51,19 @@ test("[P4] [P7] while the lane refuses, this process's streams get early copies;
 	expect(numbers()).toEqual([1, 2, 3, 4]);
 });
 
+test("[P4] an early copy is remembered for as long as the outbox may keep its envelope, whatever came after it", async () => {
+	const { clock, broker, fanout, numbers } = await world({ outbox: { maxAgeMs: 3_600_000 } });
+	broker.faults.refuse = 1;
+	const first = send(fanout, 1);
+	await clock.advance(11 * 60_000);
+	await first;
+	await send(fanout, 2);
+	broker.faults.refuse = 0;
+	await clock.advance(10 * 60_000);
+	expect(fanout.health().targets).toMatchObject([{}, { breaker: "closed", outbox: { envelopes: 0, dropped: 0 } }]);
+	expect(numbers()).toEqual([1, 2]);
+});
+
 test("without a fallback, only rules that name local beside the lane let streams have early copies", async () => {
 	const rules = [
 		{ condition: { type: "notifications/backed" }, targets: ["local", "wide"] },

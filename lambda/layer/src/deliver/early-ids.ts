@@ -21,11 +21,11 @@ export class EarlyIds {
 		return this.#ids.has(id);
 	}
 
-	/** False when there is no room. */
-	add(id: string): boolean {
+	/** False when there is no room. Those are forgotten that are older than a home copy may be late. */
+	add(id: string, ageMs = this.#limits.ageMs): boolean {
 		const now = this.#clock.monotonic();
 		for (const [oldest, at] of this.#ids) {
-			if (now - at <= this.#limits.ageMs) break;
+			if (now - at <= ageMs) break;
 			this.#ids.delete(oldest);
 		}
 		if (this.#ids.size >= this.#limits.count) return false;

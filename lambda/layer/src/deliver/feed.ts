@@ -34,6 +34,8 @@ export interface FeedDeps {
 	readonly clock: Clock;
 	report(error: FanoutError): void;
 	readonly openTimeoutMs?: number | undefined;
+	/** How late the home copy of an early one may be. */
+	earlyAgeMs?(): number | undefined;
 	/** The feeds that are open: who exchanges engines reaches them by it. */
 	readonly open?: Set<ExchangedFeed> | undefined;
 }
@@ -128,10 +130,10 @@ class StreamFeed implements Feed, TrackHost, ExchangedFeed {
 		this.#early ??= new EarlyIds(this.clock);
 		if (this.#closed || this.#early.has(envelope.id)) return;
 		const home = this.#home(envelope);
-		// One that was replayed since it was published is in no window that could tell: it comes by its lane, or has come.
-		if (home !== undefined && (home.replayedAt ?? 0) >= envelope.publishedAt) return;
+		// Where no window could tell whether it has come, since what came meanwhile was replayed or is too much: it comes, or has.
+		if (home !== undefined && Math.max(home.replayedAt ?? 0, home.lane.forgottenAt) >= envelope.publishedAt) return;
 		if (home?.lane.passed(envelope.id, home.position)) return;
-		if (!this.#early.add(envelope.id)) return;
+		if (!this.#early.add(envelope.id, this.#deps.earlyAgeMs?.())) return;
 		this.#call(() => this.#sink.deliver(envelope, undefined));
 	}
 

@@ -116,6 +116,11 @@ export class Lane implements Subscriber {
 		return this.#recent?.passed(id, position) ?? false;
 	}
 
+	/** What was published by then may have passed though memory no longer has it; wall time. */
+	get forgottenAt(): number {
+		return this.#recent?.forgottenAt ?? 0;
+	}
+
 	read(from: Position): Promise<Page> {
 		return this.#host.read(this.channel, from);
 	}
@@ -188,7 +193,7 @@ export class Lane implements Subscriber {
 
 	#append(entry: Entry): void {
 		this.#seen = entry.position;
-		this.#recent?.push(entry);
+		this.#recent?.push(entry, this.#host.clock.now());
 		this.#tell((follower) => follower.entry(entry));
 	}
 

@@ -19,6 +19,8 @@ interface Kept {
 	readonly position: Position;
 	readonly prev: Position | undefined;
 	readonly bytes: number;
+	/** When it came, by wall time. */
+	readonly at: number;
 	/** Absent where the message could not be decoded. */
 	readonly id: string | undefined;
 	readonly text: string | undefined;
@@ -31,6 +33,7 @@ export class Recent {
 	#entries: Kept[] = [];
 	#bytes = 0;
 	#floor: Position;
+	#forgottenAt = 0;
 	readonly #bounds: RecentLimits;
 
 	constructor(channel: Channel, floor: Position, bounds: RecentLimits = DEFAULT_RECENT) {
@@ -39,20 +42,26 @@ export class Recent {
 		this.#bounds = bounds;
 	}
 
+	/** When the newest came that is no longer here, by wall time: what came by then is not known to have passed or not. */
+	get forgottenAt(): number {
+		return this.#forgottenAt;
+	}
+
 	/** Forgets everything: the window is empty at `floor`. */
 	reset(floor: Position): void {
+		this.#forgottenAt = this.#entries.at(-1)?.at ?? this.#forgottenAt;
 		this.#entries = [];
 		this.#bytes = 0;
 		this.#floor = floor;
 	}
 
-	push(entry: Entry): void {
+	push(entry: Entry, now: number): void {
 		const { epoch } = entry.position;
 		// A log may go on under another epoch: positions of the old one are then not to be placed by their offset alone.
 		const end = this.#end;
 		if (end.epoch !== epoch && end.epoch !== NO_EPOCH) this.reset({ epoch, offset: prevOffset(entry) });
 		if (this.#floor.epoch === NO_EPOCH) this.#floor = { epoch, offset: 0 };
-		const kept = keep(entry);
+		const kept = keep(entry, now);
 		this.#entries.push(kept);
 		this.#bytes += kept.bytes;
 		while (this.#entries.length > this.#bounds.count || this.#bytes > this.#bounds.bytes) {
@@ -60,6 +69,7 @@ export class Recent {
 			if (oldest === undefined) break;
 			this.#bytes -= oldest.bytes;
 			this.#floor = oldest.position;
+			this.#forgottenAt = oldest.at;
 		}
 	}
 
@@ -99,10 +109,10 @@ export class Recent {
 	}
 }
 
-function keep(entry: Entry): Kept {
+function keep(entry: Entry, at: number): Kept {
 	const { position, prev, envelope } = entry;
 	const text = envelope && encodeEnvelope(envelope);
-	return { position, prev, bytes: size(entry), id: envelope?.id, text, entry: undefined };
+	return { position, prev, bytes: size(entry), at, id: envelope?.id, text, entry: undefined };
 }
 
 export function size(entry: Entry): number {
