@@ -160,6 +160,19 @@ describe("the client", () => {
 		);
 	});
 
+	it("[P3] [P10] tells what cannot be read as missing, goes on, and quotes nothing of it", async () => {
+		const c = client();
+		const { response } = await request(1);
+		for (const data of ["card 4111 1111", "4111", ""]) response.write(`id: 1x\ndata: ${data}\n\n`);
+		response.write(message(1) + sseEncoding.message("{", undefined) + message(2));
+		response.end("event: end\ndata: 4111}\n\n");
+		await request(2);
+		expect(c.got.map(({ missing }) => missing)).toEqual(["gap", "gap"]);
+		expect(c.events.filter(({ type }) => type === "missing")).toHaveLength(3);
+		expect(c.events.filter(({ type }) => type === "lost")).toEqual([]);
+		expect(JSON.stringify(c.events)).not.toContain("4111");
+	});
+
 	it("leaves a stream on which not even beats come", async () => {
 		const c = client({ idleMs: 45_000 });
 		await request(1);

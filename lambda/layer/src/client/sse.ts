@@ -72,17 +72,21 @@ export function connectSse(url: string | URL, options: ConnectSseOptions = {}): 
 		const commit = () => {
 			taken = id;
 		};
-		if (event === "message" && data !== undefined) {
-			const value = { message: JSON.parse(data), id };
+		const read = data === undefined ? undefined : objectOf(data);
+		if (event === "message" && read !== undefined) {
+			const value = { message: read, id };
 			queue.push({ value: missing === undefined ? value : { ...value, missing }, commit });
 			missing = undefined;
 			return;
 		}
 		queue.push({ commit });
-		if (event !== "mark" && event !== "end") return;
-		const reason = String(JSON.parse(data ?? "{}").reason);
-		if (event === "mark") missing = reason;
-		tell(event === "mark" ? { type: "missing", reason } : { type: "ended", reason });
+		const reason = String(read?.reason ?? "gap");
+		if (event === "end") tell({ type: "ended", reason });
+		// A message that cannot be read is missing: coming back for it would bring the same.
+		else if (event === "mark" || (event === "message" && (data ?? "") !== "")) {
+			missing = reason;
+			tell({ type: "missing", reason });
+		}
 	}
 
 	/** One request, until the stream is over; answers what the server asked to wait. */
@@ -146,6 +150,16 @@ export function connectSse(url: string | URL, options: ConnectSseOptions = {}): 
 		},
 		[Symbol.asyncIterator]: () => queue[Symbol.asyncIterator](),
 	};
+}
+
+/** Undefined for anything else: what a parser says of it would quote it. */
+function objectOf(text: string): Readonly<Record<string, unknown>> | undefined {
+	try {
+		const value: unknown = JSON.parse(text);
+		return typeof value === "object" && value !== null ? (value as Readonly<Record<string, unknown>>) : undefined;
+	} catch {
+		return undefined;
+	}
 }
 
 function lost(cause: unknown): FanoutError {
