@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { createChannel } from "../../../lambda/layer/src/core/channel.ts";
 import { FanoutError } from "../../../lambda/layer/src/core/errors.ts";
+import { createHub } from "../../../lambda/layer/src/stream/hub.ts";
 import { NEWS, numbersIn, OTHER, openRecorded, progress, scriptFeeds, testHub, turn } from "./support.ts";
 
 type Bench = ReturnType<typeof testHub>;
@@ -58,6 +59,17 @@ test("counts distinct sessions through opens, updates and closes", async () => {
 	expect(bench.hub.sessions).toBe(2);
 	first.stream.close();
 	expect(bench.hub.sessions).toBe(1);
+});
+
+test("a session that a stream follows already is not left when it is added again", async () => {
+	const left: string[] = [];
+	const hub = createHub({ openFeed: scriptFeeds().openFeed, left: ({ id }) => left.push(id) });
+	const session = createChannel("session", "a");
+	const { stream } = openRecorded(hub, { channels: [session] });
+	await stream.update({ add: [session] });
+	expect([left, hub.sessions]).toEqual([[], 1]);
+	stream.close();
+	expect([left, hub.sessions]).toEqual([["a"], 0]);
 });
 
 test("every stream's heart beats once in 15 s, from one timer; a stalled one's does not", async () => {

@@ -132,8 +132,8 @@ export class HubStream implements ClientStream, Sink {
 			this.#leave(channel);
 		}
 		for (const channel of change.add ?? []) {
+			if (this.#channels.some(({ key }) => key === channel.key)) continue;
 			// Ours before the wait: it may be removed while it is being added.
-			this.#leave(channel);
 			this.#channels = [...this.#channels, channel];
 			this.#host.follow([channel]);
 			try {
