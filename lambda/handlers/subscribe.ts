@@ -11,14 +11,14 @@ const cell = createCell();
 export const handler = handle(async ({ requestContext, body }: APIGatewayProxyWebsocketEventV2, context) => {
 	const round = createPostRound(cell.clock, context.getRemainingTimeInMillis());
 	const { connectionId: id } = requestContext;
-	const { connections, poster, clock, random, namespace, key } = cell;
+	const { connections, poster, clock, random, namespace, region, key } = cell;
 	const meta = await connections.meta(id);
 	if (meta === undefined) {
 		report("frame of an unknown connection", { connection: id });
 		return { statusCode: 200 };
 	}
 	// The log and the home by way of the cell: a ping needs neither.
-	const ports = { namespace, clock, connections, report, key, log: cell.log, home: cell.home };
+	const ports = { namespace, region, clock, connections, report, key, log: cell.log, home: cell.home };
 	const answer = await answerFrame(ports, meta, body ?? "");
 	const result = await postFrames({ poster, connections, clock, random, round, report }, meta, [answer]);
 	count("ConnectionsEnded", result === "ended" ? 1 : 0);

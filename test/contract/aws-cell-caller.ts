@@ -21,6 +21,7 @@ export function createCaller(world: () => World) {
 		const connections = world().connections();
 		return {
 			namespace,
+			region: REGION,
 			clock,
 			connections,
 			log: world().log(),

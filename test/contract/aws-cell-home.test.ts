@@ -54,6 +54,16 @@ describe("home regions", () => {
 		expect(await look(gone)).toBe(REGION);
 	});
 
+	it("come along with a client that stood in the region where they were, and not with one that stood here", async () => {
+		const channel = session().key;
+		await world.home("eu-west-1").claim(channel);
+		const asked = { action: "subscribe", ref: 1, channels: [channel] } as const;
+		const answer = await ask(await connect("backend"), { ...asked, again: REGION });
+		expect(answer).toMatchObject({ ends: [], refused: [[channel, "moved"]] });
+		expect(await ask(await connect("backend"), { ...asked, again: "eu-west-1" })).toMatchObject({ refused: [] });
+		expect(await world.home(REGION).look(channel)).toMatchObject({ region: REGION });
+	});
+
 	it("are renewed at half their life, and gone after it", async () => {
 		const { key: channel } = session();
 		const us = world.home(REGION);

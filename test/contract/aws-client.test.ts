@@ -1,5 +1,5 @@
 /** The receiving client on deployed cells: tickets, the client WebSocket API, logs, and another region's publisher. */
-import { type ClientEvent, type Connection, connect, type Delivery } from "mcp-fanout/client";
+import { type ClientEvent, type Connection, type ConnectOptions, connect, type Delivery } from "mcp-fanout/client";
 import { createAwsTransport } from "mcp-fanout/transports/aws";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 import { type Channel, type ChannelKind, createChannel } from "../../lambda/layer/src/core/channel.ts";
@@ -81,7 +81,31 @@ async function publish({ transport }: Side, channel: Channel, ...numbers: number
 	}
 }
 
-function client(channels: readonly Channel[], options: { cursor?: string; covered?: readonly Channel[] } = {}) {
+/** One name for both regions, as DNS has it: what is dialled is where it points to at that time. */
+function createSharedName(at: Cell) {
+	let cell = at;
+	let last: WebSocket | undefined;
+	class Dialled extends WebSocket {
+		constructor(_name: string, protocols: string[]) {
+			super(cell.environment.FANOUT_CLIENT_API, protocols);
+			last = this;
+		}
+	}
+	/** The region is lost: its connections are cut, and the name points to the other. */
+	const moveTo = (next: Cell) => {
+		cell = next;
+		last?.close();
+	};
+	return { WebSocket: Dialled, moveTo };
+}
+
+interface ClientOptions {
+	readonly cursor?: string;
+	readonly covered?: readonly Channel[];
+	readonly WebSocket?: ConnectOptions["WebSocket"];
+}
+
+function client(channels: readonly Channel[], options: ClientOptions = {}) {
 	const got: Delivery[] = [];
 	const events: ClientEvent[] = [];
 	const covered = options.covered ?? channels;
@@ -89,6 +113,7 @@ function client(channels: readonly Channel[], options: { cursor?: string; covere
 		ticket: () => issueTicket(here.key, { namespace, tenant, channels: covered.map(({ key }) => key) }, systemClock),
 		channels: channels.map(({ key }) => key),
 		cursor: options.cursor,
+		WebSocket: options.WebSocket,
 		onMessage: (delivery) => got.push(delivery),
 		onEvent: (event) => events.push(event),
 	});
@@ -139,6 +164,21 @@ it("resumes from its cursor, over pages, what was published while it was away [P
 	await second.until("what is new", () => second.numbers(session).includes(999));
 	expect(second.numbers(session)).toEqual([...away, 999]);
 	expect(second.events.filter(({ type }) => type === "missing")).toEqual([]);
+});
+
+it("takes its session along when its name points to another region, where it goes on [P7]", async () => {
+	const session = channelOf("session");
+	const shared = createSharedName(near);
+	const c = client([session], { WebSocket: shared.WebSocket });
+	await c.until("open", c.isOpen);
+	await publish(here, session, 1);
+	await c.until("one", () => c.numbers(session).includes(1));
+	shared.moveTo(far);
+	await c.until("open there", () => c.events.filter(({ type }) => type === "open").length === 2);
+	await publish(there, session, 2, 3);
+	await c.until("the rest", () => c.numbers(session).length === 3);
+	expect(c.numbers(session)).toEqual([1, 2, 3]);
+	expect(c.events.filter(({ type }) => type === "ended")).toEqual([]);
 });
 
 it("is refused a channel that its ticket does not cover, and hears nothing of it [P5]", async () => {

@@ -14,7 +14,7 @@ export interface CellFrame {
 	readonly action: string;
 	readonly ref: number;
 	readonly channels?: readonly string[];
-	readonly again?: boolean;
+	readonly again?: boolean | string;
 	readonly channel?: string;
 	readonly from?: string;
 	readonly limit?: number;
@@ -93,7 +93,13 @@ export async function createScriptedCell() {
 		const accepted = keys.filter((key) => !cell.refused.has(key));
 		for (const key of accepted) connection.rows.add(key);
 		const refused = keys.filter((key) => cell.refused.has(key)).map((key) => [key, cell.refused.get(key)]);
-		return { t: "subscribed", ref: frame.ref, ends: accepted.map((key) => [key, endOf(key)]), refused };
+		return {
+			t: "subscribed",
+			ref: frame.ref,
+			region: cell.region,
+			ends: accepted.map((key) => [key, endOf(key)]),
+			refused,
+		};
 	}
 
 	server.on("connection", (socket: WebSocket, request) => {
@@ -133,6 +139,8 @@ export async function createScriptedCell() {
 		logs,
 		refused: new Map<string, string>(),
 		accepts: true,
+		/** As the cell says; cells of before it did say none. */
+		region: undefined as string | undefined,
 		pageEntries: 100,
 		posts: ((send) => send()) as Post,
 		answer: undefined as ((frame: CellFrame, connection: CellConnection) => unknown) | undefined,

@@ -7,7 +7,7 @@ import { fullJitter } from "../core/backoff.ts";
 import type { Timer } from "../core/clock.ts";
 import { withDeadline } from "../core/deadline.ts";
 import { asFanoutError, FanoutError } from "../core/errors.ts";
-import { formatPosition } from "../core/position.ts";
+import { formatPosition, type Position } from "../core/position.ts";
 import { call } from "./call.ts";
 import { clientClock } from "./clock.ts";
 import { encodeCursor, readCursor } from "./cursor.ts";
@@ -47,8 +47,8 @@ export function connect(url: string, options: ConnectOptions): Connection {
 	const taken = readCursor(options.cursor);
 	const lanes = new Map<string, Lane>();
 	const wantRead = new Set<string>();
-	/** Channels that a connection of this client has had. */
-	const stood = new Set<string>();
+	/** Channels that a connection of this client has had, and in which region last. */
+	const stood = new Map<string, string | undefined>();
 	let reads = 0;
 	let socket: Socket | undefined;
 	let nextDial: Timer | undefined;
@@ -73,11 +73,12 @@ export function connect(url: string, options: ConnectOptions): Connection {
 			told = reason;
 			tell({ type: "missing", channel, reason });
 		};
-		return createLane(taken.get(channel), {
+		return createLane(taken.get(channel)?.position, {
 			missing,
 			deliver({ position, message, id }) {
 				if (!queue.hasRoom) return false;
-				const commit = () => void taken.set(channel, position);
+				const place = { position, region: stood.get(channel) };
+				const commit = () => void taken.set(channel, place);
 				if (message === undefined || id === undefined) {
 					missing("gap");
 					queue.push({ commit });
@@ -149,24 +150,27 @@ export function connect(url: string, options: ConnectOptions): Connection {
 	}
 
 	async function subscribe(on: Socket): Promise<void> {
-		// What stood before is told apart: a session that moved meanwhile is then told, and not taken back.
-		const all = [...lanes.keys()];
-		const old = all.filter((key) => stood.has(key));
-		const fresh = all.filter((key) => !stood.has(key));
-		await subscribeTo(on, fresh, {});
-		await subscribeTo(on, old, { again: true });
+		// What stood before is told apart, with where: a session that moved away from there meanwhile is then told, and not
+		// taken back; one whose client was led to another region moves with it.
+		const groups = Map.groupBy(lanes.keys(), (key) => stood.has(key) && (stood.get(key) ?? true));
+		for (const [again, channels] of groups) await subscribeTo(on, channels, again === false ? {} : { again });
 	}
 
-	async function subscribeTo(on: Socket, all: readonly string[], flags: { readonly again?: true }): Promise<void> {
+	function stands(channel: string, end: Position, region: string | undefined): void {
+		const lane = lanes.get(channel);
+		const before = stood.has(channel) ? stood.get(channel) : taken.get(channel)?.region;
+		stood.set(channel, region);
+		if (!taken.has(channel)) taken.set(channel, { position: end, region });
+		if (before === undefined || region === undefined || before === region) lane?.subscribed(end);
+		else lane?.subscribedElsewhere(end);
+	}
+
+	async function subscribeTo(on: Socket, all: readonly string[], flags: { readonly again?: string | true }) {
 		for (let at = 0; at < all.length; at += MAX_FRAME_CHANNELS) {
 			const channels = all.slice(at, at + MAX_FRAME_CHANNELS);
 			const frame = await insist(on, { action: "subscribe", channels, ...flags });
 			if (frame.t !== "subscribed") continue;
-			for (const [channel, end] of frame.ends) {
-				stood.add(channel);
-				if (!taken.has(channel)) taken.set(channel, end);
-				lanes.get(channel)?.subscribed(end);
-			}
+			for (const [channel, end] of frame.ends) stands(channel, end, frame.region);
 			for (const [channel, code] of frame.refused) if (!PASSING.has(code)) endLane(channel, code);
 			const passing = frame.refused.find(([, code]) => PASSING.has(code));
 			if (passing === undefined) continue;
@@ -213,8 +217,8 @@ export function connect(url: string, options: ConnectOptions): Connection {
 				opened: () => {
 					openedAt = clock.monotonic();
 					renewLater(ticket);
-					const stands = () => tell({ type: "open" });
-					subscribe(opened).then(stands, () => undefined); // as with reads
+					const told = () => tell({ type: "open" });
+					subscribe(opened).then(told, () => undefined); // as with reads
 				},
 				keepAlive: () => subscribe(opened),
 				frame: onFrame,

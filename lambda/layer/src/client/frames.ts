@@ -16,6 +16,8 @@ export type Frame =
 	| {
 			readonly t: "subscribed";
 			readonly ref: number;
+			/** Of the cell that answers. */
+			readonly region: string | undefined;
 			readonly ends: readonly (readonly [string, Position])[];
 			readonly refused: readonly (readonly [string, string])[];
 	  }
@@ -76,6 +78,7 @@ export function readFrame(data: unknown): Frame | undefined {
 			return {
 				t: "subscribed",
 				ref,
+				region: typeof fields.region === "string" ? fields.region : undefined,
 				ends: list(fields.ends).map((pair) => [text(list(pair)[0]), parsePosition(list(pair)[1])] as const),
 				refused: list(fields.refused).map((pair) => [text(list(pair)[0]), text(list(pair)[1])] as const),
 			};

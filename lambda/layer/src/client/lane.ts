@@ -30,6 +30,8 @@ export interface Lane {
 	readonly seen: Position | undefined;
 	/** The end as of now: after a new connection stood, or asked for again on one that stands. */
 	subscribed(end: Position): void;
+	/** The same of another region's log, in which what was seen has no place: that is told, and it goes on from the end. */
+	subscribedElsewhere(end: Position): void;
 	entries(entries: readonly WireEntry[]): void;
 	page(page: { entries: readonly WireEntry[]; more: boolean; verdict: Verdict }): void;
 	/** The consumer has room again. */
@@ -101,6 +103,11 @@ export function createLane(from: Position | undefined, host: LaneHost): Lane {
 			if (samePosition(now, seen)) return settle();
 			if (!samePosition(now, BEGINNING)) return read();
 			jump("epoch", now); // there was a log, and there is none
+			settle();
+		},
+		subscribedElsewhere(now) {
+			end = now;
+			jump("gap", now);
 			settle();
 		},
 		entries(entries) {

@@ -21,8 +21,8 @@ export type ClientFrame =
 			readonly action: "subscribe" | "unsubscribe";
 			readonly ref: number;
 			readonly channels: readonly string[];
-			/** They stood before, on another connection: sessions that moved meanwhile are not taken back. */
-			readonly again?: true;
+			/** They stood before, here or in that region: sessions that moved away from it meanwhile are not taken back. */
+			readonly again?: true | string;
 	  }
 	| { readonly action: "ping"; readonly ref: number }
 	| {
@@ -43,6 +43,7 @@ export type ServerFrame =
 	| {
 			readonly t: "subscribed";
 			readonly ref: number;
+			readonly region?: string;
 			readonly ends: readonly (readonly [key: string, end: Position])[];
 			readonly refused: readonly (readonly [key: string, code: string])[];
 	  }
@@ -127,7 +128,8 @@ export function decodeClientFrame(text: string): ClientFrame {
 		case "unsubscribe": {
 			const channels = readList("channels", fields.channels, MAX_FRAME_CHANNELS);
 			const frame = { action: fields.action, ref, channels: channels.map((key) => readText("a channel key", key)) };
-			return fields.again === true ? { ...frame, again: true } : frame;
+			const { again } = fields;
+			return again === true || typeof again === "string" ? { ...frame, again } : frame;
 		}
 		case "ping":
 			return { action: "ping", ref };

@@ -19,6 +19,7 @@ export const SUBSCRIBE_CONCURRENCY = 16;
 
 export interface FramePorts {
 	readonly namespace: string;
+	readonly region: string;
 	readonly clock: Clock;
 	readonly connections: Pick<Connections, "follow" | "unfollow" | "renew" | "countRead">;
 	readonly log: Pick<Log, "end" | "rows">;
@@ -49,6 +50,7 @@ async function subscribe(ports: FramePorts, meta: ConnectionMeta, { ref, channel
 	const refused: [string, string][] = [];
 	const standing: string[] = [];
 	const sessions = new Set<string>();
+	const isAgain = again === true || again === ports.region;
 	const refuse = (key: string, error: unknown) => {
 		if (!isFanoutError(error)) ports.report("claim failed", { connection: meta.id, error: (error as Error).name });
 		refused.push([key, codeOf(error)]);
@@ -56,7 +58,7 @@ async function subscribe(ports: FramePorts, meta: ConnectionMeta, { ref, channel
 	await forEachBounded([...new Set(channels)], SUBSCRIBE_CONCURRENCY, async (key) => {
 		try {
 			const isSession = checkChannel(ports, meta, key).kind === "session";
-			if (isSession && again) sessions.add(key);
+			if (isSession && isAgain) sessions.add(key);
 			// Home first: rows that stood before the claim could be evicted by a record of the old home.
 			else if (isSession) await ports.home.claim(key);
 			standing.push(key);
@@ -82,7 +84,7 @@ async function subscribe(ports: FramePorts, meta: ConnectionMeta, { ref, channel
 	await forEachBounded(kept, SUBSCRIBE_CONCURRENCY, async (key) => {
 		ends.push([key, await ports.log.end(key)]);
 	});
-	return encodeServerFrame({ t: "subscribed", ref, ends, refused });
+	return encodeServerFrame({ t: "subscribed", ref, region: ports.region, ends, refused });
 }
 
 async function serve(ports: FramePorts, meta: ConnectionMeta, frame: ClientFrame): Promise<string> {
