@@ -44,12 +44,17 @@ export interface JetStream {
 	close(): void;
 }
 
-/** How many times a check goes round, at the most, until it has been through all partitions. */
-const PARTITION_TURNS = 8;
 /** A question about more channels is a regular check, which is spread over so long. */
 const FEW = 16;
 const CHECK_MS = END_CHECK_MS / 4;
 const HEAL = { baseMs: 100, capMs: 1_000 } as const;
+
+/** A channel of a question, and where its answer belongs. */
+interface Place {
+	readonly key: string;
+	readonly log: string;
+	readonly at: number;
+}
 
 export function createJetStream({ nc, settings, clock, random32, report }: JetStreamDeps): JetStream {
 	const { requestTimeoutMs: timeoutMs, partitions: count, maxMessages, maxMessagesPerChannel } = settings;
@@ -171,7 +176,7 @@ export function createJetStream({ nc, settings, clock, random32, report }: JetSt
 				return page;
 			}),
 		async ends(channels) {
-			const groups = new Map<number, { key: string; log: string; at: number }[]>();
+			const groups = new Map<number, Place[]>();
 			for (const [at, channel] of channels.entries()) {
 				const { partition, log } = subjects.of(channel);
 				const group = groups.get(partition) ?? [];
@@ -179,31 +184,25 @@ export function createJetStream({ nc, settings, clock, random32, report }: JetSt
 				group.push({ key: channel.key, log, at });
 			}
 			const bounds: Bounds[] = new Array(channels.length);
-			const waiting = [...groups];
 			const failures: unknown[] = [];
-			// A few partitions at a time, and each in pieces: a check of many channels is no burst that live entries would
-			// have to wait for.
-			const workers = Math.ceil(waiting.length / PARTITION_TURNS);
-			const withinMs = CHECK_MS / Math.ceil(waiting.length / workers);
-			const isRegular = channels.length > FEW;
-			const work = async () => {
-				for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-					const [index, group] = next;
-					const { gate, ledger } = shards[index] as Shard;
-					// What it missed is being handed over, and its ends are told after that.
-					if (gate.isShut && groups.size > 1) continue;
-					try {
-						const found = await (isRegular ? ledger.check(group, withinMs) : ledger.bounds(group));
-						for (const [place, { at }] of group.entries()) {
-							const one = found?.[place];
-							if (one !== undefined) bounds[at] = one;
-						}
-					} catch (error) {
-						failures.push(error);
+			// Each partition of a regular check in its own slice of the time: what live entries wait for is one of them.
+			const slices = channels.length > FEW ? CHECK_MS / groups.size : 0;
+			const ask = async ([index, group]: readonly [number, readonly Place[]], turn: number) => {
+				if (slices > 0) await pause(clock, slices * turn, stop.signal);
+				const { gate, ledger } = shards[index] as Shard;
+				// What it missed is being handed over, and its ends are told after that.
+				if (gate.isShut && groups.size > 1) return;
+				try {
+					const found = await (slices > 0 ? ledger.check(group, slices) : ledger.bounds(group));
+					for (const [place, { at }] of group.entries()) {
+						const one = found?.[place];
+						if (one !== undefined) bounds[at] = one;
 					}
+				} catch (error) {
+					failures.push(error);
 				}
 			};
-			await Promise.all(Array.from({ length: workers }, work));
+			await Promise.all([...groups].map(ask));
 			// One without a leader keeps no other partition from being checked.
 			if (failures.length === groups.size && groups.size > 0) throw failures[0];
 			for (const error of failures) failed(error, "the ends of a partition could not be asked for");
