@@ -9,6 +9,7 @@ import { type Channel, createChannel, DEFAULT_TENANT } from "../core/channel.ts"
 import type { Clock } from "../core/clock.ts";
 import { asFanoutError, FanoutError } from "../core/errors.ts";
 import type { NotificationInput } from "../core/message.ts";
+import { Pending } from "../core/pending.ts";
 import type { Change, ServerEvent } from "./change.ts";
 import { LIST_KINDS, toNotification } from "./change.ts";
 import type { HeardChannels } from "./heard-channels.ts";
@@ -51,7 +52,7 @@ const MAX_FAILURES = 100;
 
 /** Buses of one fanout: each is scoped or bare for itself, and what one published another flushes. */
 export function createBuses(deps: BusDeps): () => FanoutBus {
-	const pending = new Set<Promise<unknown>>();
+	const pending = new Pending();
 	let failures: FanoutError[] = [];
 	let all = createChannel("all", "", { namespace: deps.namespace });
 
@@ -74,12 +75,12 @@ export function createBuses(deps: BusDeps): () => FanoutBus {
 	}
 
 	function wait(sent: Promise<unknown>): void {
-		const settled = sent.catch(fail).finally(() => pending.delete(settled));
-		pending.add(settled);
+		const term = pending.begin();
+		sent.catch(fail).then(() => pending.end(term));
 	}
 
 	async function flush(): Promise<void> {
-		await Promise.all(pending);
+		await pending.flush();
 		if (failures.length === 0) return;
 		const causes = failures;
 		failures = [];

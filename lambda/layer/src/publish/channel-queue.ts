@@ -15,9 +15,9 @@ import { pause } from "../core/clock.ts";
 import type { Envelope } from "../core/envelope.ts";
 import { FanoutError } from "../core/errors.ts";
 import type { Gate } from "../core/gate.ts";
+import type { Term } from "../core/pending.ts";
 import type { Item, LaneOutcome } from "./item.ts";
 import { markUncertain, offerBatch } from "./offer.ts";
-import type { Term } from "./pending.ts";
 import type { QueueHost } from "./queue-host.ts";
 import { verdictOf } from "./verdict.ts";
 

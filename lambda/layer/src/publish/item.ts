@@ -1,8 +1,8 @@
 /** One envelope in a channel's queue, and what its publisher is told. */
 import type { Envelope } from "../core/envelope.ts";
 import type { FanoutError } from "../core/errors.ts";
+import type { Term } from "../core/pending.ts";
 import type { Outcome } from "../core/transport.ts";
-import type { Term } from "./pending.ts";
 
 /** A lane's answer, or that the publisher keeps the envelope for it. */
 export type LaneOutcome =

@@ -8,6 +8,7 @@ import { type Clock, MAX_TIMER_MS, pause } from "../core/clock.ts";
 import { decodeEnvelope, type Envelope, envelopeBytes } from "../core/envelope.ts";
 import { asFanoutError, FanoutError } from "../core/errors.ts";
 import type { Gate } from "../core/gate.ts";
+import { Pending } from "../core/pending.ts";
 import type { Range } from "../core/ranges.ts";
 import type { Transport } from "../core/transport.ts";
 import { ChannelQueue } from "./channel-queue.ts";
@@ -15,7 +16,6 @@ import type { Item, LaneOutcome } from "./item.ts";
 import { Offers } from "./offers.ts";
 import type { Outbox } from "./outbox.ts";
 import type { StoredEnvelope } from "./outbox-file.ts";
-import { Pending } from "./pending.ts";
 import type { QueueHost } from "./queue-host.ts";
 import { RetryBudget } from "./retry-budget.ts";
 

@@ -2,10 +2,10 @@
 import type { Channel } from "../core/channel.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Gate } from "../core/gate.ts";
+import type { Term } from "../core/pending.ts";
 import type { Transport } from "../core/transport.ts";
 import type { Offers } from "./offers.ts";
 import type { Outbox } from "./outbox.ts";
-import type { Term } from "./pending.ts";
 import type { RetryBudget } from "./retry-budget.ts";
 
 export interface QueueHost {

@@ -1,6 +1,7 @@
 /**
  * What was handed over and is not settled yet, so that `flush` can wait for all of it and for nothing later. A plain
- * count per term; a flush ends the term. No promise per envelope, and no entry in a set either (publisher.ts says why).
+ * count per term; a flush ends the term. No promise per message, and no entry in a set, whose tables would keep what is
+ * over alive (publish/publisher.ts).
  */
 export interface Term {
 	count: number;
