@@ -51,3 +51,19 @@ test("[P4] an early copy of what left the lane's window since it was published i
 	expect(client.numbers(channel)).toHaveLength(22);
 	world.close();
 });
+
+test("[P3] [P4] one id on two channels is two envelopes: an early copy of one stands in for that one alone", async () => {
+	const world = new World(createRandom(1), { instances: 1, transports: ["a"] });
+	const [one, other] = [world.channel("c"), world.channel("d")];
+	const client = new Client();
+	client.connect(world.engines[0] ?? [], world.clock, [one, other]);
+	await world.clock.settle();
+	const first = world.envelope(one, ["a"]);
+	const second = { ...world.envelope(other, ["a"]), id: first.id };
+	client.feed.early(first);
+	world.brokers[0]?.append(second);
+	world.brokers[0]?.append(first);
+	await world.calm();
+	expect([client.numbers(one), client.numbers(other)]).toEqual([[1], [1]]);
+	world.close();
+});

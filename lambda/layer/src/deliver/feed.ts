@@ -28,6 +28,8 @@ const UNPLACED: Position = { ...BEGINNING };
 /** In the place of each stream's own, once it has resolved. */
 const OPENED = Promise.resolve();
 const isLate = ({ lane }: Track): boolean => !lane.isOpen;
+/** Whoever names envelopes may give the same id to one on each of several channels. */
+const nameOf = ({ channel, id }: Envelope): string => `${channel.key} ${id}`;
 
 export interface FeedDeps {
 	readonly engines: readonly Engine[];
@@ -128,12 +130,13 @@ class StreamFeed implements Feed, TrackHost, ExchangedFeed {
 
 	early(envelope: Envelope): void {
 		this.#early ??= new EarlyIds(this.clock);
-		if (this.#closed || this.#early.has(envelope.id)) return;
+		const name = nameOf(envelope);
+		if (this.#closed || this.#early.has(name)) return;
 		const home = this.#home(envelope);
-		// Where no window could tell whether it has come, since what came meanwhile was replayed or is too much: it comes, or has.
+		// What came since it was published was replayed, or is more than the window holds: it comes by its lane, or has come.
 		if (home !== undefined && Math.max(home.replayedAt ?? 0, home.lane.forgottenAt) >= envelope.publishedAt) return;
 		if (home?.lane.passed(envelope.id, home.position)) return;
-		if (!this.#early.add(envelope.id, this.#deps.earlyAgeMs?.())) return;
+		if (!this.#early.add(name, this.#deps.earlyAgeMs?.())) return;
 		this.#call(() => this.#sink.deliver(envelope, undefined));
 	}
 
@@ -159,7 +162,7 @@ class StreamFeed implements Feed, TrackHost, ExchangedFeed {
 			if (home === undefined || !envelope.lanes.includes(track.engine.transport.name)) this.early(envelope);
 			if (home !== track) return;
 		}
-		if (this.#closed || this.#early?.delete(envelope.id)) return;
+		if (this.#closed || this.#early?.delete(nameOf(envelope))) return;
 		if (this.#later?.wasShown(track, envelope.id)) return;
 		try {
 			this.#sink.deliver(envelope, this.cursor);
