@@ -96,6 +96,30 @@ describe("following", () => {
 		expect(c.methods()).toEqual(["old", ...Array.from({ length: 200 }, (_, n) => `m${n}`)]);
 	});
 
+	it("takes what was said while a page was on its way for no gap, though the check saw its end before", async () => {
+		let late: (() => void) | undefined;
+		cell.append("a", "one");
+		cell.append("a", "two");
+		cell.answer = (frame, connection) => {
+			const answer = cell.usual(frame, connection);
+			if (frame.action !== "read" || late !== undefined) return answer;
+			late = () => connection.send(answer);
+			return undefined;
+		};
+		const c = client({ cursor: '{"a":"0000aaaa.1"}', checkMs: 4_000 });
+		await until("a read", async () => {
+			await clock.advance(50);
+			return late !== undefined;
+		});
+		cell.append("a", "three");
+		await clock.advance(4_000);
+		await until("the check", () => cell.last.frames.filter(({ action }) => action === "subscribe").length === 2);
+		await new Promise((resolve) => setTimeout(resolve, 20));
+		late?.();
+		await until("all", () => c.got.length === 2 || c.missing().length > 0);
+		expect([c.methods(), c.missing()]).toEqual([["two", "three"], []]);
+	});
+
 	it("keeps no more than it may, and reads the rest when the consumer has taken half", async () => {
 		const c = client({ onMessage: undefined, maxQueued: 10 });
 		await c.opened();

@@ -45,6 +45,8 @@ export function createLane(from: Position | undefined, host: LaneHost): Lane {
 	let state: "waiting" | "reading" | "full" | "live" = "waiting";
 	/** The log's end as the last subscription stated it. */
 	let end = BEGINNING;
+	/** The same when the page was asked for that is on its way: it brings all up to there, and perhaps no more. */
+	let due = BEGINNING;
 	let stash: WireEntry[] = [];
 	let barren = 0;
 
@@ -54,6 +56,7 @@ export function createLane(from: Position | undefined, host: LaneHost): Lane {
 	};
 	const read = () => {
 		state = "reading";
+		due = end;
 		host.read(seen ?? BEGINNING);
 	};
 	const take = (entry: WireEntry): boolean => {
@@ -65,6 +68,7 @@ export function createLane(from: Position | undefined, host: LaneHost): Lane {
 		barren = 0;
 		return true;
 	};
+	const isBehind = ({ epoch, offset }: Position) => seen?.epoch === epoch && seen.offset < offset;
 	const jump = (reason: Missing, to: Position) => {
 		seen = to;
 		barren = 0;
@@ -98,7 +102,7 @@ export function createLane(from: Position | undefined, host: LaneHost): Lane {
 		subscribed(now) {
 			end = now;
 			seen ??= now;
-			if (state === "reading" || state === "full") return; // the last page is held against this end
+			if (state === "reading" || state === "full") return; // it is read up to this end
 			if (state === "live" && isAtOrBefore(now, seen)) return; // what was posted meanwhile is newer
 			if (samePosition(now, seen)) return settle();
 			if (!samePosition(now, BEGINNING)) return read();
@@ -124,16 +128,16 @@ export function createLane(from: Position | undefined, host: LaneHost): Lane {
 				host.missing(verdict);
 				// Without an entry nothing says where the log goes on, except an end that is further on.
 				if (first !== undefined) seen = first.prev;
-				else if (!isAtOrBefore(end, seen ?? BEGINNING)) seen = end;
+				else if (!isAtOrBefore(due, seen ?? BEGINNING)) seen = due;
 			}
 			for (const entry of entries) {
 				if (isAtOrBefore(entry.position, seen ?? BEGINNING)) continue;
 				if (!take(entry)) return;
 			}
 			if (more) return read();
-			// What was there when the subscription stood has been read: its absence is told, not waited for.
-			const last = seen ?? BEGINNING;
-			if (last.epoch === end.epoch && last.offset < end.offset) jump("gap", end);
+			// What was there when the page was asked for has been read: its absence is told, not waited for.
+			if (isBehind(due)) jump("gap", due);
+			if (isBehind(end)) return read();
 			settle();
 		},
 		room() {
