@@ -73,6 +73,24 @@ describe("the AWS library", () => {
 		}
 	});
 
+	it("lets go of a call that is not answered in time: a connection may have died unseen [P7]", async () => {
+		const server = createServer(() => undefined);
+		await new Promise<void>((resolve) => server.listen(0, "localhost", resolve));
+		const endpoint = `http://localhost:${(server.address() as AddressInfo).port}`;
+		const credentials = { accessKeyId: "a", secretAccessKey: "b" };
+		const clients = createAwsClients({ region: "us-east-1", endpoint, credentials, sendAttempts: 1 });
+		const outcomes: unknown[] = [];
+		try {
+			const ask = clients.sqs().send(new GetQueueUrlCommand({ QueueName: "q" }));
+			ask.catch((error: Error) => outcomes.push(error.name));
+			await expect.poll(() => outcomes, { timeout: 20_000 }).toEqual(["TimeoutError"]);
+		} finally {
+			clients.close();
+			server.closeAllConnections();
+			server.close();
+		}
+	}, 30_000);
+
 	it("is asked for by name where it is missing, and found by NODE_PATH, from a bundle of either form", () => {
 		const dir = mkdtempSync(join(tmpdir(), "mcp-fanout-sdk-"));
 		try {

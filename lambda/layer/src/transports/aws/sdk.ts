@@ -128,6 +128,8 @@ export function createAwsClients(options: AwsClientsOptions): AwsClients {
 		requestHandler: {
 			connectionTimeout: CONNECT_TIMEOUT_MS,
 			requestTimeout: REQUEST_TIMEOUT_MS,
+			// Without it the library only warns.
+			throwOnRequestTimeout: true,
 			httpAgent: agents.plain,
 			httpsAgent: agents.secure,
 		},
