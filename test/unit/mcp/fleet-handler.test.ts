@@ -1,7 +1,7 @@
 import { createMcpHandler } from "@modelcontextprotocol/server";
 import { afterEach, expect, test } from "vitest";
 import { seamOf } from "../../../lambda/layer/src/mcp/bus.ts";
-import { createFleetHandler } from "../../../lambda/layer/src/mcp/index.ts";
+import { createFleetHandler, createSessionHandler } from "../../../lambda/layer/src/mcp/index.ts";
 import { auth, buildServer, type Fleet, PRINCIPAL, rawListen, settle, startFleet, TENANT } from "./fleet.ts";
 
 const fleets: Fleet[] = [];
@@ -72,6 +72,19 @@ test("[P5] a handler on another bus is refused", async () => {
 	expect(() => createFleetHandler({ fetch: async () => new Response() }, { fanout: a })).toThrow(
 		expect.objectContaining(code),
 	);
+});
+
+test("an option that is misspelt is refused: one that is passed over would leave sessions or addresses unguarded", async () => {
+	const { fanouts } = await fleetOf(1);
+	const fanout = fanouts[0] as (typeof fanouts)[number];
+	const mcp = createMcpHandler(() => buildServer(), { bus: fanout.bus() });
+	const fleet = (more: object) => () => createFleetHandler(mcp, { fanout, ...more });
+	const alone = (more: object) => () => createSessionHandler(() => buildServer(), { fanout, ...more });
+	expect(fleet({ session: buildServer })).toThrow("session is no option of a fleet handler; there are fanout, bus");
+	expect(fleet({ sessions: buildServer, sessionOptions: { allowedOrigin: [] } })).toThrow("allowedOrigin is no option");
+	expect(alone({ idleMS: 1_000 })).toThrow("idleMS is no option of sessions; there are allowedHosts");
+	expect(fleet({ sessions: true })).toThrow("the function that builds the server of one");
+	await alone({ idleMs: 1_000, principal: () => "ann" })().close();
 });
 
 test("[P5] principals and tenants hear their own, and anonymous listens the default tenant's all", async () => {

@@ -8,7 +8,7 @@ import { createChannel, DEFAULT_NAMESPACE } from "../core/channel.ts";
 import type { Clock } from "../core/clock.ts";
 import { FanoutError } from "../core/errors.ts";
 import type { Ids } from "../core/ids.ts";
-import { checkRanges } from "../core/ranges.ts";
+import { checkNames, checkRanges } from "../core/ranges.ts";
 import type { Transport } from "../core/transport.ts";
 import { PUBLISHER_RANGES, type PublisherLimits } from "../publish/publisher.ts";
 import {
@@ -118,15 +118,13 @@ const KNOWN: Readonly<Record<keyof FanoutOptions, true>> = {
 	...{ publisher: true, clock: true, ids: true, onerror: true },
 };
 
-/** What types would have refused: a misspelt transport would leave a fleet of processes that never hear each other. */
+/** What types would have refused. */
 export function checkShape(options: FanoutOptions): void {
 	const isObject = (value: unknown) => typeof value === "object" && value !== null && !Array.isArray(value);
 	if (!isObject(options)) throw new FanoutError("ConfigInvalid", "the options of a fanout must be an object");
+	// A misspelt transport would leave a fleet of processes that never hear each other.
+	checkNames("a fanout", options, KNOWN);
 	for (const [name, value] of Object.entries(options)) {
-		if (!Object.hasOwn(KNOWN, name)) {
-			const known = Object.keys(KNOWN).join(", ");
-			throw new FanoutError("ConfigInvalid", `${name} is no option of a fanout; there are ${known}`);
-		}
 		if (value === undefined || !NAMED.some((transport) => transport === name) || isObject(value)) continue;
 		// Not its text: an address may carry a password.
 		const found = value === null ? "null" : Array.isArray(value) ? "a list" : `a ${typeof value}`;

@@ -1,7 +1,17 @@
-/** Numbers that a caller configures: each within its range, and none that nobody knows. Errors name the key. */
+/** What a caller configures: no name that nobody knows, and each number within its range. Errors name the key. */
 import { FanoutError } from "./errors.ts";
 
 export type Range = readonly [least: number, most: number];
+
+/** What types would have refused: an option that is misspelt would be passed over in silence. Throws ConfigInvalid. */
+export function checkNames<T extends object>(of: string, given: T, known: Readonly<Record<keyof T, true>>): void {
+	const unknown = Object.keys(given).find((name) => !Object.hasOwn(known, name));
+	if (unknown === undefined) return;
+	throw new FanoutError(
+		"ConfigInvalid",
+		`${unknown} is no option of ${of}; there are ${Object.keys(known).join(", ")}`,
+	);
+}
 
 /** What is given, without what is undefined: defaults are spread under it. Throws ConfigInvalid. */
 export function checkRanges<T extends object>(

@@ -8,6 +8,7 @@
 import { type Clock, pause } from "../core/clock.ts";
 import { type DrainRequest, giveNotice } from "../core/drain.ts";
 import { FanoutError } from "../core/errors.ts";
+import { checkNames } from "../core/ranges.ts";
 import { type BusSeam, type FanoutBus, seamOf } from "./bus.ts";
 import { createEntry } from "./entry.ts";
 import { FleetRequest, type RequestHost } from "./fleet-request.ts";
@@ -21,6 +22,10 @@ import { resolveSessionOptions, type SessionOptions } from "./session/options.ts
 import { refuseForNow } from "./session/refusal.ts";
 
 export const DEFAULT_CATCH_UP_MS = 600_000;
+const KNOWN: Readonly<Record<keyof FleetHandlerOptions, true>> = {
+	...{ fanout: true, bus: true, catchUpMs: true, sessions: true, sessionOptions: true },
+	...{ principal: true, tenant: true, identityTimeoutMs: true },
+};
 const LISTEN = "subscriptions/listen";
 /** The share of a drain's grace in which listens are dropped, and the most steps it takes. */
 const DRAIN_SPREAD = 0.8;
@@ -72,6 +77,7 @@ export type FleetHandler<H extends FetchHandler = FetchHandler> = Pick<H, Extrac
 };
 
 export function createFleetHandler<H extends FetchHandler>(handler: H, options: FleetHandlerOptions): FleetHandler<H> {
+	checkNames("a fleet handler", options, KNOWN);
 	const { deps } = claimBus(handler, options);
 	const { clock, channels, scopes } = deps;
 	const { catchUpMs = DEFAULT_CATCH_UP_MS } = options;

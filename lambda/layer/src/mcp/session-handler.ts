@@ -28,11 +28,12 @@ export interface SessionHandler {
 }
 
 export function createSessionHandler(factory: SessionFactory, options: SessionHandlerOptions): SessionHandler {
-	const deps = seamOf(options.fanout.bus())?.deps;
+	const { fanout, principal, tenant, identityTimeoutMs, ...sessionOptions } = options;
+	const deps = seamOf(fanout.bus())?.deps;
 	if (deps === undefined) throw new FanoutError("ConfigInvalid", "sessions need a fanout of createFanout's");
 	const { sessions: host, clock } = deps;
-	const server = createSessionServer(host, factory, options);
-	const enter = createEntry(options, deps);
+	const server = createSessionServer(host, factory, sessionOptions);
+	const enter = createEntry({ principal, tenant, identityTimeoutMs }, deps);
 	return {
 		async fetch(request, extra) {
 			const authInfo = extra?.authInfo ?? undefined;
@@ -48,7 +49,7 @@ export function createSessionHandler(factory: SessionFactory, options: SessionHa
 		},
 		async drain(how) {
 			const goAway = async () => server.drain(await giveNotice(how, clock));
-			await Promise.all([options.fanout.drain(how), goAway()]);
+			await Promise.all([fanout.drain(how), goAway()]);
 		},
 		close: () => server.close(),
 	};

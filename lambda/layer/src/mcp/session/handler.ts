@@ -6,7 +6,7 @@
 import { randomUUID } from "node:crypto";
 import { createChannel, everyTenantChannel } from "../../core/channel.ts";
 import { pause } from "../../core/clock.ts";
-import { asFanoutError } from "../../core/errors.ts";
+import { asFanoutError, FanoutError } from "../../core/errors.ts";
 import type { Request as Ask } from "../../core/message.ts";
 import { type AuthInfoLike, expiryOf, type Identity } from "../identity.ts";
 import { readJson } from "./body.ts";
@@ -60,6 +60,9 @@ export function createSessionServer(
 	factory: SessionFactory,
 	given: SessionOptions = {},
 ): SessionServer {
+	if (typeof factory !== "function") {
+		throw new FanoutError("ConfigInvalid", "sessions are given the function that builds the server of one");
+	}
 	const options = resolveSessionOptions(given);
 	const { clock } = host;
 	const store = new SessionStore(host, options);

@@ -1,5 +1,6 @@
 /** What sessions may be told, with the defaults that they really use. */
 import { FanoutError } from "../../core/errors.ts";
+import { checkNames } from "../../core/ranges.ts";
 import { DEFAULT_BODY_TIMEOUT_MS, DEFAULT_MAX_BODY_BYTES } from "./body.ts";
 import type { AddressOptions } from "./checks.ts";
 import { DEFAULT_RETRY_MS } from "./gets.ts";
@@ -34,10 +35,16 @@ export interface SessionOptions extends AddressOptions {
 	readonly sessionless?: "refuse" | "stateless" | undefined;
 }
 
+const KNOWN: Readonly<Record<keyof SessionOptions, true>> = {
+	...{ allowedHosts: true, allowedOrigins: true, idleMs: true, maxAgeMs: true, maxSessions: true, maxBodyBytes: true },
+	...{ bodyTimeoutMs: true, responseMode: true, coalesce: true, retryMs: true, resumePosts: true, sessionless: true },
+};
+
 /** How often sessions at work here are looked up although nobody uses them. */
 const MAX_SWEEP_MS = 60_000;
 
 export function resolveSessionOptions(given: SessionOptions) {
+	checkNames("sessions", given, KNOWN);
 	const { allowedHosts, allowedOrigins, responseMode = "auto", sessionless = "refuse" } = given;
 	const positive = (name: string, value: number) => {
 		if (Number.isFinite(value) && value > 0) return value;
