@@ -20,8 +20,9 @@ export function buildServer({ session }: SessionContext): McpServer {
 		return text(language);
 	});
 	// The user is asked through the stream of this call; the answer comes to whichever process.
-	server.registerTool("greet", { description: "Asks for a name, and greets" }, async () => {
-		const { action, content } = await server.server.elicitInput({ message: "Your name?", requestedSchema: NAME });
+	server.registerTool("greet", { description: "Asks for a name, and greets" }, async ({ requestId }) => {
+		const question = { message: "Your name?", requestedSchema: NAME };
+		const { action, content } = await server.server.elicitInput(question, { relatedRequestId: requestId });
 		if (action !== "accept") return text("Another time, then.");
 		const { language = "en" } = (session.state.value ?? {}) as { language?: Language };
 		return text(`${GREETINGS[language]}, ${String(content?.name)}`);

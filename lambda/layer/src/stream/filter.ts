@@ -10,8 +10,8 @@ import { isLogLevel, LOG_LEVELS, type LogLevel } from "../core/log-level.ts";
 import { MAX_METHOD_LENGTH, type Message } from "../core/message.ts";
 
 export interface FilterOptions {
-	readonly methods?: readonly string[];
-	readonly uris?: readonly string[];
+	readonly methods?: readonly string[] | undefined;
+	readonly uris?: readonly string[] | undefined;
 	/** A log message of a level that is none of MCP's passes. */
 	readonly logLevel?: LogLevel | undefined;
 }

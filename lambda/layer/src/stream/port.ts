@@ -11,16 +11,16 @@ import type { FilterOptions } from "./filter.ts";
 export interface StreamOptions {
 	/** Or what works them out: what that throws refuses the stream. */
 	readonly channels: readonly Channel[] | (() => readonly Channel[]);
-	readonly lastEventId?: string;
+	readonly lastEventId?: string | undefined;
 	/** Nothing published before this wall time is replayed, whatever the cursor says. */
-	readonly sinceMs?: number;
-	readonly filter?: FilterOptions;
+	readonly sinceMs?: number | undefined;
+	readonly filter?: FilterOptions | undefined;
 	/** While the client does not read, keep only the last of invalidations that say the same. */
-	readonly coalesce?: boolean;
+	readonly coalesce?: boolean | undefined;
 	/** Default true; MCP clients of protocols before 2025-11-25 must get none. */
-	readonly cursorFrames?: boolean;
+	readonly cursorFrames?: boolean | undefined;
 	/** SSE: how long the client shall wait before it reconnects. */
-	readonly retryMs?: number;
+	readonly retryMs?: number | undefined;
 }
 
 /** With the channels worked out. */

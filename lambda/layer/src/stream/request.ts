@@ -5,14 +5,14 @@ import type { StreamOptions } from "./port.ts";
 
 export interface StreamRequest extends Omit<StreamOptions, "channels"> {
 	/** Identities come from the application's own authentication, never from the client's word. */
-	readonly session?: string;
-	readonly principal?: string;
-	readonly topics?: readonly string[];
+	readonly session?: string | undefined;
+	readonly principal?: string | undefined;
+	readonly topics?: readonly string[] | undefined;
 	/** Whether it hears what is for everyone of its tenant. Default true. */
-	readonly all?: boolean;
+	readonly all?: boolean | undefined;
 	/** Whether it hears what is for everyone of every tenant. Default false. */
-	readonly everyTenant?: boolean;
-	readonly tenant?: string;
+	readonly everyTenant?: boolean | undefined;
+	readonly tenant?: string | undefined;
 }
 
 /** Throws InvalidChannel, or ScopeRequired where nothing is asked for. */
