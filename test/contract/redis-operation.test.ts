@@ -3,6 +3,7 @@ import { readdir, stat, truncate } from "node:fs/promises";
 import { join } from "node:path";
 import { Cluster, Redis } from "ioredis";
 import { afterEach, describe, expect, it } from "vitest";
+import type { Channel } from "../../lambda/layer/src/core/channel.ts";
 import { slotOf } from "../../lambda/layer/src/transports/redis/cluster.ts";
 import { createKeys } from "../../lambda/layer/src/transports/redis/keys.ts";
 import { freePort } from "../support/ports.ts";
@@ -197,6 +198,33 @@ const sibling = channelOf(
 const FIRST_OF_SECOND = Math.floor(16_384 / 3);
 
 describe("a cluster whose slots move", () => {
+	it("is listened to again where a slot went away and came back [P3]", async () => {
+		const cluster = kept(await startValkeyCluster());
+		const [from, to] = cluster.primaries as [ValkeyServer, ValkeyServer];
+		const nodes = cluster.primaries.map(({ host, port }) => ({ host, port }));
+		const a = await instance({ cluster: { nodes }, partitions: 16 });
+		const wide = createKeys("fanout", 16);
+		const slot = (each: Channel) => slotOf(wide.meta(wide.partitionOf(each)));
+		const here = upTo(64)
+			.map((n) => channelOf(`there-and-back-${n}`))
+			.filter((each) => slot(each) < FIRST_OF_SECOND);
+		const heard = new Map<Channel, number>();
+		const entry = (each: Channel) => void heard.set(each, (heard.get(each) ?? 0) + 1);
+		for (const each of here) {
+			await a.transport.subscribe(each, { entry: () => entry(each), suspect() {}, ended() {} }).ready;
+		}
+		// Not the one that has the beat, which would be missed.
+		const moving = here.findLast((each) => slot(each) !== slot(here[0] as Channel)) as Channel;
+		await moveSlot(cluster, from, to, slot(moving));
+		await moveSlot(cluster, to, from, slot(moving));
+		let n = 0;
+		const live = async () => {
+			await accepted(a, moving, [++n]);
+			return (heard.get(moving) ?? 0) > 0;
+		};
+		await waitFor("it is heard live", live, { deadlineMs: 20_000, everyMs: 200 });
+	});
+
 	it("streams go on at the new node, told or whole [P3] [P7]", async () => {
 		const cluster = kept(await startValkeyCluster());
 		const [from, to] = cluster.primaries as [ValkeyServer, ValkeyServer];

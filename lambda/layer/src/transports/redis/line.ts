@@ -105,6 +105,12 @@ export class Line {
 		client.on(this.#deps.sharded ? "smessage" : "message", (channel: string, text: string) =>
 			this.#message(channel, text),
 		);
+		// A slot that moved took its subscriptions along. Which they were is not told, and it may be back already.
+		client.on("moved", () => {
+			if (this.#client !== client) return;
+			this.#standing.clear();
+			this.#beatPartition = undefined;
+		});
 		client.connect().then(
 			() => {
 				if (this.#client !== client || this.#state === "closed") return;
