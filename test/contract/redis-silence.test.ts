@@ -138,20 +138,24 @@ describe("one node of a cluster that is down, with nobody in its place", () => {
 });
 
 describe("one node of a cluster that is held still", () => {
+	const keys = createKeys("fanout", 16);
+	const isStill = (channel: Channel) => slotOf(keys.meta(keys.partitionOf(channel))) < Math.floor(16_384 / 3);
+
+	async function world() {
+		const { primaries } = kept(await startValkeyCluster());
+		const nodes = primaries.map(({ host, port }) => ({ host, port }));
+		return { nodes, pid: await pidOf((primaries[0] as ValkeyServer).admin) };
+	}
+
 	it("keeps no other from being checked, and what is followed there is told when it goes on [P3] [P7]", async () => {
-		const cluster = kept(await startValkeyCluster());
-		const nodes = cluster.primaries.map(({ host, port }) => ({ host, port }));
+		const { nodes, pid } = await world();
 		const a = await instance({ cluster: { nodes }, partitions: 16 });
 		const some = upTo(20).map((n) => channelOf(`channel ${n}`));
 		const told = new Set<Channel>();
 		const follow = (channel: Channel) =>
 			a.transport.subscribe(channel, { entry() {}, suspect: () => void told.add(channel), ended() {} });
 		await Promise.all(some.map((channel) => follow(channel).ready));
-		const [still] = cluster.primaries as [ValkeyServer];
-		const keys = createKeys("fanout", 16);
-		const isStill = (channel: Channel) => slotOf(keys.meta(keys.partitionOf(channel))) < Math.floor(16_384 / 3);
 		expect(new Set(some.map(isStill)).size).toBe(2);
-		const pid = await pidOf(still.admin);
 		process.kill(pid, "SIGSTOP");
 		try {
 			for (const round of ["first", "next"]) {
@@ -166,6 +170,31 @@ describe("one node of a cluster that is held still", () => {
 			process.kill(pid, "SIGCONT");
 		}
 		await until("all of its channels are told", () => some.filter(isStill).every((each) => told.has(each)), 20_000);
+	});
+
+	it("keeps nobody from coming back to a channel of another [P3] [P7]", async () => {
+		const { nodes, pid } = await world();
+		const a = await instance({ cluster: { nodes }, partitions: 16 });
+		const b = await instance({ cluster: { nodes }, partitions: 16 });
+		const some = upTo(60).map((n) => channelOf(`channel ${n}`));
+		const before = (await Promise.all(some.map((channel) => a.open(channel)))).map((stream) => ({ ...stream }));
+		await Promise.all(some.map((channel) => accepted(a, channel, upTo(3))));
+		await Promise.all(some.map((channel) => b.open(channel)));
+		process.kill(pid, "SIGSTOP");
+		try {
+			let whole = 0;
+			for (const { channel, cursor } of before) {
+				const shown = b.open(channel, cursor).then((stream) => until("all", () => stream.shown.length === 3, 60_000));
+				if (!isStill(channel)) void shown.then(() => (whole += 1));
+			}
+			await until(
+				"those of the others are whole",
+				() => whole === some.filter((each) => !isStill(each)).length,
+				20_000,
+			);
+		} finally {
+			process.kill(pid, "SIGCONT");
+		}
 	});
 });
 

@@ -48,6 +48,22 @@ test("[P7] a part of the log that fails, or does not answer, keeps no other from
 	expect([failing.clock.waiting, silent.clock.waiting]).toEqual([0, 0]);
 });
 
+test("[P7] parts of the log that hang keep no turn: what others ask meanwhile is read", async () => {
+	const { clock, told, ask } = bench(({ channel }) =>
+		channel.id.startsWith("bad") ? new Promise(() => {}) : Promise.resolve(),
+	);
+	// As many as there are turns.
+	for (let n = 0; n < DEFAULT_READS.concurrency; n += 1) {
+		ask(`bad${n}`);
+		await clock.settle();
+	}
+	ask("a");
+	await clock.advance(DEFAULT_READS.slowMs);
+	expect(told).toEqual(["a"]);
+	await clock.advance(2 * DEFAULT_READS.timeoutMs);
+	expect([told.length, clock.waiting]).toEqual([DEFAULT_READS.concurrency + 1, 0]);
+});
+
 test("[P6] [P9] a log that fails everyone is asked twice at the most for each, and never after the close", async () => {
 	const { clock, reads, requests, told, ask } = bench(() => Promise.reject(new Error("down")));
 	ask("a", "b", "c");

@@ -127,7 +127,7 @@ export interface Transport {
 	accept?(envelope: Envelope): Outcome;
 	/** At most one live subscription per channel: the engine sees to it. */
 	subscribe(channel: Channel, subscriber: Subscriber): Subscription;
-	/** Pages in the order of the asks, one per ask. */
+	/** A page for each ask: those of one channel in the order of its asks, others as they come. */
 	read(asks: readonly Ask[], signal: AbortSignal): AsyncIterable<Page>;
 	/** In the order of the channels; a place stays empty where that part of the log does not answer and others do. */
 	ends(channels: readonly Channel[], signal: AbortSignal): Promise<Bounds[]>;

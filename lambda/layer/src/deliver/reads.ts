@@ -1,10 +1,11 @@
 /**
  * Reads of many lanes as few requests: asks of one turn share a `transport.read`, at most a few of which are under
  * way at once, each under a deadline. A thousand client streams that come back together wait here, not in the broker.
- * Pages come in the order of the asks, so the first without one is what failed: those behind it are asked once more,
- * each alone, since they may be of parts of the log that answer.
+ * Parts of the log may fail or hang, others answer: of those without a page when a request fails all but one are asked
+ * once more, each alone; and a request that takes long lets others begin, of which there are as many as the deadline has
+ * room for.
  */
-import type { Clock } from "../core/clock.ts";
+import type { Clock, Timer } from "../core/clock.ts";
 import { withDeadline } from "../core/deadline.ts";
 import { FanoutError } from "../core/errors.ts";
 import type { Ask, Page, Transport } from "../core/transport.ts";
@@ -12,19 +13,20 @@ import type { Ask, Page, Transport } from "../core/transport.ts";
 export interface ReadLimits {
 	/** Asks in one request. */
 	readonly asks: number;
-	/** Requests under way at once. */
+	/** Requests under way at once, but for those that take longer than `slowMs`. */
 	readonly concurrency: number;
+	readonly slowMs: number;
 	/** Deadline of one request. */
 	readonly timeoutMs: number;
 	/** Asks that may wait; beyond it a read is refused. */
 	readonly waiting: number;
 }
 
-export const DEFAULT_READS: ReadLimits = { asks: 64, concurrency: 4, timeoutMs: 5_000, waiting: 100_000 };
+export const DEFAULT_READS: ReadLimits = { asks: 64, concurrency: 4, slowMs: 500, timeoutMs: 5_000, waiting: 100_000 };
 
 interface Waiting {
 	readonly ask: Ask;
-	/** It stood behind one that failed. */
+	/** It had no page when another failed. */
 	isAgain?: boolean;
 	resolve(page: Page): void;
 	reject(error: unknown): void;
@@ -72,17 +74,28 @@ export class Reads {
 
 	#pump(): void {
 		while (this.#under < this.#limits.concurrency && this.#waiting.length > 0) {
-			const batch = this.#waiting.splice(0, this.#waiting[0]?.isAgain ? 1 : this.#limits.asks);
+			const alone = this.#waiting.findIndex(({ isAgain }) => isAgain);
+			const batch = this.#waiting.splice(0, alone < 0 ? this.#limits.asks : Math.min(alone || 1, this.#limits.asks));
 			this.#under += 1;
-			this.#request(batch).finally(() => {
+			this.#turn(batch).finally(() => {
 				this.#under -= 1;
 				this.#pump();
 			});
 		}
 	}
 
+	/** Over with the request, or when it takes long. */
+	async #turn(batch: readonly Waiting[]): Promise<void> {
+		let timer: Timer | undefined;
+		const slow = new Promise<void>((resolve) => {
+			timer = this.#clock.after(this.#limits.slowMs, resolve);
+		});
+		await Promise.race([this.#request(batch), slow]);
+		timer?.cancel();
+	}
+
 	async #request(batch: readonly Waiting[]): Promise<void> {
-		let answered = 0;
+		const left = [...batch];
 		try {
 			await withDeadline(
 				this.#clock,
@@ -93,19 +106,20 @@ export class Reads {
 						batch.map(({ ask }) => ask),
 						signal,
 					)) {
-						batch[answered]?.resolve(page);
-						answered += 1;
+						const at = left.findIndex(({ ask }) => ask.channel.key === page.channel.key);
+						if (at >= 0) left.splice(at, 1)[0]?.resolve(page);
 					}
 				},
 				this.#stop.signal,
 			);
-			if (answered >= batch.length) return;
+			if (left.length === 0) return;
 			throw new FanoutError("TransportRefused", `${this.#transport.place} answered fewer pages than asked`);
 		} catch (error) {
-			const [failed, ...behind] = batch.slice(answered);
+			const [failed, ...others] = left.splice(0);
 			failed?.reject(error);
-			if (this.#stop.signal.aborted) for (const { reject } of behind) reject(error);
-			else this.#waiting.unshift(...behind.map((one) => Object.assign(one, { isAgain: true })));
+			if (this.#stop.signal.aborted) for (const { reject } of others) reject(error);
+			else this.#waiting.push(...others.map((one) => Object.assign(one, { isAgain: true })));
+			this.#pump();
 		}
 	}
 }

@@ -2,6 +2,7 @@
  * The nats transport: JetStream's log in partition streams, live copies over core subscriptions; or, without JetStream,
  * core NATS alone. One connection for everything.
  */
+import { asTheyCome } from "../../core/as-they-come.ts";
 import type { Channel } from "../../core/channel.ts";
 import type { Clock } from "../../core/clock.ts";
 import { withDeadline } from "../../core/deadline.ts";
@@ -147,7 +148,9 @@ export function createNatsTransport(options: NatsOptions, { clock, ids, instance
 			}
 		},
 		async *read(asks, signal) {
-			for (const page of insist(signal).log.read(asks)) yield await abortable(page, signal);
+			const { log } = insist(signal);
+			const byChannel = Map.groupBy(asks, ({ channel }) => channel.key);
+			yield* asTheyCome([...byChannel.values()].map((some) => log.read(some).map((page) => abortable(page, signal))));
 		},
 		async ends(channels, signal) {
 			return abortable(insist(signal).log.ends(channels), signal);

@@ -3,6 +3,7 @@
  * of their partition. Scripts keep the logs (*-script.ts), a listener hears and watches itself (line.ts). Replication is
  * asynchronous: a failover can lose what was acknowledged, and then shows as another epoch.
  */
+import { asTheyCome } from "../../core/as-they-come.ts";
 import type { Channel } from "../../core/channel.ts";
 import type { Clock } from "../../core/clock.ts";
 import { withDeadline } from "../../core/deadline.ts";
@@ -10,7 +11,7 @@ import { type Envelope, envelopeBytes } from "../../core/envelope.ts";
 import { FanoutError } from "../../core/errors.ts";
 import type { Ids } from "../../core/ids.ts";
 import type { Position } from "../../core/position.ts";
-import type { Durability, Outcome, Transport, TransportHost } from "../../core/transport.ts";
+import type { Ask, Durability, Outcome, Transport, TransportHost } from "../../core/transport.ts";
 import { type Client, createDialler, isCluster } from "./client.ts";
 import { nodeOf, primaryOf } from "./cluster.ts";
 import { createCopies } from "./copies.ts";
@@ -251,10 +252,10 @@ export function createRedisTransport(options: RedisOptions, { clock, ids, instan
 		},
 		async *read(asks, signal) {
 			const { store } = insist(signal);
-			const pages = asks.map((ask) => asking("a log could not be read", () => store.read(ask)));
-			for (const page of pages) page.catch(() => {});
-			for (const page of pages) {
-				yield await page;
+			const page = (ask: Ask) => asking("a log could not be read", () => store.read(ask));
+			const byChannel = Map.groupBy(asks, ({ channel }) => channel.key);
+			for await (const found of asTheyCome([...byChannel.values()].map((some) => some.map(page)))) {
+				yield found;
 				insist(signal);
 			}
 		},
