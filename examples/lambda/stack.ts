@@ -28,7 +28,7 @@ export class McpServerStack extends Stack {
 			timeout: Duration.minutes(5),
 			bundling: {
 				format: OutputFormat.CJS,
-				externalModules: ["mcp-fanout", "@aws-sdk/*", "@smithy/*"],
+				externalModules: ["mcp-fanout", "@aws-sdk/*"],
 				forceDockerBundling: false,
 			},
 		});

@@ -11,8 +11,11 @@ const ROOT = join(import.meta.dirname, "..", "..");
 
 const METRICS_NAMESPACE = "mcp-fanout";
 
-/** The Lambda runtime brings these; a partial copy of its own would make a function meet two versions. */
-const RUNTIME_MODULES = ["@aws-sdk/*", "@smithy/*"];
+/**
+ * The Lambda runtime brings these; a partial copy of its own would make a function meet two versions. What they are made
+ * of (`@smithy/*`) it does not offer to others, or not all of it.
+ */
+export const RUNTIME_MODULES = ["@aws-sdk/*"];
 
 export interface HandlerFunctionProps {
 	/** `lambda/handlers/<name>.ts` */

@@ -16,7 +16,7 @@ export async function bundleSessionServer({ emulator }: Pick<Cells, "emulator">)
 		platform: "node",
 		target: "node24",
 		format: "cjs",
-		external: ["mcp-fanout", "@aws-sdk/*", "@smithy/*"],
+		external: ["mcp-fanout", "@aws-sdk/*"],
 		logLevel: "warning",
 	});
 	return taskRoot;

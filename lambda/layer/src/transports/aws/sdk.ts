@@ -3,7 +3,6 @@
  * it, and so that inside Lambda (where NODE_PATH names the runtime's own copy) it is found without being bundled.
  * One keep-alive client per service and region. Retries are the caller's: the clients try at most twice.
  */
-import { createHash, createHmac, type Hash, type Hmac } from "node:crypto";
 import { Agent as HttpAgent } from "node:http";
 import { Agent as HttpsAgent } from "node:https";
 import { createRequire } from "node:module";
@@ -14,8 +13,10 @@ import type * as Sns from "@aws-sdk/client-sns";
 import type * as Sqs from "@aws-sdk/client-sqs";
 import type * as Ssm from "@aws-sdk/client-ssm";
 import type * as Document from "@aws-sdk/lib-dynamodb";
-import type * as Signature from "@smithy/signature-v4";
 import { FanoutError } from "../../core/errors.ts";
+import { type Credentials, signAddress } from "./sign.ts";
+
+export type { Credentials } from "./sign.ts";
 
 /** Attempts per call, the first included: queues and lanes above retry with their own order and deadline. */
 export const CLIENT_ATTEMPTS = 2;
@@ -32,7 +33,6 @@ interface Modules {
 	"@aws-sdk/client-secrets-manager": typeof Secrets;
 	"@aws-sdk/client-ssm": typeof Ssm;
 	"@aws-sdk/client-apigatewaymanagementapi": typeof Management;
-	"@smithy/signature-v4": typeof Signature;
 }
 
 // A bundle in CommonJS form has no import.meta.url; the working directory then serves as the place to look from.
@@ -73,9 +73,6 @@ export const aws = {
 	get management() {
 		return load("@aws-sdk/client-apigatewaymanagementapi");
 	},
-	get signature() {
-		return load("@smithy/signature-v4");
-	},
 };
 
 export type DynamoClient = Document.DynamoDBDocumentClient;
@@ -84,12 +81,6 @@ export type SnsClient = Sns.SNSClient;
 export type SecretsClient = Secrets.SecretsManagerClient;
 export type SsmClient = Ssm.SSMClient;
 export type ManagementClient = Management.ApiGatewayManagementApiClient;
-export interface Credentials {
-	readonly accessKeyId: string;
-	readonly secretAccessKey: string;
-	readonly sessionToken?: string;
-}
-
 export interface AwsClientsOptions {
 	/** The own region. */
 	readonly region: string;
@@ -174,21 +165,9 @@ export function createAwsClients(options: AwsClientsOptions): AwsClients {
 				() => new aws.management.ApiGatewayManagementApiClient({ ...config(options.region, endpoint), maxAttempts: 1 }),
 			),
 		async signSocket(url, seconds) {
-			const signed = new URL(url);
-			const { hostname, host, pathname, protocol } = signed;
-			const signer = new aws.signature.SignatureV4({
-				service: "execute-api",
-				region: options.region,
-				// Any client's provider: it refreshes credentials before they end.
-				credentials: sqs().config.credentials,
-				sha256: Sha256,
-			});
-			// Every parameter is signed: one that is added later makes the signature wrong.
-			const asked = Object.fromEntries(signed.searchParams);
-			const request = { method: "GET", protocol, hostname, path: pathname, headers: { host }, query: asked };
-			const { query = {} } = await signer.presign(request, { expiresIn: seconds });
-			for (const [name, value] of Object.entries(query)) signed.searchParams.set(name, String(value));
-			return signed.href;
+			// Any client's provider: it refreshes credentials before they end.
+			const credentials = await sqs().config.credentials();
+			return signAddress(url, { region: options.region, credentials, nowMs: Date.now(), seconds });
 		},
 		rest() {
 			for (const { freeSockets } of Object.values(agents)) {
@@ -200,31 +179,6 @@ export function createAwsClients(options: AwsClientsOptions): AwsClients {
 			made.clear();
 		},
 	};
-}
-
-const bytesOf = (view: ArrayBufferView): Uint8Array => new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
-
-/** SHA-256 and HMAC-SHA-256 in the shape that the signer takes. */
-class Sha256 {
-	readonly #hash: Hash | Hmac;
-
-	constructor(secret?: string | ArrayBuffer | ArrayBufferView) {
-		if (secret === undefined) this.#hash = createHash("sha256");
-		else if (typeof secret === "string") this.#hash = createHmac("sha256", secret);
-		else this.#hash = createHmac("sha256", ArrayBuffer.isView(secret) ? bytesOf(secret) : new Uint8Array(secret));
-	}
-
-	update(data: string | Uint8Array): void {
-		this.#hash.update(data);
-	}
-
-	async digest(): Promise<Uint8Array> {
-		return this.#hash.digest();
-	}
-
-	reset(): void {
-		throw new Error("a hash of the signer is used once");
-	}
 }
 
 /** True when a call failed by the service's exception of this name. */
