@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type Channel, createChannel } from "../../../lambda/layer/src/core/channel.ts";
 import type { FanoutError } from "../../../lambda/layer/src/core/errors.ts";
 import { createIds } from "../../../lambda/layer/src/core/ids.ts";
+import { MAX_UPDATES } from "../../../lambda/layer/src/sessions/hold.ts";
 import { createMemoryStore, MemoryTable } from "../../../lambda/layer/src/sessions/memory-store.ts";
 import { ACTING_PART, createOwner, type Owner } from "../../../lambda/layer/src/sessions/owner.ts";
 import { createRegistry } from "../../../lambda/layer/src/sessions/registry.ts";
@@ -206,4 +207,13 @@ test("[P2] what one hold writes is written in the order of the calls, however mu
 	expect(new Set(await updates)).toEqual(new Set(["done"]));
 	answersAfter = 0;
 	expect((await hold.update({})).state).toBe(steps.at(-1));
+});
+
+test("[P6] updates of one hold that wait are bounded; what was refused may be tried again", async () => {
+	const owner = await started("a");
+	const { hold } = await owner.claim(session);
+	const updates = Array.from({ length: MAX_UPDATES + 1 }, (_, step) => code(hold.update({ state: step })));
+	const settled = await Promise.all(updates);
+	expect(settled).toEqual([...Array.from({ length: MAX_UPDATES }, () => "done"), "QueueFull"]);
+	expect((await hold.update({})).state).toBe(MAX_UPDATES - 1);
 });

@@ -7,11 +7,13 @@ import { elapsedSince, type Instant, instantOf } from "./terms.ts";
 
 /** A row that is older than this part of its retention may be gone soon, and with it the claim: no more acting. */
 const FRESH_PART = 0.75;
+/** Updates of one session that wait, the one under way with them; each may have a whole state. */
+export const MAX_UPDATES = 100;
 
 export interface Hold extends Held {
 	/** May this instance act for the session now? */
 	readonly acting: boolean;
-	/** Throws NotOwner when the hold is over. */
+	/** Throws NotOwner when the hold is over, and QueueFull beyond `MAX_UPDATES` at once. */
 	update(patch: Patch, signal?: AbortSignal): Promise<SessionRecord>;
 	/** Stops acting at once, then lets others claim. Idempotent. */
 	release(signal?: AbortSignal): Promise<void>;
@@ -40,6 +42,7 @@ export function createHold(table: HoldTable, held: Held, askedAt: Instant): Kept
 	let writtenAt = askedAt;
 	/** The last update: at once they would be written in any order, and some lose every race. */
 	let last: Promise<unknown> = Promise.resolve();
+	let waiting = 0;
 
 	function drop(): boolean {
 		if (table.find(session.key) !== hold) return false;
@@ -76,8 +79,17 @@ export function createHold(table: HoldTable, held: Held, askedAt: Instant): Kept
 		get acting() {
 			return table.find(session.key) === hold && table.stands(term) && hold.age < registry.retentionMs * FRESH_PART;
 		},
-		update(patch, signal) {
-			const updated = last.then(() => update(patch, signal));
+		async update(patch, signal) {
+			if (waiting >= MAX_UPDATES) {
+				const message = `${MAX_UPDATES} updates of the session wait already`;
+				throw new FanoutError("QueueFull", message, { retryable: true, data: { maxUpdates: MAX_UPDATES } });
+			}
+			waiting += 1;
+			const updated = last
+				.then(() => update(patch, signal))
+				.finally(() => {
+					waiting -= 1;
+				});
 			last = updated.catch(() => undefined); // whoever asked for it is told
 			return updated;
 		},
