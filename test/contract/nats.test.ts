@@ -41,7 +41,8 @@ async function loseLogs({ urls }: NatsServers): Promise<void> {
 	await nc.close();
 }
 
-row("nats, one node, in memory", 1, { storage: "memory" });
+// One message fills more than a page.
+row("nats, one node, in memory", 1, { storage: "memory", maxPayloadBytes: 400 * 1024 });
 row("nats, one node, in files", 1, { storage: "file", prefix: "mcp.notifications" });
 row("nats, three nodes, replicated in files", 3, { storage: "file", replicas: 3 });
 row("nats, core without JetStream", 1, { jetstream: false });

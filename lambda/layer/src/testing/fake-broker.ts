@@ -4,7 +4,7 @@
  * from a replica that is behind; requests that fail; logs truncated, or reset under a new epoch, or cut at their end.
  */
 import type { Channel } from "../core/channel.ts";
-import { type Envelope, encodeEnvelope } from "../core/envelope.ts";
+import { type Envelope, encodeEnvelope, envelopeBytes } from "../core/envelope.ts";
 import { BEGINNING, epochOf, type Position } from "../core/position.ts";
 import type { Bounds, Entry, Page, Subscriber } from "../core/transport.ts";
 
@@ -41,6 +41,18 @@ export interface FakeLog {
 	base: number;
 	entries: Entry[];
 	readonly ids: Map<string, Position>;
+}
+
+/** Encoded bytes of a page, unless its first entry alone is more. */
+const PAGE_BYTES = 256 * 1024;
+
+function cut(found: readonly Entry[], limit: number): Pick<Page, "entries" | "more"> {
+	let bytes = 0;
+	const end = found.findIndex(({ envelope }, index) => {
+		bytes += envelope === undefined ? 0 : envelopeBytes(envelope);
+		return index >= limit || (index > 0 && bytes > PAGE_BYTES);
+	});
+	return { entries: found.slice(0, end < 0 ? found.length : end), more: end >= 0 };
 }
 
 export class FakeBroker {
@@ -101,14 +113,14 @@ export class FakeBroker {
 			: log.entries;
 		if (!("offset" in from)) {
 			const found = visible.filter(({ envelope }) => (envelope?.publishedAt ?? 0) >= from.sinceMs);
-			return { channel, entries: found.slice(0, limit), more: found.length > limit, verdict: "whole" };
+			return { channel, ...cut(found, limit), verdict: "whole" };
 		}
 		const foreign =
 			from.epoch !== log.epoch && from !== BEGINNING && !(from.offset === 0 && from.epoch === BEGINNING.epoch);
 		const after = foreign ? 0 : from.offset;
 		const found = visible.filter(({ position }) => position.offset > after);
 		const verdict = foreign ? "epoch" : after < log.base ? "retention" : "whole";
-		return { channel, entries: found.slice(0, limit), more: found.length > limit, verdict };
+		return { channel, ...cut(found, limit), verdict };
 	}
 
 	bounds(channel: Channel): Bounds {

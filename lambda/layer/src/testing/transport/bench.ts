@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { type Channel, type ChannelKind, createChannel } from "../../core/channel.ts";
 import { pause, systemClock } from "../../core/clock.ts";
-import type { Envelope } from "../../core/envelope.ts";
+import { type Envelope, envelopeBytes } from "../../core/envelope.ts";
 import { createIds } from "../../core/ids.ts";
 import type { Message } from "../../core/message.ts";
 import { BEGINNING } from "../../core/position.ts";
@@ -76,6 +76,13 @@ export function envelopeOf(
 		origin: "contract",
 		lanes: [transport.name],
 	};
+}
+
+/** An envelope of exactly this many encoded bytes. */
+export function sized(transport: Transport, channel: Channel, n: number, bytes: number) {
+	const bare = envelopeOf(transport, channel, n, { padding: "" });
+	const params = { n, padding: "x".repeat(bytes - envelopeBytes(bare)) };
+	return { ...bare, message: { ...bare.message, params } };
 }
 
 export function numberOf(envelope: Envelope | undefined): unknown {

@@ -13,8 +13,8 @@ import type { Partition, Snapshot } from "./partition.ts";
 import type { Address } from "./subjects.ts";
 import { toEntry } from "./wire.ts";
 
-/** More in one answer would only wait in the sockets of this process. */
-const MAX_BYTES = 4 * 1024 * 1024;
+/** Of each entry that is asked for, on average: a client stream that does not read holds its page. */
+const ENTRY_BYTES = 2_560;
 
 export interface ReadDeps {
 	readonly partition: Partition;
@@ -25,8 +25,9 @@ export interface ReadDeps {
 
 export async function readPage(deps: ReadDeps, ask: Ask, { log }: Address): Promise<Page> {
 	const limit = Math.max(1, Math.floor(ask.limit));
-	const get = (start: object) =>
-		deps.batchGet(deps.partition.stream, { ...start, next_by_subj: log, batch: limit + 1, max_bytes: MAX_BYTES });
+	const bounds = { batch: limit + 1, max_bytes: limit * ENTRY_BYTES };
+	const get = (start: object, most: object = bounds) =>
+		deps.batchGet(deps.partition.stream, { ...start, next_by_subj: log, ...most });
 	const { from } = ask;
 	if (!("offset" in from)) {
 		const start = { start_time: new Date(from.sinceMs).toISOString() };
@@ -42,7 +43,13 @@ export async function readPage(deps: ReadDeps, ask: Ask, { log }: Address): Prom
 	// What is verified to be quiet needs no look: the server would go through all that others wrote meanwhile.
 	const quiet = quietUntil(here, own);
 	const start = quiet > own ? quiet + 1 : Math.max(1, own);
-	const [asked, batch] = await Promise.all([deps.partition.inspect(), get({ seq: start })]);
+	const look = async (): Promise<Batch> => {
+		const found = await get({ seq: start });
+		// The server ends a batch with the message that fills it, and that may be the position's own.
+		const isFull = found.messages.length === 1 && found.messages[0]?.seq === own && found.pending > 0;
+		return isFull ? get({ seq: start }, { batch: 2 }) : found;
+	};
+	const [asked, batch] = await Promise.all([deps.partition.inspect(), look()]);
 	const isThere = own > 0 && batch.messages[0]?.seq === own;
 	// What went between the two answers would be missed: the bounds are to be those after the batch.
 	const snapshot = isThere ? asked : await deps.partition.inspect();

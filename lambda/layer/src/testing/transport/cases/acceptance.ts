@@ -1,8 +1,6 @@
 /** P1: what an outcome says is true, and a refusal leaves nothing behind. */
 import assert from "node:assert/strict";
-import type { Channel } from "../../../core/channel.ts";
 import { encodeEnvelope, envelopeBytes } from "../../../core/envelope.ts";
-import type { Transport } from "../../../core/transport.ts";
 import {
 	boundsOf,
 	envelopeOf,
@@ -14,16 +12,10 @@ import {
 	readAll,
 	send,
 	settled,
+	sized,
 	upTo,
 } from "../bench.ts";
 import { defineCase } from "../harness.ts";
-
-/** An envelope of exactly this many encoded bytes. */
-function sized(transport: Transport, channel: Channel, n: number, bytes: number) {
-	const bare = envelopeOf(transport, channel, n, { padding: "" });
-	const params = { n, padding: "x".repeat(bytes - envelopeBytes(bare)) };
-	return { ...bare, message: { ...bare.message, params } };
-}
 
 export const acceptanceCases = [
 	defineCase(

@@ -1,5 +1,6 @@
 /** P2 to P5 through the engine: what one client stream sees of this transport, opened and resumed. */
 import assert from "node:assert/strict";
+import { MAX_LANES } from "../../../core/cursor.ts";
 import { createRandom } from "../../seeded.ts";
 import { cannotForget, cannotReset, loseOldest, onBench, send, settled, upTo } from "../bench.ts";
 import { defineCase } from "../harness.ts";
@@ -152,7 +153,7 @@ export const deliveryCases = [
 				const engine = startEngine(bench);
 				await send(bench.transport, channel, 1);
 				await settled(bench, channel, 1);
-				for (const [n, cursor] of ["", "nonsense", "2", "1short", `1${"A".repeat(24 * 13)}`].entries()) {
+				for (const [n, cursor] of ["", "nonsense", "2", "1short", `1${"A".repeat(24 * (MAX_LANES + 1))}`].entries()) {
 					const stream = await openStream(bench, engine, [channel], { cursor });
 					assert.deepEqual(await stream.marked(), ["gap"]);
 					await send(bench.transport, channel, n + 2);

@@ -1,5 +1,6 @@
 /** P3 at the port: ends are authoritative, every position reads on gaplessly, and what is gone is told. */
 import assert from "node:assert/strict";
+import { envelopeBytes } from "../../../core/envelope.ts";
 import { BEGINNING, isPosition } from "../../../core/position.ts";
 import {
 	boundsOf,
@@ -7,6 +8,7 @@ import {
 	cannotReset,
 	collect,
 	eventually,
+	insist,
 	loseOldest,
 	never,
 	numbersOf,
@@ -15,9 +17,13 @@ import {
 	readPage,
 	send,
 	settled,
+	sized,
 	upTo,
 } from "../bench.ts";
 import { defineCase } from "../harness.ts";
+
+/** Whatever the number of entries that are asked for in it: a client stream that does not read holds a page. */
+const MOST_PAGE_BYTES = 1024 * 1024;
 
 export const positionCases = [
 	defineCase(
@@ -162,6 +168,26 @@ export const positionCases = [
 				assert.deepEqual(ends[index], await boundsOf(transport, channel));
 			}
 		}),
+	),
+	defineCase(
+		"read-bytes",
+		["P3", "P6"],
+		"a page of a hundred is bounded in bytes, and every position reads on whatever the size of its neighbours",
+		(harness) =>
+			onBench(harness, async (bench) => {
+				const { transport } = bench;
+				const channel = bench.channel("a");
+				const { maxPayloadBytes } = transport.capabilities;
+				const count = Math.ceil((2 * MOST_PAGE_BYTES) / maxPayloadBytes);
+				for (const n of upTo(count)) await insist(transport, channel, [sized(transport, channel, n, maxPayloadBytes)]);
+				const all = await settled(bench, channel, count);
+				for (const [index, from] of [BEGINNING, ...all.map(({ position }) => position)].entries()) {
+					const { entries } = await readPage(transport, { channel, from, limit: 100 });
+					const bytes = entries.reduce((sum, { envelope }) => sum + (envelope ? envelopeBytes(envelope) : 0), 0);
+					assert.ok(bytes <= Math.max(MOST_PAGE_BYTES, 2 * maxPayloadBytes), `${bytes} bytes in a page`);
+					assert.equal(numbersOf(entries)[0], index === count ? undefined : index + 1);
+				}
+			}),
 	),
 	defineCase(
 		"read-retention",
