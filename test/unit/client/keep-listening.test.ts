@@ -170,21 +170,26 @@ describe("keepListening", () => {
 		expect(handlers.size).toBe(0);
 	});
 
-	it("waits with full jitter, longer from failure to failure", async () => {
+	it.each([
+		["longer from failure to failure", httpError(503), 0, [50, 100, 200, 250]],
+		["no longer after listens that stood, as leases of a few seconds do", "remote", 400, [50, 50, 50, 50]],
+		["longer after listens that stood for less than the pause", "remote", 100, [50, 100, 200, 250]],
+	] as const)("waits with full jitter, %s", async (_how, what, stoodMs, expected) => {
 		const waits: number[] = [];
+		let now = 0;
 		const clock = {
 			now: () => 0,
-			monotonic: () => 0,
+			monotonic: () => (now += stoodMs),
 			after: (ms: number, task: () => void) => {
 				waits.push(ms);
 				setImmediate(task);
 				return { cancel() {} };
 			},
 		};
-		const { client, asked } = scripted(httpError(503));
+		const { client, asked } = scripted(what);
 		const { listening } = start(client, BOTH, { clock, random: () => 0.5, backoff: { baseMs: 100, capMs: 500 } });
 		while (asked.length < 5) await new Promise((resolve) => setImmediate(resolve));
 		listening.close();
-		expect(waits.slice(0, 4)).toEqual([50, 100, 200, 250]);
+		expect(waits.slice(0, 4)).toEqual(expected);
 	});
 });

@@ -71,12 +71,14 @@ export function keepListening(client: McpClient, filter: ListenFilter, options: 
 		stop.abort();
 	}
 	const onAbort = () => close();
+	let standsSince = Number.POSITIVE_INFINITY;
 
 	/** One subscription until it is over; answers whether the server ended it. */
 	async function listen(mayHaveMissed: boolean): Promise<boolean> {
 		const subscription = await client.listen(wanted, { signal: stop.signal, timeout });
 		const honoured = namedBy(subscription.honoredFilter);
 		if (honoured.length === 0) throw refused("the server tells of nothing that was asked for");
+		standsSince = clock.monotonic();
 		if (mayHaveMissed) waiting.addAll(honoured);
 		call(options.onEvent, { type: "open", honoured: subscription.honoredFilter });
 		return (await subscription.closed) === "graceful";
@@ -85,7 +87,7 @@ export function keepListening(client: McpClient, filter: ListenFilter, options: 
 	async function run(): Promise<void> {
 		let mayHaveMissed = options.initial ?? false;
 		for (let failures = 0; !stop.signal.aborted; failures += 1) {
-			const startedAt = clock.monotonic();
+			standsSince = Number.POSITIVE_INFINITY;
 			try {
 				const isGraceful = await listen(mayHaveMissed);
 				mayHaveMissed = true;
@@ -96,7 +98,8 @@ export function keepListening(client: McpClient, filter: ListenFilter, options: 
 				if (isFinal(cause)) return close(asRefusal(cause));
 				lost(cause);
 			}
-			if (clock.monotonic() - startedAt > backoff.capMs) failures = 0;
+			// By the pause that would follow, not by the longest: a function's lease may be shorter than that one.
+			if (clock.monotonic() - standsSince > fullJitter(failures, backoff, () => 1)) failures = 0;
 			await pause(clock, fullJitter(failures, backoff, random), stop.signal);
 		}
 	}
