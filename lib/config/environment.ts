@@ -6,6 +6,7 @@ export interface EnvironmentConfig {
 	readonly account?: string;
 	/** Owns the `sessions` table and its replicas. One of `regions`. */
 	readonly primaryRegion: string;
+	/** Once deployed, one more or one less at a time: CloudFormation changes one replica of a table in an update. */
 	readonly regions: readonly string[];
 	/** Namespace (`cluster_id`) of every channel. */
 	readonly namespace: string;

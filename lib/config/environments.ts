@@ -53,8 +53,10 @@ export function environmentConfig(name: string): EnvironmentConfig {
 
 export function checkEnvironment(config: EnvironmentConfig): EnvironmentConfig {
 	const { name, regions, primaryRegion, retentionSeconds, shardWorkers, postsPerSecond } = config;
-	if (!/^[a-z][a-z0-9-]{0,19}$/.test(name)) {
-		throw new Error(`environment name "${name}": allowed are 1-20 of a-z, 0-9 and -, a letter first`);
+	if (!/^(?!aws|ssm)[a-z][a-z0-9-]{0,19}$/.test(name)) {
+		throw new Error(
+			`environment name "${name}": allowed are 1-20 of a-z, 0-9 and -, a letter first, and not aws or ssm, which SSM refuses`,
+		);
 	}
 	if (new Set(regions).size !== regions.length) throw new Error(`environment "${name}": regions repeat`);
 	if (!regions.includes(primaryRegion)) {

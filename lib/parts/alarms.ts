@@ -52,6 +52,18 @@ export class Alarms extends Construct {
 		return this.add(name, metric, { description, threshold: 0 });
 	}
 
+	/** The same of another stack's queue, by its name. */
+	emptyNamed(name: string, queueName: string, description: string): Alarm {
+		const metric = new Metric({
+			namespace: "AWS/SQS",
+			metricName: "ApproximateNumberOfMessagesVisible",
+			dimensionsMap: { QueueName: queueName },
+			period: PERIOD,
+			statistic: "Maximum",
+		});
+		return this.add(name, metric, { description, threshold: 0 });
+	}
+
 	/** The oldest message must be younger than so many seconds. */
 	age(name: string, queue: IQueue, seconds: number, description: string): Alarm {
 		const metric = queue.metricApproximateAgeOfOldestMessage({ period: PERIOD, statistic: "Maximum" });

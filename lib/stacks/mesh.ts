@@ -11,6 +11,9 @@ export interface MeshStackProps extends Omit<FanoutStackProps, "description"> {
 	readonly topic: ITopic;
 }
 
+/** Named, so that the alarm for it needs no reference, which would keep it from going when its region is taken out. */
+export const deadLettersName = (prefix: string, region: string): string => `${prefix}-to-${region}-dead-letters`;
+
 /**
  * One region's outgoing subscriptions: its topic to the relay queue of every region, its own included. They stand in the
  * topic's region, since SNS takes a subscription nowhere else; queues are named, not referenced.
@@ -28,7 +31,9 @@ export class MeshStack extends FanoutStack {
 
 	/** SNS accepts a message, then drops it on a client error of the queue: every subscription keeps such in a queue here. */
 	private subscribe(topic: ITopic, region: string): Queue {
-		const deadLetters = standardQueue(this, `To-${region}-DeadLetters`);
+		const deadLetters = standardQueue(this, `To-${region}-DeadLetters`, {
+			queueName: deadLettersName(this.prefix, region),
+		});
 		deadLetters.addToResourcePolicy(
 			new PolicyStatement({
 				sid: "AdmitTopic",

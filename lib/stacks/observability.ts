@@ -12,13 +12,12 @@ import { Alarms } from "../parts/alarms.ts";
 import type { HandlerFunction } from "../parts/handler-function.ts";
 import type { DeliveryStack } from "./delivery.ts";
 import { FanoutStack, type FanoutStackProps } from "./fanout-stack.ts";
-import type { MeshStack } from "./mesh.ts";
+import { deadLettersName } from "./mesh.ts";
 import type { StateStack } from "./state.ts";
 
 export interface ObservabilityStackProps extends Omit<FanoutStackProps, "description"> {
 	readonly state: StateStack;
 	readonly delivery: DeliveryStack;
-	readonly mesh: MeshStack;
 }
 
 /** One region's alarms and dashboard. */
@@ -49,7 +48,7 @@ export class ObservabilityStack extends FanoutStack {
 		return [new SnsAction(topic)];
 	}
 
-	private addAlarms({ delivery, mesh }: ObservabilityStackProps): void {
+	private addAlarms({ delivery }: ObservabilityStackProps): void {
 		const { alarms } = this;
 		const { messaging, handlers, events, syncDeadLetters, eventStream } = delivery;
 		alarms.age(
@@ -69,9 +68,13 @@ export class ObservabilityStack extends FanoutStack {
 		alarms.empty("Undecodable", messaging.errors, "A message could not be decoded; its channel has a gap row");
 		alarms.empty("EventDeadLetters", events.deadLetters, "An event did not become a notification");
 		alarms.empty("SyncDeadLetters", syncDeadLetters, "A session's move was not seen: its old streams may linger");
-		for (const [index, queue] of mesh.deadLetters.entries()) {
-			const to = this.config.regions[index] ?? "unknown";
-			alarms.empty(`MeshDeadLetters-${to}`, queue, `SNS could not hand a notification to the relay queue of ${to}`);
+		for (const to of this.config.regions) {
+			const queueName = deadLettersName(this.prefix, to);
+			alarms.emptyNamed(
+				`MeshDeadLetters-${to}`,
+				queueName,
+				`SNS could not hand a notification to the relay queue of ${to}`,
+			);
 		}
 		alarms.errors("DeliverErrors", handlers.deliver, "Deliver fails: channels stand still until it works again");
 		const { deliver, shard, ingest } = handlers;

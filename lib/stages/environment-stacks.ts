@@ -34,7 +34,7 @@ export function createEnvironmentStacks(
 		const state = new StateStack(scope, props);
 		const delivery = new DeliveryStack(scope, { ...props, state });
 		const mesh = new MeshStack(scope, { ...props, topic: delivery.messaging.topic });
-		const observability = new ObservabilityStack(scope, { ...props, state, delivery, mesh });
+		const observability = new ObservabilityStack(scope, { ...props, state, delivery });
 		return { region, state, delivery, mesh, observability };
 	});
 	const primary = cells.find((cell) => cell.region === config.primaryRegion);

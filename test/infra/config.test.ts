@@ -33,6 +33,7 @@ test("templates are for emulators only, and need their placeholder", () => {
 
 test.each([
 	[{ name: "Dev" }, /environment name "Dev"/],
+	[{ name: "ssm-test" }, /environment name "ssm-test".*SSM/],
 	[{ regions: ["us-east-1", "us-east-1"] }, /regions repeat/],
 	[{ primaryRegion: "ap-south-1" }, /ap-south-1 is not among us-east-1, eu-west-1/],
 	[{ regions: ["us-east-1", "eu-south-1", "me-south-1"] }, /one opt-in region, found eu-south-1, me-south-1/],

@@ -10,4 +10,5 @@ describe("grants", async () => void (await import("./templates/grants.ts")));
 describe("sockets", async () => void (await import("./templates/sockets.ts")));
 describe("events", async () => void (await import("./templates/events.ts")));
 describe("observability", async () => void (await import("./templates/observability.ts")));
+describe("regions", async () => void (await import("./templates/regions.ts")));
 describe("goldens", async () => void (await import("./templates/golden.ts")));
