@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { decodeEnvelope, encodeEnvelope } from "../../../lambda/layer/src/core/envelope.ts";
 import type { StreamLimits, StreamOptions } from "../../../lambda/layer/src/stream/port.ts";
 import {
 	envelopeOf,
@@ -224,10 +225,19 @@ test("a feed that cannot open ends the stream and tells the caller", async () =>
 	expect(wire.text).toContain('data: {"reason":"gap"}');
 });
 
-test("a message that cannot be JSON ends the stream instead of throwing into the engine", async () => {
-	const { sink, stream } = opened();
+test("[P3] a message that cannot be JSON is told as a gap, once, and the stream goes on behind it", async () => {
+	const { sink, stream, wire } = opened();
 	const params: Record<string, unknown> = {};
 	params.self = params;
 	sink.deliver(envelopeOf({ jsonrpc: "2.0", method: "notifications/x", params }), "c1");
-	expect(await stream.closed).toBe("gap");
+	// A parser takes any depth; what writes has a stack.
+	const deep = `${"[".repeat(50_000)}${"]".repeat(50_000)}`;
+	const text = encodeEnvelope(progress(2)).replace('"text":""', `"text":${deep}`);
+	sink.deliver(decodeEnvelope(text), "c2");
+	sink.deliver(progress(3), "c3");
+	stream.close();
+	expect(await stream.closed).toBe("closed");
+	expect([...wire.text.matchAll(/id: (c\d)/g)].map(([, id]) => id)).toEqual(["c0", "c1", "c2", "c3"]);
+	expect(wire.text.match(/event: mark/g)).toHaveLength(2);
+	expect(numbersIn(wire.text)).toEqual([3]);
 });

@@ -100,8 +100,9 @@ export class HubStream implements ClientStream, Sink {
 		try {
 			json = messageJson(envelope);
 		} catch {
-			// Only an envelope that never crossed a wire can be no JSON (a cycle, a BigInt): told, as a hole would be.
-			this.end("gap");
+			// A cycle or a BigInt that never crossed a wire, or what is nested deeper than there is stack: told as a hole is. A
+			// stream that ended with it would come back to it for ever.
+			if (cursor !== undefined) this.mark("gap", cursor);
 			return;
 		}
 		if (this.#isDirect) this.#append(this.#encoding.message(json, cursor));
