@@ -30,12 +30,20 @@ export async function startTransports(transports: readonly Transport[], deps: St
 	const start = async (transport: Transport): Promise<void> => {
 		const { name, place } = transport;
 		emit("transport", { name, state: "starting" });
+		let first: FanoutError | undefined;
 		const report = (event: TransportEvent) => {
-			if (event.kind === "error") deps.report(event.error);
-			else emit("transport", { name, state: event.kind });
+			if (event.kind !== "error") return emit("transport", { name, state: event.kind });
+			first ??= event.error;
+			deps.report(event.error);
 		};
 		const begin = (signal: AbortSignal) => transport.start({ report }, signal);
-		await withDeadline(deps.clock, deps.startTimeoutMs, `the start of ${place}`, begin, deps.stop);
+		try {
+			await withDeadline(deps.clock, deps.startTimeoutMs, `the start of ${place}`, begin, deps.stop);
+		} catch (error) {
+			if (first === undefined || !isFanoutError(error, "DeadlineExceeded")) throw error;
+			const { code, retryable, data } = error;
+			throw new FanoutError(code, `${error.message}: ${first.message}`, { cause: first, retryable, data });
+		}
 		emit("transport", { name, state: "connected" });
 	};
 	const retry = async (transport: Transport): Promise<void> => {

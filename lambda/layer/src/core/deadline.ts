@@ -36,7 +36,7 @@ export async function withDeadline<T>(
 	if (outer?.aborted) onOuter();
 	const forget = outer && onAbort(outer, onOuter);
 	const onDeadline = () => {
-		const message = `${what} took longer than ${timeoutMs} ms`;
+		const message = `${what} took longer than ${Math.round(timeoutMs)} ms`;
 		fail(new FanoutError("DeadlineExceeded", message, { retryable: true, data: { timeoutMs } }));
 	};
 	// Somebody awaits this: a process with nothing else to do must live to hear of it.

@@ -6,7 +6,7 @@
 import { fullJitter } from "../../core/backoff.ts";
 import type { Channel } from "../../core/channel.ts";
 import { type Clock, pause } from "../../core/clock.ts";
-import { asFanoutError, isFanoutError } from "../../core/errors.ts";
+import { asFanoutError, FanoutError, isFanoutError } from "../../core/errors.ts";
 import { epochOf } from "../../core/position.ts";
 import type { Ask, Bounds, Page, Subscriber, Subscription, TransportEvent } from "../../core/transport.ts";
 import { createApi } from "./api.ts";
@@ -142,13 +142,14 @@ export function createJetStream({ nc, settings, clock, random32, report }: JetSt
 	const epochs = nc.subscribe(subjects.liveEpochs, {
 		callback(error, msg) {
 			// Renewed or new: the leader says which.
-			const shard = shards[Number(msg?.subject.split(".").at(-3))];
-			if (error === null && shard !== undefined) void inspect(shard.partition);
+			const shard = error === null ? shards[Number(msg.subject.split(".").at(-3))] : undefined;
+			if (shard !== undefined) void inspect(shard.partition);
 		},
 	});
 
 	return {
 		async start(signal) {
+			let told = "";
 			for (let attempt = 0; ; attempt += 1) {
 				try {
 					await ensureStreams(api, subjects, settings);
@@ -156,6 +157,8 @@ export function createJetStream({ nc, settings, clock, random32, report }: JetSt
 					return;
 				} catch (error) {
 					if (signal.aborted || !isFanoutError(error) || !error.retryable) throw error;
+					if (error.message !== told) report({ kind: "error", error: notYet(nc, error) });
+					told = error.message;
 				}
 				await pause(
 					clock,
@@ -222,4 +225,11 @@ export function createJetStream({ nc, settings, clock, random32, report }: JetSt
 			inbox.close();
 		},
 	};
+}
+
+function notYet(nc: NatsConnection, cause: FanoutError): FanoutError {
+	// In a cluster others may have it.
+	const off = nc.info?.jetstream === true ? "" : " (that server itself runs without it)";
+	const message = `JetStream is not ready at ${nc.getServer()}${off}: ${cause.message}`;
+	return new FanoutError("TransportUnavailable", message, { cause, retryable: true });
 }

@@ -70,19 +70,8 @@ export function createNatsTransport(options: NatsOptions, { clock, ids, instance
 		);
 		const deps = { nc, settings, clock, random32: ids.random32, report };
 		const log = jetstream ? createJetStream(deps) : createCore(deps);
-		const fail = async (error: unknown): Promise<never> => {
-			log.close();
-			if (options.connection === undefined) await nc.close();
-			throw error;
-		};
-		try {
-			checkServer(nc, settings);
-			await abortable(log.start(signal), signal);
-		} catch (error) {
-			return fail(error);
-		}
-		if (state === "closed") return fail(closed());
 		online = true;
+		// From here on: what a user may not do is told by the connection, and only there.
 		const watching = watch(nc, {
 			disconnected() {
 				online = false;
@@ -101,10 +90,20 @@ export function createNatsTransport(options: NatsOptions, { clock, ids, instance
 			},
 			failed: (error) => report({ kind: "error", error }),
 		});
-		running = { nc, log, watching };
 		watching.done.catch((cause) =>
 			report({ kind: "error", error: asFanoutError(cause, "TransportRefused", "NATS failed") }),
 		);
+		try {
+			checkServer(nc, settings);
+			await abortable(log.start(signal), signal);
+			if (state === "closed") throw closed();
+		} catch (error) {
+			watching.stop();
+			log.close();
+			if (options.connection === undefined) await nc.close();
+			throw error;
+		}
+		running = { nc, log, watching };
 	}
 
 	return {
@@ -129,11 +128,13 @@ export function createNatsTransport(options: NatsOptions, { clock, ids, instance
 			if (state === "new") state = "started";
 		},
 		async publish(channel, batch, { mayExist }, signal) {
-			const { log } = insist(signal);
-			const good = batch.findIndex((envelope) => envelopeBytes(envelope) > maxPayloadBytes);
+			const { nc, log } = insist(signal);
+			// Another server than the one that was dialled at the start may take less.
+			const most = Math.min(maxPayloadBytes, (nc.info?.max_payload ?? Number.POSITIVE_INFINITY) - OVERHEAD_BYTES);
+			const good = batch.findIndex((envelope) => envelopeBytes(envelope) > most);
 			if (good < 0) return log.publish(channel, batch, mayExist, signal);
 			const outcomes = good === 0 ? [] : await log.publish(channel, batch.slice(0, good), mayExist, signal);
-			const failure = outcomes.find(({ ok }) => !ok) ?? tooLarge(batch[good] as Envelope, maxPayloadBytes);
+			const failure = outcomes.find(({ ok }) => !ok) ?? tooLarge(batch[good] as Envelope, most);
 			while (outcomes.length < batch.length) outcomes.push(failure);
 			return outcomes;
 		},
