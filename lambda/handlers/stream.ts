@@ -22,7 +22,7 @@ function open(fanout: Fanout, request: Request, { event }: LambdaInfo): Response
 			...streamOf(claims),
 			headers,
 			onStream(stream) {
-				const timer = setTimeout(() => stream.close(), claims.expiresAt * 1000 - Date.now());
+				const timer = setTimeout(() => stream.close("expired"), claims.expiresAt * 1000 - Date.now());
 				stream.closed.finally(() => clearTimeout(timer));
 			},
 		});

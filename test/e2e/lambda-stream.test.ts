@@ -60,6 +60,21 @@ test("without a valid ticket nothing is asked of the function", async () => {
 	expect(fn.environments).toHaveLength(0);
 });
 
+test("[P3] a stream ends with its ticket, and says so", async () => {
+	const namespace = cell.environment[ENV.namespace];
+	const channels = [createChannel("topic", "expiring", { namespace }).key];
+	const ticket = () => issueTicket(key, { namespace, tenant: "default", channels, ttlSeconds: 2 }, systemClock);
+	const reasons: string[] = [];
+	const client = connectSse(fn.url, {
+		headers: async () => ({ Authorization: `Bearer ${await ticket()}` }),
+		onEvent: (event) => void (event.type === "ended" && reasons.push(event.reason)),
+		onMessage: () => undefined,
+	});
+	await expect.poll(() => reasons, { timeout: 30_000 }).toContain("expired");
+	client.close();
+	await fn.idle();
+}, 60_000);
+
 test("[P3] [P4] every message of a session arrives in order and once, over several leases", async () => {
 	const namespace = cell.environment[ENV.namespace];
 	const session = `lambda-stream-${process.pid}`;

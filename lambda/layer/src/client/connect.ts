@@ -158,11 +158,12 @@ export function connect(url: string, options: ConnectOptions): Connection {
 
 	function stands(channel: string, end: Position, region: string | undefined): void {
 		const lane = lanes.get(channel);
+		if (lane === undefined) return; // it was not asked for
 		const before = stood.has(channel) ? stood.get(channel) : taken.get(channel)?.region;
 		stood.set(channel, region);
 		if (!taken.has(channel)) taken.set(channel, { position: end, region });
-		if (before === undefined || region === undefined || before === region) lane?.subscribed(end);
-		else lane?.subscribedElsewhere(end);
+		if (before === undefined || region === undefined || before === region) lane.subscribed(end);
+		else lane.subscribedElsewhere(end);
 	}
 
 	async function subscribeTo(on: Socket, all: readonly string[], flags: { readonly again?: string | true }) {

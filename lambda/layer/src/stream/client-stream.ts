@@ -154,8 +154,8 @@ export class HubStream implements ClientStream, Sink {
 		this.#host.unfollow([channel]);
 	}
 
-	close(): void {
-		this.end("closed");
+	close(reason: "closed" | "expired" = "closed"): void {
+		this.end(reason);
 	}
 
 	/** The hub's turn is over: everything appended and queued goes out, as far as the wire takes it. */

@@ -42,7 +42,8 @@ export interface ClientStream {
 	readonly closed: Promise<Reason>;
 	/** Removes, then adds; rejects when a channel cannot be added (what was added before stays). */
 	update(change: StreamChange): Promise<void>;
-	close(): void;
+	/** `expired`: what the client may see of it has ended, and with fresh credentials it may come back. */
+	close(reason?: "closed" | "expired"): void;
 }
 
 export interface StreamLimits {
