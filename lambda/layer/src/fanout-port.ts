@@ -56,6 +56,7 @@ export interface Fanout {
 	/** Client streams. Refusals are answered on the connection; `opened` rejects then. */
 	sse(req: IncomingMessage, res: ServerResponse, request?: StreamRequest): ClientStream;
 	response(request: Request, options?: StreamRequest & Pick<ResponseOptions, "headers" | "onStream">): Response;
+	/** What a client says on it is not read, but `ws` gathers each message: give its server a small `maxPayload`. */
 	websocket(ws: WebSocketLike, request?: StreamRequest): ClientStream;
 	/** A ticket for the cell's WebSocket API; only after the caller has authenticated whom it is for. */
 	issueTicket(request: TicketRequest): Promise<string>;

@@ -146,7 +146,7 @@ export function createSessionHost(parts: SessionHostParts): SessionHost {
 			try {
 				const begins = engines.map(({ transport }) => beginningAt(transport, fresh, parts));
 				const [lanes] = await Promise.all([Promise.all(begins), feed.opened]);
-				return (feed.cursor || NO_LANES) + lanes.join("");
+				return feed.cursor + lanes.join("");
 			} finally {
 				feed.close();
 			}

@@ -55,7 +55,7 @@ export interface StreamLimits {
 	/** Bytes that collect within one turn before they are written early. */
 	readonly maxTurnBytes: number;
 	readonly heartbeatMs: number;
-	/** How long a connection may take nothing before its stream ends with `slow-consumer`. */
+	/** How long a connection may take nothing before its stream ends with `slow-consumer`, at its next heartbeat. */
 	readonly maxStallMs: number;
 	/** How long an ended connection may take to accept its last bytes. */
 	readonly endGraceMs: number;

@@ -39,7 +39,7 @@ export const generalShape = {
 		"False only publishes: no subscription, no socket. Default: in Lambda only while a stream is held, elsewhere true.",
 	),
 	max_stall: duration(
-		"How long a client may take nothing before its stream ends with `slow-consumer`.",
+		"How long a client may take nothing before its stream ends with `slow-consumer`, at its next heartbeat.",
 		DEFAULT_STREAM_LIMITS.maxStallMs,
 		STREAM_RANGES.maxStallMs,
 	),
