@@ -217,3 +217,14 @@ test("[P6] updates of one hold that wait are bounded; what was refused may be tr
 	expect(settled).toEqual([...Array.from({ length: MAX_UPDATES }, () => "done"), "QueueFull"]);
 	expect((await hold.update({})).state).toBe(MAX_UPDATES - 1);
 });
+
+test("[P7] a session whose row may be gone by the wall clock is lost, and may be claimed again", async () => {
+	const owner = await started("a");
+	await owner.claim(session);
+	const { now } = clock;
+	clock.now = () => now() + RETENTION_MS;
+	await clock.advance(LEASE_MS / 2);
+	expect(lost).toEqual([session]);
+	const again = await owner.claim(session);
+	expect([again.record.epoch, again.hold.acting]).toEqual([2, true]);
+});

@@ -24,6 +24,8 @@ export interface Hold extends Held {
 export interface KeptHold extends Hold {
 	/** Milliseconds since its row was written. */
 	readonly age: number;
+	/** Its row is surely there. */
+	readonly isFresh: boolean;
 }
 
 /** What a hold needs of its owner. */
@@ -76,8 +78,11 @@ export function createHold(table: HoldTable, held: Held, askedAt: Instant): Kept
 		get age() {
 			return elapsedSince(clock, writtenAt);
 		},
+		get isFresh() {
+			return hold.age < registry.retentionMs * FRESH_PART;
+		},
 		get acting() {
-			return table.find(session.key) === hold && table.stands(term) && hold.age < registry.retentionMs * FRESH_PART;
+			return table.find(session.key) === hold && table.stands(term) && hold.isFresh;
 		},
 		async update(patch, signal) {
 			if (waiting >= MAX_UPDATES) {

@@ -133,6 +133,10 @@ export function createOwner(options: OwnerOptions): Owner {
 	async function touch(): Promise<void> {
 		if (touching) return;
 		touching = true;
+		// Nobody acts for them any more, as after a wall clock was set right by a day: whoever wants one claims it again.
+		const stale = [...holds.values()].filter(({ isFresh }) => !isFresh).map(({ session }) => session);
+		for (const { key } of stale) holds.delete(key);
+		lost(stale);
 		// All of them within the second quarter of the retention, also when all were claimed at once.
 		let left = Math.max(MIN_TOUCHED, Math.ceil((holds.size * leaseMs) / registry.retentionMs));
 		for (const hold of holds.values()) {
