@@ -1,3 +1,4 @@
+import { Redis } from "ioredis";
 import { describe, expect, it } from "vitest";
 import { systemClock } from "../../../../lambda/layer/src/core/clock.ts";
 import { createDialler } from "../../../../lambda/layer/src/transports/redis/client.ts";
@@ -46,7 +47,20 @@ describe("options", () => {
 		});
 	});
 
-	it.each(["http://a", "redis://", "redis://a:b@/x", "redis://a/name", "nonsense"])("refuse the address %s", (text) => {
+	it("refuse a client that puts a prefix before keys, but not before channels", () => {
+		const client = new Redis({ lazyConnect: true, keyPrefix: "app:" });
+		expect(() => resolveSettings({ client })).toThrow(/keyPrefix: name redis.prefix instead/);
+	});
+
+	it.each([
+		"redis://u:p%ss@a",
+		"redis://u:%ff@a",
+		"http://a",
+		"redis://",
+		"redis://a:b@/x",
+		"redis://a/name",
+		"nonsense",
+	])("refuse the address %s", (text) => {
 		expect(() => parseUrl(text)).toThrow(/redis.url/);
 	});
 

@@ -91,6 +91,9 @@ export function resolveSettings(options: RedisOptions): RedisSettings {
 	if (given.length !== 1) {
 		throw invalid(`redis takes exactly one of ${places.join(", ")}; given: ${given.join(", ") || "none"}`);
 	}
+	// The listener's channels have no such prefix: it would hear nothing.
+	if (options.client?.options.keyPrefix)
+		throw invalid("redis.client must have no keyPrefix: name redis.prefix instead");
 	const nodes = options.sentinel?.nodes ?? options.cluster?.nodes;
 	if (nodes?.length === 0) throw invalid(`redis.${given[0]}.nodes must name at least one node`);
 	const prefix = options.prefix ?? DEFAULT_PREFIX;
@@ -124,11 +127,22 @@ export function endpointOf(options: RedisOptions): string {
 	return `${protocol}//${hostname}:${port || "6379"}`;
 }
 
+/** A % of a password has to be written as %25. */
+function isEncoded(text: string): boolean {
+	try {
+		decodeURIComponent(text);
+		return true;
+	} catch {
+		return false;
+	}
+}
+
 export function parseUrl(text: string): URL {
 	const url = URL.canParse(text) ? new URL(text) : undefined;
-	if (url === undefined || !/^rediss?:$/.test(url.protocol) || url.hostname === "") {
+	const isAddress = url !== undefined && /^rediss?:$/.test(url.protocol) && url.hostname !== "";
+	if (!isAddress || !isEncoded(url.username) || !isEncoded(url.password)) {
 		// The text may hold a password: it is not repeated.
-		throw invalid("redis.url must be redis://[user:password@]host:port[/db] or rediss://...");
+		throw invalid("redis.url must be redis://[user:password@]host:port[/db] or rediss://..., login percent-encoded");
 	}
 	if (!/^\/?\d*$/.test(url.pathname)) throw invalid("redis.url ends with a database number, or nothing");
 	return url;
