@@ -157,8 +157,10 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 	}
 	const publish = async (...sent: Parameters<typeof send>): Promise<Receipt> => send(...sent);
 
+	/** In a fleet handler's request, and in what its session's server does: the request's tenant. */
+	const ownScope = () => ({ namespace, tenant: scopes.getStore()?.tenant });
 	const to = (target: Target): Address => {
-		const channel = channelOf(target, namespace);
+		const channel = channelOf(target, ownScope());
 		return createAddress((notification) => publish(channel, notification));
 	};
 	/** Who is refused in any case hears it on his own connection: what is thrown at a request ends the process. */
@@ -171,9 +173,7 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 	});
 	const hearers = { channels: heard, scopes, sessions: sessionHost };
 	const bus = createBuses({ namespace, clock, ...hearers, send, onerror: report });
-	const everyone = createAddress((notification) =>
-		publish(createChannel("all", "", { namespace, tenant: scopes.getStore()?.tenant }), notification),
-	);
+	const everyone = createAddress((notification) => publish(createChannel("all", "", ownScope()), notification));
 
 	const reloads = await startReloads(given, { ...options, ...settings }, by, {
 		clock,

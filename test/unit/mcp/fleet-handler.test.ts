@@ -125,6 +125,34 @@ test("[P5] in a request, notify is for the request's tenant", async () => {
 	expect(anonymous.heard).toEqual([]);
 });
 
+test("[P5] in a request, whoever is addressed without a tenant is of the request's", async () => {
+	const fleet = await fleetOf(1, { ...PRINCIPAL, ...TENANT });
+	const [handler] = fleet.handlers as [Fleet["handlers"][number]];
+	const [fanout] = fleet.fanouts as [(typeof fleet.fanouts)[number]];
+	const targets: Parameters<typeof fanout.to>[0][] = [
+		{ all: true },
+		{ principal: "ann" },
+		{ session: "s", tenant: undefined },
+		{ topic: "t", tenant: "corp" },
+		{ tenant: "default" },
+		{ everyTenant: true },
+	];
+	const channels = () =>
+		Promise.all(targets.map(async (target) => (await fanout.to(target).notify.toolsChanged()).channel));
+	const called = Promise.withResolvers<string[]>();
+	fleet.onCall.current = async () => called.resolve(await channels());
+	const caller = await fleet.connect(handler, auth({ sub: "bob", org: "acme" }));
+	await caller.callTool({ name: "publish", arguments: {} });
+	const own = (tenant: string) => [
+		`default/${tenant}/all:`,
+		`default/${tenant}/principal:ann`,
+		`default/${tenant}/session:s`,
+	];
+	const named = ["default/corp/topic:t", "default/default/all:", "default/*/all:"];
+	expect(await called.promise).toEqual([...own("acme"), ...named]);
+	expect(await channels()).toEqual([...own("default"), ...named]);
+});
+
 test.each([
 	["no principal", { org: "acme" }],
 	["an empty principal", { sub: "", org: "acme" }],

@@ -15,12 +15,12 @@ class User {
 }
 
 test("[P5] a target whose names are getters of its class is whom it names, never everyone of its tenant", () => {
-	expect(channelOf(new User("s1") as Target, "n").key).toBe("n/acme/session:s1");
-	expect(() => channelOf(new User(undefined) as Target, "n")).toThrow("id must be a string");
+	expect(channelOf(new User("s1") as Target, { namespace: "n" }).key).toBe("n/acme/session:s1");
+	expect(() => channelOf(new User(undefined) as Target, { namespace: "n" })).toThrow("id must be a string");
 	for (const names of [
 		{ all: true, topic: "t" },
 		{ everyTenant: undefined, tenant: "acme" },
 	]) {
-		expect(() => channelOf(Object.create(names), "n")).toThrow("a target names one of");
+		expect(() => channelOf(Object.create(names), { namespace: "n" })).toThrow("a target names one of");
 	}
 });

@@ -9,7 +9,7 @@ import type { Receipt } from "./receipt.ts";
 
 /** Exactly one of the first four; `tenant` alone is that tenant's `all`. Everyone of every tenant is said so only. */
 export type Target =
-	| ({ readonly tenant?: string } & (
+	| ({ readonly tenant?: string | undefined } & (
 			| { readonly session: string }
 			| { readonly principal: string }
 			| { readonly topic: string }
@@ -30,10 +30,12 @@ export interface Address {
 	readonly notify: Notify;
 }
 
-export function channelOf(target: Target, namespace: string): Channel {
+/** `own` is the scope that holds where the target names no tenant. */
+export function channelOf(target: Target, own: Scope): Channel {
 	if (typeof target !== "object" || target === null) throw unclear();
 	const given = target as Readonly<Record<string, unknown>> & Scope;
-	const scope: Scope = { namespace, tenant: given.tenant };
+	const { namespace, tenant } = own;
+	const scope: Scope = { namespace, tenant: given.tenant ?? tenant };
 	const kind = kindOf(given);
 	if ("everyTenant" in given) {
 		if (given.everyTenant !== true || kind !== undefined || given.tenant !== undefined) throw unclear();
