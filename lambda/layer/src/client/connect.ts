@@ -16,19 +16,15 @@ import { createLane, type Lane, type Missing } from "./lane.ts";
 import type { ClientEvent, Connection, ConnectOptions, Delivery } from "./options.ts";
 import * as defaults from "./options.ts";
 import { createQueue } from "./queue.ts";
+import { createReads } from "./reads.ts";
 import { openSocket, type Socket, type WebSocketLike } from "./socket.ts";
 import { renewalMs } from "./ticket.ts";
 
-/** Pages that are asked for at once, and entries in one. */
-const MAX_READS = 4;
-const PAGE_ENTRIES = 100;
 /** Keeps a subscribe frame under what API Gateway takes (32 KB) with the longest keys. */
 const MAX_FRAME_CHANNELS = 12;
 
 /** What a channel is refused with for the moment, or until there is a fresh ticket: the next connection asks again. */
 const PASSING = new Set(["TransportUnavailable", "DeadlineExceeded", "QueueFull", "Aborted", "TicketInvalid"]);
-/** What a page is refused with for the moment: by its bound, or by a throttled table. */
-const PASSING_READ = new Set(["TransportRefused", "TransportUnavailable"]);
 const refusedForNow = ([channel, code]: readonly [string, string]): FanoutError =>
 	new FanoutError("TransportUnavailable", `the server refused ${channel} for now: ${code}`, { retryable: true });
 
@@ -46,16 +42,12 @@ export function connect(url: string, options: ConnectOptions): Connection {
 	};
 	const taken = readCursor(options.cursor);
 	const lanes = new Map<string, Lane>();
-	const wantRead = new Set<string>();
+	const reads = createReads({ clock, random, backoff }, lanes);
 	/** Channels that a connection of this client has had, and in which region last. */
 	const stood = new Map<string, string | undefined>();
-	let reads = 0;
 	let socket: Socket | undefined;
 	let nextDial: Timer | undefined;
 	let renewal: Timer | undefined;
-	/** Pages were refused for now: none is asked for until it is over. */
-	let readPause: Timer | undefined;
-	let refusals = 0;
 	let failures = 0;
 	/** Never, while there is no connection. */
 	let openedAt = Number.POSITIVE_INFINITY;
@@ -89,53 +81,8 @@ export function connect(url: string, options: ConnectOptions): Connection {
 				told = undefined;
 				return true;
 			},
-			read() {
-				wantRead.add(channel);
-				readMore();
-			},
+			read: () => reads.want(channel),
 		});
-	}
-
-	function readMore(): void {
-		const on = socket;
-		for (const channel of wantRead) {
-			if (on === undefined || reads >= MAX_READS || readPause !== undefined) return;
-			wantRead.delete(channel);
-			const from = lanes.get(channel)?.seen;
-			if (from === undefined) continue;
-			reads += 1;
-			on.request({ action: "read", channel, from: formatPosition(from), limit: PAGE_ENTRIES }).then(
-				(frame) => {
-					if (on !== socket) return;
-					reads -= 1;
-					refusals = 0;
-					if (frame.t === "page") lanes.get(channel)?.page(frame);
-					readMore();
-				},
-				(error: FanoutError) => {
-					if (on !== socket) return; // lost: onLost starts over
-					reads -= 1;
-					wantRead.add(channel);
-					if (PASSING_READ.has(String(error.data.code))) readLater();
-					else on.lose(error);
-				},
-			);
-		}
-	}
-
-	function readLater(): void {
-		if (readPause !== undefined) return;
-		const end = () => {
-			readPause = undefined;
-			readMore();
-		};
-		readPause = clock.after(fullJitter(refusals, backoff, random), end);
-		refusals += 1;
-	}
-
-	function restReads(): void {
-		readPause?.cancel();
-		readPause = undefined;
 	}
 
 	function endLane(channel: string, reason: string): void {
@@ -183,9 +130,7 @@ export function connect(url: string, options: ConnectOptions): Connection {
 
 	function onLost(error: FanoutError): void {
 		socket = undefined;
-		reads = 0;
-		wantRead.clear();
-		restReads();
+		reads.stop();
 		renewal?.cancel();
 		for (const lane of lanes.values()) lane.lost();
 		if (clock.monotonic() - openedAt > backoff.capMs) failures = 0;
@@ -219,13 +164,14 @@ export function connect(url: string, options: ConnectOptions): Connection {
 					openedAt = clock.monotonic();
 					renewLater(ticket);
 					const told = () => tell({ type: "open" });
-					subscribe(opened).then(told, () => undefined); // as with reads
+					subscribe(opened).then(told, () => undefined); // a lost socket is told to onLost, which starts over
 				},
 				keepAlive: () => subscribe(opened),
 				frame: onFrame,
 				lost: onLost,
 			});
 			socket = opened;
+			reads.start(opened);
 		} catch (error) {
 			if (!closed) onLost(asFanoutError(error, "TransportUnavailable", "could not connect", true));
 		}
@@ -249,7 +195,7 @@ export function connect(url: string, options: ConnectOptions): Connection {
 
 	function close(): void {
 		closed = true;
-		restReads();
+		reads.stop();
 		nextDial?.cancel();
 		renewal?.cancel();
 		socket?.close();
