@@ -52,9 +52,10 @@ test("it names rules that are never reached", async () => {
 			rule('{ all = [{ type = "notifications/progress" }, { session_count = 3 }] }'),
 			rule('{ session_pattern = "*" }', "continue_on_match = true"),
 			rule('{ session_pattern = "web-*" }'),
-			rule('"always"'),
+			rule('{ all = ["always", { session_count = 0 }] }'),
 			rule('{ session_pattern = "web-*" }'),
 			rule('{ not = { type = "x" } }'),
+			rule('"always"'),
 		].join(""),
 	);
 	const { code, out } = await run(["check", path]);
@@ -63,6 +64,7 @@ test("it names rules that are never reached", async () => {
 		"warning: rule 2 is never reached: rule 1 decides all that it means",
 		"warning: rule 6 is never reached: rule 4 decides all that it means",
 		"warning: rule 7 is never reached: rule 5 decides all that it means",
+		"warning: rule 8 is never reached: rule 5 decides all that it means",
 	]);
 });
 

@@ -126,19 +126,6 @@ test("whatever stands in the rules, it is a located error or a router", () => {
 	);
 });
 
-test("rules that are never reached, and targets that are skipped, are said", () => {
-	const targets = [{ name: "local", reach: "process" as const }];
-	const rules: RoutingRule[] = [
-		{ condition: { sessionPattern: "lambda-*" }, targets: ["aws"], continueOnMatch: true },
-		{ condition: { any: [{ type: "x" }, "always"] }, targets: ["local"] },
-		{ condition: "always", targets: ["local"] },
-	];
-	expect(createRouter({ rules }, targets, ["aws"]).warnings).toEqual([
-		"routing.rules[0]: skips aws, which is not enabled",
-		"routing.rules[2]: is never reached, rules[1] decides always",
-	]);
-});
-
 test("unknown targets, empty lists and deep nests are refused where they stand", () => {
 	const targets = [{ name: "local", reach: "process" as const }];
 	const refused = (...rules: unknown[]) => {

@@ -8,7 +8,7 @@
 import type { Channel } from "../core/channel.ts";
 import { MAX_ENVELOPE_LANES } from "../core/envelope.ts";
 import type { Reach } from "../core/transport.ts";
-import { compileCondition, invalid, isAlways, MAX_CONDITIONS, type Matches } from "./condition.ts";
+import { compileCondition, invalid, MAX_CONDITIONS, type Matches } from "./condition.ts";
 import { DEFAULT_PRIORITY, OTHER_PRIORITY, type RoutingOptions, type RoutingRule } from "./options.ts";
 
 export interface RouteTarget {
@@ -28,8 +28,6 @@ export interface Router {
 	decide(channel: Channel, method: string | undefined, sessions: number): Decision;
 	/** The same with the rules that matched, by their places in the list; none: the default. */
 	explain(channel: Channel, method: string | undefined, sessions: number): Decision & { readonly rules: number[] };
-	/** What is allowed and probably not meant. */
-	readonly warnings: readonly string[];
 }
 
 /** Unions that are kept; rules that make more pay for making them again. */
@@ -95,17 +93,11 @@ export function createRouter(
 		throw invalid("routing.rules", `a list of at most ${MAX_CONDITIONS} rules`);
 	}
 	const known = new Set([...reaches.keys(), ...disabled]);
-	const warnings: string[] = [];
-	let decided: number | undefined;
 	const rules = given.map((rule: RoutingRule, index): Rule => {
 		const where = `routing.rules[${index}]`;
 		checkRule(rule, where, known);
 		const goesOn = rule.continueOnMatch ?? false;
 		const matches = compileCondition(`${where}.condition`, rule.condition);
-		const skipped = rule.targets.filter((name) => !reaches.has(name));
-		if (skipped.length > 0) warnings.push(`${where}: skips ${skipped.join(", ")}, which is not enabled`);
-		if (decided !== undefined) warnings.push(`${where}: is never reached, rules[${decided}] decides always`);
-		else if (isAlways(rule.condition) && !goesOn) decided = index;
 		return { matches, targets: rule.targets.filter((name) => reaches.has(name)), goesOn };
 	});
 
@@ -149,6 +141,5 @@ export function createRouter(
 			const matched: number[] = [];
 			return { ...walk(channel, method, sessions, matched), rules: matched };
 		},
-		warnings,
 	};
 }
