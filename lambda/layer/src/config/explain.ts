@@ -41,9 +41,9 @@ export interface ExplainedDecision {
 
 /** Whether every message that `later` means is meant by `earlier` too; false where that cannot be seen. */
 function covers(earlier: Condition, later: Condition): boolean {
-	if (isAlways(earlier) || JSON.stringify(earlier) === JSON.stringify(later)) return true;
+	if (earlier === "always" || isAlways(earlier) || JSON.stringify(earlier) === JSON.stringify(later)) return true;
 	if ("any" in earlier) return earlier.any.some((part) => covers(part, later));
-	if (earlier === "always" || later === "always") return false;
+	if (later === "always") return false;
 	if ("all" in later) return later.all.some((part) => covers(earlier, part));
 	if ("any" in later) return later.any.every((part) => covers(earlier, part));
 	// A glob that takes another's text, stars included, takes all that the other does.
