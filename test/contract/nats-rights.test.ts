@@ -16,7 +16,7 @@ accounts {
 		users: [
 			{ user: all, password: s3cret }
 			{ user: deaf, password: s3cret, permissions { subscribe { deny: ["fanout-live.>"] } } }
-			{ user: dumb, password: s3cret, permissions { publish { deny: ["$JS.API.>"] } } }
+			{ user: dumb, password: s3cret, permissions { publish { deny: ["$JS.API.>", "fanout-live.>"] } } }
 		]
 	}
 	plain { users: [{ user: plain, password: s3cret }] }
@@ -43,8 +43,8 @@ afterAll(async () => {
 
 const as = (user: string): NatsOptions => ({ servers: servers.urls, user, password: "s3cret", partitions: 2 });
 
-async function instance(user: string): Promise<Instance> {
-	const started = await startInstance(as(user));
+async function instance(user: string, more: NatsOptions = {}): Promise<Instance> {
+	const started = await startInstance({ ...as(user), ...more }, 2_000);
 	open.push(started);
 	return started;
 }
@@ -67,6 +67,17 @@ test.each([
 	const starting = createFanout({ nats: as(user), startTimeoutMs: 1_500, onerror: () => {} });
 	await expect(starting).rejects.toThrow(why);
 	await expect(starting).rejects.not.toThrow("s3cret");
+});
+
+test("[P1] [P3] without a log, what may not be sent is not accepted, and what may not be heard is not followed", async () => {
+	const core = { jetstream: false } as const;
+	const dumb = await instance("dumb", core);
+	expect(await dumb.publish(topic("news"), 1)).toMatchObject({ ok: false, error: { code: "TransportRefused" } });
+	const deaf = await instance("deaf", core);
+	const subscriber = { entry() {}, suspect() {}, ended() {} };
+	await expect(deaf.transport.subscribe(topic("news"), subscriber).ready).rejects.toThrow(/Permissions Violation/);
+	const all = await instance("all", core);
+	expect(await all.publish(topic("news"), 1)).toMatchObject({ ok: true });
 });
 
 test("[P6] [P7] what a server does not take that came later is refused at once, and the next one is taken", async () => {

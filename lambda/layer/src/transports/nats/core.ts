@@ -32,6 +32,8 @@ export function createCore({ nc, settings, clock, random32, report }: JetStreamD
 	const subjects = createSubjects(settings.prefix, 1);
 	const heard = new Map<string, Heard>();
 	let epoch = epochOf(random32());
+	/** Subjects that are published to now, and what the server does not allow of it. */
+	const underWay = new Map<string, FanoutError | undefined>();
 	let flushing: Promise<void> | undefined;
 
 	const endOf = (channel: Channel): Position => ({ epoch, offset: heard.get(channel.key)?.count ?? 0 });
@@ -52,9 +54,11 @@ export function createCore({ nc, settings, clock, random32, report }: JetStreamD
 
 	/** One question to the server for all that was published since the last: asked with each message, it delays them. */
 	function flush(): Promise<void> {
-		flushing ??= pause(clock, FLUSH_MS, undefined, true).then(() => {
+		flushing ??= pause(clock, FLUSH_MS, undefined, true).then(async () => {
 			flushing = undefined;
-			return nc.flush();
+			await nc.flush();
+			// What was denied is said before the answer, and handed on in a turn of its own.
+			await new Promise((resolve) => setImmediate(resolve));
 		});
 		return flushing;
 	}
@@ -62,6 +66,7 @@ export function createCore({ nc, settings, clock, random32, report }: JetStreamD
 	async function publish(channel: Channel, batch: readonly Envelope[]): Promise<Outcome[]> {
 		const subject = subjects.bare(channel);
 		const connected = epoch;
+		underWay.set(subject, undefined);
 		for (const envelope of batch) {
 			const headers = rawHeaders(methodLine(methodOf(envelope.message)));
 			nc.publish(subject, encodeEnvelope(envelope), { headers });
@@ -72,8 +77,12 @@ export function createCore({ nc, settings, clock, random32, report }: JetStreamD
 			if (epoch !== connected) throw disconnected();
 		} catch (cause) {
 			const error = disconnected(cause);
+			underWay.delete(subject);
 			return batch.map(() => ({ ok: false, uncertain: true, error }));
 		}
+		const error = underWay.get(subject);
+		underWay.delete(subject);
+		if (error !== undefined) return batch.map(() => ({ ok: false, uncertain: false, error }));
 		return batch.map(() => ({ ok: true, duplicate: false, durability: "memory", reach: "fleet" }));
 	}
 
@@ -84,11 +93,12 @@ export function createCore({ nc, settings, clock, random32, report }: JetStreamD
 			if (heard.has(channel.key)) {
 				throw new FanoutError("Unsupported", "a channel has one live subscription; the engine shares it");
 			}
+			let denied: unknown;
 			const core = nc.subscribe(subjects.bare(channel), {
 				callback(error, msg) {
+					denied = error;
 					try {
-						if (error !== null) throw error;
-						take(channel, msg);
+						if (error === null) take(channel, msg);
 					} catch (cause) {
 						report({ kind: "error", error: asFanoutError(cause, "TransportRefused", "a live entry was not taken") });
 					}
@@ -97,7 +107,10 @@ export function createCore({ nc, settings, clock, random32, report }: JetStreamD
 			const own: Heard = { subscriber, core, count: 0 };
 			heard.set(channel.key, own);
 			// The server has the subscription once it answered what was sent after it.
-			const ready = nc.flush().then(() => ({ epoch, offset: own.count }));
+			const ready = nc.flush().then(() => {
+				if (denied instanceof Error) throw asFanoutError(denied, "TransportRefused", "the channel cannot be followed");
+				return { epoch, offset: own.count };
+			});
 			ready.catch(() => {});
 			return {
 				ready,
@@ -109,6 +122,10 @@ export function createCore({ nc, settings, clock, random32, report }: JetStreamD
 		},
 		read: (asks) => asks.map(async (ask) => page(ask)),
 		ends: async (channels) => channels.map((channel) => ({ oldest: endOf(channel), end: endOf(channel) })),
+		denied(error) {
+			const { operation, subject } = error.cause as { operation?: string; subject?: string };
+			if (operation === "publish" && subject !== undefined && underWay.has(subject)) underWay.set(subject, error);
+		},
 		disconnected() {
 			epoch = epochOf(random32());
 			for (const own of heard.values()) own.count = 0;

@@ -39,6 +39,8 @@ export interface JetStream {
 	subscribe(channel: Channel, subscriber: Subscriber): Subscription;
 	read(asks: readonly Ask[]): Promise<Page>[];
 	ends(channels: readonly Channel[]): Promise<Bounds[]>;
+	/** The connection was told that something is not allowed; only without a log does nothing else tell. */
+	denied?(error: FanoutError): void;
 	disconnected(): void;
 	connected(): void;
 	close(): void;

@@ -88,7 +88,10 @@ export function createNatsTransport(options: NatsOptions, { clock, ids, instance
 				log.disconnected();
 				report({ kind: "error", error: new FanoutError("TransportUnavailable", "the NATS connection was closed") });
 			},
-			failed: (error) => report({ kind: "error", error }),
+			failed(error) {
+				log.denied?.(error);
+				report({ kind: "error", error });
+			},
 		});
 		watching.done.catch((cause) =>
 			report({ kind: "error", error: asFanoutError(cause, "TransportRefused", "NATS failed") }),
