@@ -2,8 +2,8 @@ import { afterEach, expect, test } from "vitest";
 import { FanoutError } from "../../../../lambda/layer/src/core/errors.ts";
 import { VERIFY_MS } from "../../../../lambda/layer/src/mcp/session/live-sessions.ts";
 import type { Store } from "../../../../lambda/layer/src/sessions/store.ts";
-import { type FleetOptions, hello, post, type SessionFleet, startSessions, tool } from "./fleet.ts";
-import { callTool, follow, get, open, settle } from "./raw.ts";
+import { buildV2, type FleetOptions, hello, post, type SessionFleet, startSessions, tool } from "./fleet.ts";
+import { callTool, follow, get, open, remove, settle } from "./raw.ts";
 
 let fleet: SessionFleet;
 afterEach(() => fleet?.stop());
@@ -91,6 +91,26 @@ test("a session that makes room for others while it is looked up is taken over a
 	await open(fleet, 0);
 	release();
 	expect((await called).status).toBe(200);
+});
+
+test("a session that ends everywhere while it is taken over is not there, and that is no failure", async () => {
+	const [building, built] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+	await start(2, {
+		async build(place, { session }) {
+			if (session.adopted) {
+				building.resolve();
+				await built.promise;
+			}
+			return buildV2(place, fleet.tools, session);
+		},
+	});
+	const session = await open(fleet, 0);
+	const called = callTool(fleet, 1, session, "where");
+	await building.promise;
+	expect((await fleet.call(0, remove(session))).status).toBe(200);
+	built.resolve();
+	expect((await called).status).toBe(404);
+	expect(fleet.errors).toEqual([]);
 });
 
 test("a session whose stream ended since its record is gone is served no longer by the same process", async () => {

@@ -135,6 +135,8 @@ export class LiveSessions {
 			return sessionNotFound();
 		} catch (error) {
 			await session?.end();
+			// It ended everywhere meanwhile, which is no failure.
+			if (session?.isGone === true) return sessionNotFound();
 			const failure = asFanoutError(error, "Unsupported", "a session could not be taken over");
 			host.report(failure);
 			return refuseFailed(failure);
