@@ -28,8 +28,18 @@ const UNPLACED: Position = { ...BEGINNING };
 /** In the place of each stream's own, once it has resolved. */
 const OPENED = Promise.resolve();
 const isLate = ({ lane }: Track): boolean => !lane.isOpen;
-/** Whoever names envelopes may give the same id to one on each of several channels. */
-const nameOf = ({ channel, id }: Envelope): string => `${channel.key} ${id}`;
+
+let lastNamed: Envelope | undefined;
+let lastName = "";
+
+/** Whoever names envelopes may give one id on several channels. One text for all streams that take an envelope in a row. */
+function nameOf(envelope: Envelope): string {
+	if (envelope !== lastNamed) {
+		lastNamed = envelope;
+		lastName = `${envelope.channel.key} ${envelope.id}`;
+	}
+	return lastName;
+}
 
 export interface FeedDeps {
 	readonly engines: readonly Engine[];
