@@ -14,6 +14,7 @@ const TIMEOUT_MS = 20_000;
 const channel = createChannel("topic", "news");
 const random = createRandom(announcedSeed("aws-deliver"));
 const named = (name: string) => Object.assign(new Error(name), { name });
+const unavailable = () => Object.assign(new Error("503"), { name: "Unknown", $metadata: { httpStatusCode: 503 } });
 const stuck = () => new Promise<never>(() => {});
 const idsOf = (count: number) => Array.from({ length: count }, (_, n) => `c${n}`);
 
@@ -111,6 +112,27 @@ it("closes nobody in a burst over the account's limit, and serves all once it is
 	const { ports, removed } = portsOf(clock, idsOf(50), { post, close: async ({ id }) => void closed.push(id) });
 	expect((await within(clock, ports))?.tally).toMatchObject({ posts: 50, ended: 0, unposted: 0 });
 	expect([closed, removed]).toEqual([[], []]);
+});
+
+it("closes nobody while API Gateway itself fails for a moment, and serves all once it is back [P7]", async () => {
+	for (const followers of [1, 50]) {
+		const clock = createFakeClock();
+		const closed: string[] = [];
+		const post = async () => {
+			if (clock.monotonic() < 1_000) throw unavailable();
+		};
+		const close: Poster["close"] = async ({ id }) => void closed.push(id);
+		const { ports, removed } = portsOf(clock, idsOf(followers), { post, close });
+		expect((await within(clock, ports))?.tally).toMatchObject({ posts: followers, ended: 0, unposted: 0 });
+		expect([closed, removed]).toEqual([[], []]);
+	}
+});
+
+it("closes nobody while API Gateway fails for longer than its time", async () => {
+	const clock = createFakeClock();
+	const { ports, removed } = portsOf(clock, idsOf(40), { post: () => Promise.reject(unavailable()) });
+	expect((await within(clock, ports))?.tally).toMatchObject({ failed: [], ended: 0, unposted: 40 });
+	expect(removed).toEqual([]);
 });
 
 it("closes nobody while throttles last longer than its time, or fall on one in two", async () => {

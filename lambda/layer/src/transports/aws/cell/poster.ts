@@ -1,7 +1,7 @@
 /**
  * Posts frames to connections, while the invocation's round lasts. A connection that is gone loses its rows; one that
  * cannot be served is told why, if it still can be, and closed, so that it resumes from where it is. One that was
- * throttled with the others, or that the round had no time for, is left as it is. Nothing about a connection is ever
+ * refused with the others, or that the round had no time for, is left as it is. Nothing about a connection is ever
  * thrown: a message that is in the log must not be held back for the others by one reader.
  */
 import { type BackoffLimits, fullJitter } from "../../../core/backoff.ts";
@@ -14,9 +14,9 @@ import { type PostRound, shuffled } from "./round.ts";
 
 export const POST_TIMEOUT_MS = 2_000;
 export const POST_RETRY_MS: readonly number[] = [50, 200];
-/** Throttled posts are offered longer: the rate limit is the account's, and a burst is over after seconds. */
-export const THROTTLE_BACKOFF: BackoffLimits = { baseMs: 100, capMs: 2_000 };
-export const THROTTLE_ATTEMPTS = 8;
+/** What API Gateway refuses is offered longer: a burst over the account's limit, or its own failure, is over after seconds. */
+export const REFUSED_BACKOFF: BackoffLimits = { baseMs: 100, capMs: 2_000 };
+export const REFUSED_ATTEMPTS = 8;
 /** What ending a connection may take of the round: a last frame, and the close. */
 const END_MS = 2 * POST_TIMEOUT_MS;
 /** Connections posted to at the same time, per group. */
@@ -63,16 +63,22 @@ const nameOf = (error: unknown): string => (error instanceof Error ? error.name 
 const isThrottle = (error: unknown): boolean =>
 	isAwsError(error, "LimitExceededException") || isAwsError(error, "TooManyRequestsException");
 
+/** May be no fault of the connection's: a throttle, or a failure of API Gateway's own. */
+function isRefusal(error: unknown): boolean {
+	const { $metadata } = error as { readonly $metadata?: { readonly httpStatusCode?: number } };
+	return isThrottle(error) || ($metadata?.httpStatusCode ?? 0) >= 500;
+}
+
 /** The wait before the next attempt; undefined when there is none. */
-function waitAfter(ports: PostPorts, error: unknown, failures: number, throttles: number): number | undefined {
-	if (!isThrottle(error)) return POST_RETRY_MS[failures - 1];
-	return throttles === THROTTLE_ATTEMPTS ? undefined : fullJitter(throttles - 1, THROTTLE_BACKOFF, ports.random);
+function waitAfter(ports: PostPorts, error: unknown, failures: number, refusals: number): number | undefined {
+	if (!isRefusal(error)) return POST_RETRY_MS[failures - 1];
+	return refusals === REFUSED_ATTEMPTS ? undefined : fullJitter(refusals - 1, REFUSED_BACKOFF, ports.random);
 }
 
 async function postOne(ports: PostPorts, connection: Connection, frame: string): Promise<"posted" | "unposted"> {
 	const { clock, round } = ports;
 	const since = round.mark();
-	for (let failures = 0, throttles = 0; ; ) {
+	for (let failures = 0, refusals = 0; ; ) {
 		await round.turn();
 		if (round.left() <= 0) return "unposted";
 		try {
@@ -83,16 +89,16 @@ async function postOne(ports: PostPorts, connection: Connection, frame: string):
 			return "posted";
 		} catch (error) {
 			if (isGone(error)) throw error;
-			if (isThrottle(error)) {
-				throttles += 1;
-				round.throttled(connection.id);
+			if (isRefusal(error)) {
+				refusals += 1;
+				round.refused(connection.id);
 			} else failures += 1;
-			const waitMs = waitAfter(ports, error, failures, throttles);
-			// Ended only while there is time to tell it; the others' fate decides whether a throttle was its own.
+			const waitMs = waitAfter(ports, error, failures, refusals);
+			// Ended only while there is time to tell it; the others' fate decides whether a refusal was its own.
 			const isOver = round.left() <= (waitMs ?? END_MS);
 			if (isOver) return "unposted";
 			if (waitMs !== undefined) await pause(clock, waitMs, undefined, true);
-			else if (isThrottle(error) && !round.isAlone(connection.id, since)) return "unposted";
+			else if (isRefusal(error) && !round.isAlone(connection.id, since)) return "unposted";
 			else throw error;
 		}
 	}
@@ -149,7 +155,7 @@ export async function postFrames(
 export interface PostTally {
 	posts: number;
 	ended: number;
-	/** Followers that the round had no time for, or that were throttled with the others. */
+	/** Followers that the round had no time for, or that were refused with the others. */
 	unposted: number;
 }
 

@@ -1,7 +1,7 @@
 /**
  * What the posts of one invocation share: the moment at which they end, how fast they may follow one another, and how
  * the connections fare. API Gateway answers 429 for a connection that reads too slowly and for an account that posts
- * too much; only the other connections of the round tell the two apart.
+ * too much, and 5xx when it fails; only the other connections of the round tell whose fault it is.
  */
 import { type Clock, pause } from "../../../core/clock.ts";
 
@@ -16,8 +16,8 @@ export interface PostRound {
 	/** A mark for `isAlone`: now, in the order of outcomes. */
 	mark(): number;
 	posted(id: string): void;
-	throttled(id: string): void;
-	/** Since the mark others were served, and at most one other in four was throttled. */
+	refused(id: string): void;
+	/** Since the mark others were served, and at most one other in four was refused. */
 	isAlone(id: string, since: number): boolean;
 }
 
@@ -27,7 +27,7 @@ export function createPostRound(clock: Clock, remainingMs: number, perSecond = N
 	const left = () => Math.max(0, endsAt - clock.monotonic());
 	let nextTurn = Number.NEGATIVE_INFINITY;
 	const lastPosted = new Map<string, number>();
-	const lastThrottled = new Map<string, number>();
+	const lastRefused = new Map<string, number>();
 	let outcomes = 0;
 	return {
 		left,
@@ -42,14 +42,14 @@ export function createPostRound(clock: Clock, remainingMs: number, perSecond = N
 			outcomes += 1;
 			lastPosted.set(id, outcomes);
 		},
-		throttled(id) {
+		refused(id) {
 			outcomes += 1;
-			lastThrottled.set(id, outcomes);
+			lastRefused.set(id, outcomes);
 		},
 		isAlone(id, since) {
-			const limited = [...lastThrottled].filter(([other, at]) => other !== id && at > since).length;
+			const limited = [...lastRefused].filter(([other, at]) => other !== id && at > since).length;
 			const served = [...lastPosted].filter(
-				([other, at]) => other !== id && at > since && (lastThrottled.get(other) ?? 0) <= since,
+				([other, at]) => other !== id && at > since && (lastRefused.get(other) ?? 0) <= since,
 			).length;
 			return served > 0 && limited * 3 <= served;
 		},
