@@ -22,7 +22,8 @@ interface Setup {
 
 async function serve({ options = {}, limits = {}, before }: Setup = {}) {
 	const { feeds, openFeed } = scriptFeeds();
-	const hub = createHub({ openFeed, limits: { endGraceMs: 200, ...limits } });
+	// Hearts that beat would be found between the frames of a slow machine.
+	const hub = createHub({ openFeed, limits: { endGraceMs: 200, heartbeatMs: 3_600_000, ...limits } });
 	const streams: ClientStream[] = [];
 	const sockets = new Set<Socket>();
 	const server = createServer((req, res) => {
