@@ -2,11 +2,10 @@
  * An Express application with an MCP server in it: Express parses the body and authenticates, and both are passed on.
  * Run as many as you like behind any load balancer: with NATS_URL they are one fleet, without it each is alone.
  */
-import { toNodeHandler } from "@modelcontextprotocol/node";
 import { createMcpHandler } from "@modelcontextprotocol/server";
 import express, { type NextFunction, type Request, type Response } from "express";
 import { createFanout } from "mcp-fanout";
-import { createFleetHandler } from "mcp-fanout/mcp";
+import { createFleetHandler, toNodeHandler } from "mcp-fanout/mcp";
 import { buildServer } from "./build-server.ts";
 
 const { NATS_URL, PORT = "3000" } = process.env;

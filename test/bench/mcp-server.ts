@@ -1,15 +1,15 @@
 /**
  * Many 2026-07-28 listens on one node:http server: on the SDK's own in-memory bus; through the fleet handler and a
- * whole fanout, publish to frame; or bare, a frame made beforehand and written to the one response that is meant: what
+ * whole fanout, publish to frame, by our adapter for node:http or by the SDK's; or bare, a frame made beforehand and written to the one response that is meant: what
  * Node and the kernel take for it, with no MCP in between. Driven by its parent over IPC.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
-import { toNodeHandler } from "@modelcontextprotocol/node";
+import { toNodeHandler as sdkNodeHandler } from "@modelcontextprotocol/node";
 import { createMcpHandler, McpServer, type ServerEvent } from "@modelcontextprotocol/server";
 import { createFanout } from "../../lambda/layer/src/fanout.ts";
-import { createFleetHandler } from "../../lambda/layer/src/mcp/index.ts";
+import { createFleetHandler, toNodeHandler } from "../../lambda/layer/src/mcp/index.ts";
 import { collected } from "./memory.ts";
 
 export type McpOrder =
@@ -56,16 +56,18 @@ function createBare() {
 	};
 }
 
-async function makeHandler(kind: string) {
-	if (kind === "sdk") return createMcpHandler(buildServer, options);
+async function makeServing(kind: string) {
+	if (kind === "sdk") {
+		const handler = createMcpHandler(buildServer, options);
+		return { bus: handler.bus, serve: sdkNodeHandler(handler) };
+	}
 	const fanout = await createFanout({ local: {} });
-	return createFleetHandler(createMcpHandler(buildServer, { ...options, bus: fanout.bus() }), { fanout });
+	const handler = createFleetHandler(createMcpHandler(buildServer, { ...options, bus: fanout.bus() }), { fanout });
+	return { bus: handler.bus, serve: (kind === "fleet" ? toNodeHandler : sdkNodeHandler)(handler) };
 }
 
 const kind = process.argv[2] ?? "fleet";
-const bare = kind === "bare" ? createBare() : undefined;
-const handler = bare === undefined ? await makeHandler(kind) : undefined;
-const bus = bare?.bus ?? handler?.bus;
+const { bus, serve } = kind === "bare" ? createBare() : await makeServing(kind);
 let listens = 0;
 
 async function obey(order: McpOrder): Promise<void> {
@@ -76,7 +78,7 @@ async function obey(order: McpOrder): Promise<void> {
 	}
 	for (let n = 0; n < order.events; n += 1) {
 		if (order.do === "everyone") {
-			bus?.publish({ kind: "tools_list_changed" });
+			bus.publish({ kind: "tools_list_changed" });
 			await sleep(EVERYONE_MS);
 			continue;
 		}
@@ -86,7 +88,7 @@ async function obey(order: McpOrder): Promise<void> {
 		}
 		// A prime's steps: neighbours in time are no neighbours in memory.
 		const id = order.do === "flood" ? n % 100 : (n * 7_919) % listens;
-		bus?.publish({ kind: "resource_updated", uri: `docs://${id}` });
+		bus.publish({ kind: "resource_updated", uri: `docs://${id}` });
 		if (order.do === "targeted" && order.perSecond !== undefined) await sleep(1_000 / order.perSecond);
 		else if (n % TURN === TURN - 1) await nextTurn();
 	}
@@ -99,14 +101,12 @@ process.on("message", async (order: McpOrder) => {
 	process.send?.({ ...memory, cpu: user + system, listens });
 });
 process.on("disconnect", () => process.exit(0));
-const serve = handler === undefined ? undefined : toNodeHandler(handler);
 const server = createServer((req, res) => {
 	const { method = "GET", url = "/" } = req;
 	listens += 1;
 	res.on("close", () => {
 		listens -= 1;
 	});
-	if (serve === undefined) bare?.serve(req, res);
-	else serve(Object.assign(req, { method, url }), res);
+	void serve(Object.assign(req, { method, url }), res);
 });
 server.listen(0, "127.0.0.1", () => process.send?.((server.address() as AddressInfo).port));

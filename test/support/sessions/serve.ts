@@ -1,10 +1,15 @@
 /** One process of a fleet whose 2025-era sessions are served by servers of the SDK's v1 or v2. */
 import { createServer, type IncomingMessage } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
-import { toNodeHandler } from "@modelcontextprotocol/node";
 import { createMcpHandler } from "@modelcontextprotocol/server";
 import { createFanout, type Fanout, type FanoutOptions } from "mcp-fanout";
-import { createFleetHandler, type ServerLike, type SessionAuth, type SessionContext } from "mcp-fanout/mcp";
+import {
+	createFleetHandler,
+	type ServerLike,
+	type SessionAuth,
+	type SessionContext,
+	toNodeHandler,
+} from "mcp-fanout/mcp";
 import { createRedisStore } from "../../../lambda/layer/src/sessions/redis-store.ts";
 import { buildV2 } from "./build-v2.ts";
 

@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
+import { leavingOf } from "../../../lambda/layer/src/core/outlet.ts";
 import { FrameBody, FrameStream, MAX_FRAMES } from "../../../lambda/layer/src/mcp/frame-body.ts";
 
-const frame = (n: number) => new TextEncoder().encode(`${n}`);
+const frame = (n: number) => `${n}`;
 const text = (bytes: Uint8Array | undefined) => new TextDecoder().decode(bytes);
 
 function open() {
@@ -105,4 +106,80 @@ test("a body that is read is not iterated beside it", async () => {
 	const stream = new FrameStream(open().body);
 	stream.getReader();
 	expect(() => stream[Symbol.asyncIterator]()).toThrow(TypeError);
+});
+
+/** A connection that takes so many frames before it pushes back. */
+function connection(takes: number) {
+	const said: string[] = [];
+	const outlet = {
+		takes,
+		write(text: string) {
+			said.push(text);
+			outlet.takes -= 1;
+			return outlet.takes > 0;
+		},
+		end: () => void said.push("end"),
+		fail: (error: unknown) => void said.push(String(error)),
+	};
+	return { outlet, said };
+}
+
+test("a way out takes what waits and then each frame at once, in order while the connection pushes back", () => {
+	const { body, more } = open();
+	let n = 3;
+	more.refill = () => {
+		if (n < 6) body.push(frame(n++));
+	};
+	for (let at = 0; at < 3; at += 1) body.push(frame(at));
+	const { outlet, said } = connection(2);
+	const leaving = leavingOf(new FrameStream(body));
+	leaving?.leaveBy(outlet);
+	expect(said).toEqual(["0", "1"]);
+	body.push("x");
+	body.end();
+	expect(said).toEqual(["0", "1"]);
+	outlet.takes = 100;
+	leaving?.room();
+	expect(said).toEqual(["0", "1", "2", "3", "4", "x", "end"]);
+});
+
+test("a way out hears of an end and of a failure, whether they came before it or after", () => {
+	for (const isEarly of [true, false]) {
+		const [ended, failed] = [open().body, open().body];
+		const [one, other] = [connection(9), connection(9)];
+		if (!isEarly) {
+			ended.leaveBy(one.outlet);
+			failed.leaveBy(other.outlet);
+		}
+		ended.push(frame(0));
+		ended.end();
+		failed.fail("broken");
+		if (isEarly) {
+			ended.leaveBy(one.outlet);
+			failed.leaveBy(other.outlet);
+		}
+		expect([one.said, other.said]).toEqual([["0", "end"], ["broken"]]);
+	}
+});
+
+test("[P6] room is counted for a way out as well, and who leaves it is told to the host", () => {
+	const { body, said } = open();
+	const { outlet } = connection(1);
+	const leaving = leavingOf(new FrameStream(body));
+	leaving?.leaveBy(outlet);
+	body.push("taken");
+	for (let n = 0; body.hasRoom; n += 1) body.push(frame(n));
+	leaving?.room();
+	expect(body.hasRoom).toBe(true);
+	leaving?.cancel();
+	expect(said).toEqual([["cancel", undefined]]);
+	body.push("late");
+	expect(outlet.takes).toBe(-1);
+});
+
+test("a body that is read has no other way out", () => {
+	const stream = new FrameStream(open().body);
+	stream.getReader();
+	expect(leavingOf(stream)).toBeUndefined();
+	expect(leavingOf(new Response("text").body as ReadableStream)).toBeUndefined();
 });

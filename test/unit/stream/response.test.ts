@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { leavingOf } from "../../../lambda/layer/src/core/outlet.ts";
 import type { ClientStream, StreamLimits } from "../../../lambda/layer/src/stream/port.ts";
 import { openResponse, type ResponseOptions } from "../../../lambda/layer/src/stream/response.ts";
 import { NEWS, numbersIn, progress, testHub, turn } from "./support.ts";
@@ -88,4 +89,69 @@ test("refusals become responses", async () => {
 	expect(feeds).toHaveLength(0);
 	await expect(stream.opened).rejects.toMatchObject({ code: "TooManyStreams" });
 	expect(open({ filter: { methods: [""] } }).response.status).toBe(400);
+});
+
+/** A connection that takes so many writes before it pushes back. */
+function connect(response: Response, takes = Number.POSITIVE_INFINITY) {
+	const said: string[] = [];
+	const outlet = {
+		takes,
+		write(text: string) {
+			said.push(text);
+			outlet.takes -= 1;
+			return outlet.takes > 0;
+		},
+		end: () => void said.push("ended"),
+		fail: (error: unknown) => void said.push(`failed: ${(error as Error).name}`),
+	};
+	const leaving = leavingOf(response.body as ReadableStream<Uint8Array>);
+	leaving?.leaveBy(outlet);
+	return { said, outlet, leaving };
+}
+
+test("by a way out, what waits and each frame leave in the turn that brought them, and its end is the stream's", async () => {
+	const { response, sink, stream, hub, clock } = open();
+	sink?.deliver(progress(1), "c1");
+	await turn();
+	const { said, leaving } = connect(response);
+	expect(said.join("")).toMatch(/^event: cursor\nid: c0\ndata: \n\nid: c1\n/);
+	sink?.deliver(progress(2), "c2");
+	expect(said.at(-1)).toMatch(/^id: c2\n/);
+	sink?.end("moved");
+	expect(said.slice(-2)).toEqual([expect.stringMatching(/event: end\n/), "ended"]);
+	leaving?.cancel();
+	expect(await stream.closed).toBe("moved");
+	expect([hub.size, clock.waiting]).toEqual([0, 0]);
+});
+
+test("[P6] a way out that pushes back is waited for, in order; one that never takes more is let go", async () => {
+	const { response, sink } = open();
+	await turn();
+	const { said, outlet, leaving } = connect(response, 1);
+	for (let n = 0; n < 9; n += 1) sink?.deliver(progress(n), `c${n}`);
+	await turn();
+	expect(numbersIn(said.join(""))).toEqual([0]);
+	outlet.takes = 100;
+	leaving?.room();
+	expect(numbersIn(said.join(""))).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8]);
+
+	const stalled = open({}, { maxQueuedFrames: 20 });
+	await turn();
+	const held = connect(stalled.response, 1);
+	for (let n = 0; n < 30; n += 1) stalled.sink?.deliver(progress(n), `c${n}`);
+	await stalled.clock.advance(60_000);
+	expect(held.said.slice(-2)).toEqual(["ended", "failed: AbortError"]);
+	held.leaving?.cancel();
+	expect(await stalled.stream.closed).toBe("slow-consumer");
+});
+
+test("a way out that comes late hears that the stream has ended, or that it was let go", async () => {
+	const ended = open();
+	ended.sink?.end("moved");
+	await turn();
+	expect(connect(ended.response).said.join("")).toMatch(/event: end\n[^\n]*\n\nended$/);
+	const controller = new AbortController();
+	const aborted = open({}, {}, { signal: controller.signal });
+	controller.abort();
+	expect(connect(aborted.response).said).toEqual(["failed: AbortError"]);
 });

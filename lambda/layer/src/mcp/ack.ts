@@ -1,7 +1,8 @@
 /**
- * The first frame of a listen: what the server honours of what was asked, and the subscription's id as JSON.
+ * The first frame of a listen: what the server honours of what was asked, and the subscription's id as JSON in ASCII.
  * Source: MCP 2026-07-28, notifications/subscriptions/acknowledged.
  */
+import { toAscii } from "../core/ascii.ts";
 import type { Filter } from "./audience.ts";
 import { type ListKind, SUBSCRIPTION_ID } from "./change.ts";
 
@@ -45,5 +46,5 @@ export function readAck(chunk: Uint8Array): Ack | undefined {
 	const uris = notifications.resourceSubscriptions;
 	const kinds = FLAGS.flatMap(([flag, kind]) => (notifications[flag] === true ? [kind] : []));
 	const named = Array.isArray(uris) ? uris.filter((uri) => typeof uri === "string") : [];
-	return { id: JSON.stringify(id), filter: { kinds, uris: [...new Set(named)] } };
+	return { id: toAscii(JSON.stringify(id)), filter: { kinds, uris: [...new Set(named)] } };
 }

@@ -3,6 +3,7 @@
  * frame that a listen is sent. The frame is made once for all listens; only the subscription's id differs.
  * Sources: @modelcontextprotocol/server 2.4, server/serverEventBus; MCP 2026-07-28, basic/utilities/subscriptions.
  */
+import { toAscii } from "../core/ascii.ts";
 import type { Envelope } from "../core/envelope.ts";
 import { FanoutError } from "../core/errors.ts";
 import { CHANGE_METHODS, type NotificationInput } from "../core/message.ts";
@@ -48,10 +49,10 @@ export class Change {
 		this.key = keyOf(event);
 	}
 
-	/** The frame of one subscription; `id` is JSON already. */
-	frame(id: string): Buffer {
-		this.#head ??= headOf(this.event);
-		return Buffer.from(`${this.#head}${id}}}}\n\n`);
+	/** The frame of one subscription, in ASCII; `id` is JSON in ASCII already. */
+	frame(id: string): string {
+		this.#head ??= toAscii(headOf(this.event));
+		return `${this.#head}${id}}}}\n\n`;
 	}
 }
 

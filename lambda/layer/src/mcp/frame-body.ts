@@ -1,10 +1,12 @@
 /**
- * The body of a listen's response: its frames in order, at most MAX_FRAMES of which wait for the client (P6). Who
- * iterates it, as the SDK's adapter for Node does, takes them from here: the machinery of a web stream costs more than
- * the rest of a delivery. Who reads it as a stream gets them through one, a frame for each read.
+ * The body of a listen's response: its frames in order, at most MAX_FRAMES of which wait for the client (P6). A frame is
+ * text whose characters are bytes. Who holds the connection gives them a way out (core/outlet.ts); who iterates, as the
+ * SDK's adapter for Node does, takes them from here; who reads a stream gets them through one, a frame for each read. The
+ * machinery of a web stream costs more than the rest of a delivery.
  */
+import { type Leaving, type Outlet, OutletStream } from "../core/outlet.ts";
+
 export const MAX_FRAMES = 64;
-const STRATEGY = { highWaterMark: 0 };
 
 type Taken = IteratorResult<Uint8Array, undefined>;
 const DONE: Taken = { value: undefined, done: true };
@@ -16,14 +18,17 @@ export interface FrameHost {
 	cancel(reason: unknown): Promise<void> | undefined;
 }
 
-export class FrameBody {
+export class FrameBody implements Leaving {
 	readonly #host: FrameHost;
 	/** Made when something waits: most of the time nothing does. */
-	#waiting: Uint8Array[] | undefined;
+	#waiting: string[] | undefined;
 	/** Who iterates and waits, or the stream that has a read to answer; nothing waits here then. */
 	#taker: ((taken: Taken | Promise<never>) => void) | undefined;
 	#wake: (() => void) | undefined;
 	#controller: ReadableStreamDefaultController<Uint8Array> | undefined;
+	#outlet: Outlet | undefined;
+	/** What is pushed waits, behind what does already. */
+	#isBlocked = false;
 	#isEnded = false;
 	#failure: { readonly error: unknown } | undefined;
 
@@ -35,14 +40,16 @@ export class FrameBody {
 		return this.#waiting === undefined || this.#waiting.length < MAX_FRAMES;
 	}
 
-	push(frame: Uint8Array): void {
+	push(frame: string): void {
 		if (this.#isEnded) return;
 		const taker = this.#taker;
-		if (taker !== undefined) {
+		if (this.#outlet !== undefined && !this.#isBlocked) {
+			this.#isBlocked = !this.#outlet.write(frame);
+		} else if (taker !== undefined) {
 			this.#taker = undefined;
-			taker({ value: frame, done: false });
+			taker({ value: bytesOf(frame), done: false });
 		} else if (this.#wake !== undefined) {
-			this.#controller?.enqueue(frame);
+			this.#controller?.enqueue(bytesOf(frame));
 			this.#answered();
 		} else if (this.#waiting === undefined) this.#waiting = [frame];
 		else this.#waiting.push(frame);
@@ -52,6 +59,7 @@ export class FrameBody {
 	end(): void {
 		if (this.#isEnded) return;
 		this.#isEnded = true;
+		if (!this.#isBlocked) this.#outlet?.end();
 		this.#taker?.(DONE);
 		this.#taker = undefined;
 		if (this.#waiting === undefined) this.#controller?.close();
@@ -63,17 +71,36 @@ export class FrameBody {
 		this.#isEnded = true;
 		this.#failure = { error };
 		this.#waiting = undefined;
+		this.#outlet?.fail(error);
 		this.#taker?.(Promise.reject(error));
 		this.#taker = undefined;
 		this.#controller?.error(error);
 		this.#answered();
 	}
 
+	// For who holds the connection.
+
+	leaveBy(outlet: Outlet): void {
+		this.#outlet = outlet;
+		this.room();
+		if (this.#failure !== undefined) outlet.fail(this.#failure.error);
+	}
+
+	room(): void {
+		// What `refill` pushes meanwhile stands behind what waits.
+		this.#isBlocked = true;
+		for (let frame = this.#take(); frame !== undefined; frame = this.#take()) {
+			if (this.#outlet?.write(frame) !== true) return;
+		}
+		this.#isBlocked = false;
+		if (this.#isEnded && this.#failure === undefined) this.#outlet?.end();
+	}
+
 	// For who iterates.
 
 	next(): Promise<Taken> {
 		const frame = this.#take();
-		if (frame !== undefined) return Promise.resolve({ value: frame, done: false });
+		if (frame !== undefined) return Promise.resolve({ value: bytesOf(frame), done: false });
 		if (this.#failure !== undefined) return Promise.reject(this.#failure.error);
 		if (this.#isEnded) return Promise.resolve(DONE);
 		return new Promise((resolve) => {
@@ -99,7 +126,7 @@ export class FrameBody {
 	/** Stays pending while nothing waits. */
 	pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> | undefined {
 		const frame = this.#take();
-		if (frame !== undefined) controller.enqueue(frame);
+		if (frame !== undefined) controller.enqueue(bytesOf(frame));
 		if (this.#isEnded && this.#waiting === undefined) controller.close();
 		if (frame !== undefined || this.#isEnded) return undefined;
 		return new Promise((resolve) => {
@@ -107,7 +134,7 @@ export class FrameBody {
 		});
 	}
 
-	cancel(reason: unknown): Promise<void> | undefined {
+	cancel(reason?: unknown): Promise<void> | undefined {
 		this.#isEnded = true;
 		this.#waiting = undefined;
 		// Who iterates past the stream does not lock it: it may be cancelled all the same.
@@ -117,7 +144,7 @@ export class FrameBody {
 		return this.#host.cancel(reason);
 	}
 
-	#take(): Uint8Array | undefined {
+	#take(): string | undefined {
 		const waiting = this.#waiting;
 		if (waiting === undefined) return undefined;
 		const frame = waiting.shift();
@@ -132,12 +159,14 @@ export class FrameBody {
 	}
 }
 
+const bytesOf = (frame: string): Uint8Array => Buffer.from(frame, "latin1");
+
 /** The stream of a body; iterating it goes past the stream. A class, since ten thousand of them count every closure. */
-export class FrameStream extends ReadableStream<Uint8Array> {
+export class FrameStream extends OutletStream {
 	readonly #body: FrameBody;
 
 	constructor(body: FrameBody) {
-		super(body, STRATEGY);
+		super(body, body);
 		this.#body = body;
 	}
 

@@ -10,6 +10,7 @@ export {
 	type FleetHandlerOptions,
 } from "./fleet-handler.ts";
 export { type Asking, type AuthInfoLike, DEFAULT_IDENTITY_TIMEOUT_MS } from "./identity.ts";
+export { type NodeHandler, type NodeHandlerOptions, toNodeHandler } from "./node-handler.ts";
 export { DEFAULT_BODY_TIMEOUT_MS, DEFAULT_MAX_BODY_BYTES } from "./session/body.ts";
 export type {
 	ServerLike,

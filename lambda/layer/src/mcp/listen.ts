@@ -149,13 +149,13 @@ export class Listen implements Ear, FrameHost {
 	#pass(chunk: Uint8Array): void {
 		const body = this.#body as FrameBody;
 		if (this.#ack === undefined) {
-			body.push(chunk);
+			body.push(textOf(chunk));
 			this.#acknowledge(readAck(chunk) ?? "none");
 			return;
 		}
 		// A comment keeps a connection alive; one that has frames waiting needs none.
 		const isComment = chunk[0] === 0x3a;
-		if (!isComment || body.hasRoom) body.push(chunk);
+		if (!isComment || body.hasRoom) body.push(textOf(chunk));
 	}
 
 	#acknowledge(ack: Ack | "none"): void {
@@ -167,6 +167,11 @@ export class Listen implements Ear, FrameHost {
 		if (this.#hasMissed && filter !== undefined) this.tellAll(filter);
 		for (const change of early) if (filter === undefined || asksFor(filter, change)) this.hear(change);
 	}
+}
+
+/** A character for each byte. */
+function textOf({ buffer, byteOffset, byteLength }: Uint8Array): string {
+	return Buffer.from(buffer, byteOffset, byteLength).toString("latin1");
 }
 
 function asksFor({ kinds, uris }: Filter, { event }: Change): boolean {

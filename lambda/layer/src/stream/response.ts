@@ -1,10 +1,11 @@
 /**
  * Client streams as server-sent events in a web-standard `Response`: a pull-based body, so that a reader that does not
- * read pushes back, and an abort of the request's signal or a cancelled body lets the stream go. The end of a lease
- * (core/lease.ts) ends it with `shutdown` instead.
+ * read pushes back, and an abort of the request's signal or a cancelled body lets the stream go; who holds the connection
+ * may give it a way out instead (core/outlet.ts). The end of a lease (core/lease.ts) ends it with `shutdown`.
  */
 import { FanoutError } from "../core/errors.ts";
 import { isLeaseOver } from "../core/lease.ts";
+import { type Leaving, type Outlet, OutletStream } from "../core/outlet.ts";
 import type { HubStream } from "./client-stream.ts";
 import { type Encoding, SSE_HEARTBEAT, sseEncoding } from "./frames.ts";
 import type { Hub } from "./hub.ts";
@@ -24,10 +25,15 @@ export interface ResponseOptions extends StreamOptions {
 /** Bytes that the body holds for its reader before it pushes back. */
 const HIGH_WATER_BYTES = 64 * 1024;
 
-class BodyWire implements Wire {
+class BodyWire implements Wire, Leaving {
 	#pending = "";
+	/** Flushed, for a reader who has not asked yet. */
+	#kept = "";
+	#isWanted = false;
 	#isBlocked = false;
 	#isOver = false;
+	#failure: DOMException | undefined;
+	#outlet: Outlet | undefined;
 	#controller: ReadableStreamDefaultController<Uint8Array> | undefined;
 	readonly body: ReadableStream<Uint8Array>;
 	readonly #stream: HubStream;
@@ -37,16 +43,14 @@ class BodyWire implements Wire {
 		this.#stream = stream;
 		this.#signal = signal;
 		if (retryMs !== undefined) this.#pending = `retry: ${Math.max(0, Math.floor(retryMs))}\n\n`;
-		this.body = new ReadableStream<Uint8Array>(
-			{
-				start: (controller) => {
-					this.#controller = controller;
-				},
-				pull: () => this.#pulled(),
-				cancel: () => this.#release(),
+		const source = {
+			start: (controller: ReadableStreamDefaultController<Uint8Array>) => {
+				this.#controller = controller;
 			},
-			new ByteLengthQueuingStrategy({ highWaterMark: HIGH_WATER_BYTES }),
-		);
+			pull: () => this.#pulled(),
+			cancel: () => this.cancel(),
+		};
+		this.body = new OutletStream(source, this);
 	}
 
 	start(): void {
@@ -66,8 +70,10 @@ class BodyWire implements Wire {
 		const text = this.#pending;
 		this.#pending = "";
 		if (text === "" || this.#isOver) return true;
-		this.#controller?.enqueue(Buffer.from(text, "latin1"));
-		this.#isBlocked = (this.#controller?.desiredSize ?? 0) <= 0;
+		if (this.#outlet !== undefined) return this.#outlet.write(text);
+		this.#kept += text;
+		if (this.#isWanted) this.#hand();
+		this.#isBlocked = this.#kept.length >= HIGH_WATER_BYTES;
 		return !this.#isBlocked;
 	}
 
@@ -77,14 +83,21 @@ class BodyWire implements Wire {
 
 	finish(): void {
 		if (this.#isOver) return;
-		this.#controller?.close();
-		this.#release();
+		if (this.#outlet !== undefined) {
+			// Whoever holds the connection says when it is closed; until then it may still have to be destroyed.
+			this.#outlet.end();
+			return;
+		}
+		this.cancel();
+		if (this.#kept === "") this.#controller?.close();
 	}
 
 	destroy(): void {
 		if (this.#isOver) return;
-		this.#controller?.error(new DOMException("the stream was let go", "AbortError"));
-		this.#release();
+		this.cancel();
+		this.#failure = new DOMException("the stream was let go", "AbortError");
+		this.#controller?.error(this.#failure);
+		this.#outlet?.fail(this.#failure);
 	}
 
 	readonly #aborted = (): void => {
@@ -92,16 +105,47 @@ class BodyWire implements Wire {
 		else this.destroy();
 	};
 
-	#pulled(): void {
-		if (!this.#isBlocked) return;
-		this.#isBlocked = false;
+	leaveBy(outlet: Outlet): void {
+		this.#outlet = outlet;
+		if (this.#failure !== undefined) {
+			outlet.fail(this.#failure);
+			return;
+		}
+		const text = this.#kept;
+		this.#kept = "";
+		if (text === "" || outlet.write(text)) this.#makeRoom();
+		if (this.#isOver) outlet.end();
+	}
+
+	room(): void {
 		this.#stream.drained();
 	}
 
-	#release(): void {
+	cancel(): void {
+		if (this.#isOver) return;
 		this.#isOver = true;
 		this.#signal.removeEventListener("abort", this.#aborted);
 		this.#stream.gone();
+	}
+
+	#pulled(): void {
+		this.#isWanted = true;
+		if (this.#kept !== "") this.#hand();
+		if (this.#isOver) this.#controller?.close();
+		else this.#makeRoom();
+	}
+
+	#hand(): void {
+		const text = this.#kept;
+		this.#kept = "";
+		this.#isWanted = false;
+		this.#controller?.enqueue(Buffer.from(text, "latin1"));
+	}
+
+	#makeRoom(): void {
+		if (!this.#isBlocked) return;
+		this.#isBlocked = false;
+		this.#stream.drained();
 	}
 }
 

@@ -1,10 +1,10 @@
 /**
- * Client streams as server-sent events on node:http. Headers leave at once. On HTTP/1.1 with chunked encoding the
- * chunk is framed here and written straight to the socket (node:http's own write holds every chunk back until the
- * next tick and costs more CPU); on anything else (HTTP/1.0, HTTP/2, a pipelined or wrapped response) by `res.write`.
+ * Client streams as server-sent events on node:http. Headers leave at once; frames straight to the socket where that is
+ * plain HTTP/1.1, and on anything else (HTTP/1.0, HTTP/2, a pipelined or wrapped response) by `res.write`.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
+import { chunkOf, directSocket } from "../core/chunked.ts";
 import { FanoutError } from "../core/errors.ts";
 import type { HubStream } from "./client-stream.ts";
 import { SSE_HEARTBEAT, sseEncoding } from "./frames.ts";
@@ -19,21 +19,6 @@ export const SSE_HEADERS = {
 	"Cache-Control": "no-cache, no-transform",
 	"X-Accel-Buffering": "no",
 } as const;
-
-/** The socket to write to, when nothing but plain HTTP/1.1 chunks stands between the response and it. */
-function directSocket(res: ServerResponse): Socket | undefined {
-	const { socket } = res;
-	// Not imported: who has a response has node:http loaded, and who has none does not pay for it.
-	const { prototype } = process.getBuiltinModule("node:http").ServerResponse;
-	const isPlain = res.write === prototype.write && res.end === prototype.end;
-	if (!isPlain || !res.chunkedEncoding || res.hasHeader("Content-Encoding")) return undefined;
-	// A pipelined response has no socket yet; one whose head still waits inside it must not be overtaken.
-	return socket !== null && res.writableLength === socket.writableLength ? socket : undefined;
-}
-
-/** Lengths as chunks spell them, of what most frames have: spelled anew, each costs as much as the rest of its frame. */
-const HEX = Array.from({ length: 2_048 }, (_, length) => length.toString(16));
-const hex = (length: number): string => HEX[length] ?? length.toString(16);
 
 class SseWire implements Wire {
 	#pending = "";
@@ -105,7 +90,7 @@ class SseWire implements Wire {
 
 	#write(text: string): boolean {
 		if (this.#socket === undefined) return this.#res.write(text, "latin1");
-		return this.#socket.write(`${hex(text.length)}\r\n${text}\r\n`, "latin1");
+		return this.#socket.write(chunkOf(text), "latin1");
 	}
 }
 

@@ -1,0 +1,136 @@
+/**
+ * `toNodeHandler`: a handler on node:http, Express or whatever else has their request and response, with the name and
+ * the shape of the SDK's own adapter: `parsedBody` and `req.auth` pass through. What it adds: frames of listens are
+ * written to their socket by the call that delivers them, at half the CPU; a stream's head leaves before its first frame;
+ * a body is bounded in time as well; a stream that breaks is broken off, never ended as if that were all.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import { pipeline } from "node:stream/promises";
+import { chunkOf, directSocket } from "../core/chunked.ts";
+import { type Leaving, leavingOf, type Outlet } from "../core/outlet.ts";
+import type { FetchHandler } from "./fleet-handler.ts";
+import type { AuthInfoLike } from "./identity.ts";
+import { resolveBodyBounds, toRequest } from "./node-request.ts";
+import type { BodyBounds } from "./session/body.ts";
+import { INTERNAL_ERROR, refuse } from "./session/refusal.ts";
+
+export interface NodeHandlerOptions extends Partial<BodyBounds> {
+	/** Told what the handler threw, and what broke a stream; the client is told nothing of it. */
+	onerror?(error: Error): void;
+}
+
+/** Resolves when the response has ended, whoever ended it. A function in the third place, as Express has, is no body. */
+export type NodeHandler = (
+	req: IncomingMessage & { readonly auth?: AuthInfoLike | undefined },
+	res: ServerResponse,
+	parsedBody?: unknown,
+) => Promise<void>;
+
+export function toNodeHandler(handler: FetchHandler, options: NodeHandlerOptions = {}): NodeHandler {
+	const bounds = resolveBodyBounds(options);
+
+	function report(error: unknown): void {
+		try {
+			options.onerror?.(error instanceof Error ? error : new Error(String(error)));
+		} catch {
+			// Who is told of errors and throws has nobody left to tell.
+		}
+	}
+
+	async function ask(req: Parameters<NodeHandler>[0], parsedBody: unknown, signal: AbortSignal): Promise<Response> {
+		const request = await toRequest(req, parsedBody, bounds, signal);
+		if (request instanceof Response) return request;
+		const extra = { ...(req.auth && { authInfo: req.auth }), ...(parsedBody !== undefined && { parsedBody }) };
+		try {
+			return await handler.fetch(request, extra);
+		} catch (error) {
+			report(error);
+			return refuse(500, "Internal server error", { code: INTERNAL_ERROR });
+		}
+	}
+
+	return async (req, res, given) => {
+		const left = new AbortController();
+		const onClose = () => {
+			if (!res.writableFinished) left.abort();
+		};
+		res.once("close", onClose);
+		if (res.destroyed) left.abort();
+		const response = await ask(req, typeof given === "function" ? undefined : given, left.signal);
+		const { body } = response;
+		if (res.destroyed || body === null || req.method === "HEAD") {
+			if (!res.destroyed) res.writeHead(response.status, headersOf(response)).end();
+			await body?.cancel().catch(report);
+			return;
+		}
+		res.writeHead(response.status, headersOf(response));
+		// Whoever waits for the head of a stream must not wait for its first frame.
+		res.flushHeaders();
+		try {
+			await (leave(body, res, report) ?? pipeline(body, res));
+		} catch (error) {
+			if (!isClients(error)) report(error);
+		}
+	};
+}
+
+/** The client left, or did not read what it was sent. */
+function isClients(error: unknown): boolean {
+	const { name, code } = error as { readonly name?: unknown; readonly code?: unknown };
+	return name === "AbortError" || code === "ERR_STREAM_PREMATURE_CLOSE";
+}
+
+function headersOf({ headers }: Response): Record<string, string | string[]> {
+	const cookies = headers.getSetCookie();
+	return { ...Object.fromEntries(headers), ...(cookies.length > 0 && { "set-cookie": cookies }) };
+}
+
+/** Undefined when the body has no other way than through a stream. Resolves when the response is over. */
+function leave(
+	body: ReadableStream<Uint8Array>,
+	res: ServerResponse,
+	report: (error: unknown) => void,
+): Promise<void> | undefined {
+	const leaving = leavingOf(body);
+	if (leaving === undefined) return undefined;
+	leaving.leaveBy(new ResponseOutlet(res, leaving, report));
+	return new Promise((resolve) => {
+		res.once("close", () => {
+			leaving.cancel();
+			resolve();
+		});
+	});
+}
+
+class ResponseOutlet implements Outlet {
+	readonly #leaving: Leaving;
+	readonly #res: ServerResponse;
+	readonly #socket: Socket | undefined;
+	readonly #report: (error: unknown) => void;
+
+	constructor(res: ServerResponse, leaving: Leaving, report: (error: unknown) => void) {
+		this.#leaving = leaving;
+		this.#res = res;
+		this.#socket = directSocket(res);
+		this.#report = report;
+	}
+
+	write(text: string): boolean {
+		const target = this.#socket ?? this.#res;
+		// After the client's FIN, or when the application ended the response itself, `close` is about to follow.
+		if (!target.writable || this.#res.writableEnded) return true;
+		const isTaken = this.#socket?.write(chunkOf(text), "latin1") ?? this.#res.write(text, "latin1");
+		if (!isTaken) target.once("drain", () => this.#leaving.room());
+		return isTaken;
+	}
+
+	end(): void {
+		this.#res.end();
+	}
+
+	fail(error: unknown): void {
+		if (!isClients(error)) this.#report(error);
+		this.#res.destroy();
+	}
+}
