@@ -67,3 +67,30 @@ test("[P3] [P4] one id on two channels is two envelopes: an early copy of one st
 	expect([client.numbers(one), client.numbers(other)]).toEqual([[1], [1]]);
 	world.close();
 });
+
+test.each([
+	["opened since", false],
+	["cannot be opened", true],
+])("[P4] an early copy is not shown to who comes from elsewhere with it, where the lane %s", async (_lane, isCut) => {
+	const world = new World(createRandom(1), { instances: 2, transports: ["a"] });
+	const channel = world.channel("c");
+	const [broker] = world.brokers;
+	const client = new Client();
+	client.connect(world.engines[0] ?? [], world.clock, [channel]);
+	await world.clock.settle();
+	// The acknowledgement is lost: its publisher, the other instance, will show it early.
+	const first = world.envelope(channel, ["a"]);
+	broker?.append(first);
+	await world.clock.advance(100);
+	expect(client.numbers(channel)).toEqual([1]);
+	client.kill();
+	if (broker !== undefined) broker.faults.endsFails = isCut ? 1 : 0;
+	client.connect(world.engines[1] ?? [], world.clock, [channel]);
+	await world.clock.advance(10_000);
+	client.feed.early(first);
+	expect(client.numbers(channel)).toEqual([1]);
+	// What is published from now on was shown nowhere else.
+	client.feed.early(world.envelope(channel, ["a"]));
+	expect(client.numbers(channel)).toEqual([1, 2]);
+	world.close();
+});

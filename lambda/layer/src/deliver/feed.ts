@@ -61,6 +61,8 @@ class StreamFeed implements Feed, TrackHost, ExchangedFeed {
 	readonly #deps: FeedDeps;
 	readonly #sink: Sink;
 	readonly #sinceMs: number;
+	/** When its client came here from elsewhere, by wall time. */
+	readonly #cameAt: number;
 	/** Made when first needed: most streams never take an early copy. */
 	#early: EarlyIds | undefined;
 	/** In the order of opening: the order of lanes in the cursor. */
@@ -72,6 +74,7 @@ class StreamFeed implements Feed, TrackHost, ExchangedFeed {
 		this.#deps = deps;
 		this.#sink = sink;
 		this.#sinceMs = request.sinceMs ?? 0;
+		this.#cameAt = request.cursor === undefined ? 0 : this.clock.now();
 		if (!Number.isFinite(this.#sinceMs)) throw new FanoutError("InvalidCursor", "sinceMs must be a time in ms");
 		const channels = new Map(request.channels.map((channel) => [channel.key, channel]));
 		try {
@@ -143,8 +146,9 @@ class StreamFeed implements Feed, TrackHost, ExchangedFeed {
 		const name = nameOf(envelope);
 		if (this.#closed || this.#early.has(name)) return;
 		const home = this.#home(envelope);
-		// What came since it was published was replayed, or is more than the window holds: it comes by its lane, or has come.
-		if (home !== undefined && Math.max(home.replayedAt ?? 0, home.lane.forgottenAt) >= envelope.publishedAt) return;
+		// What came since it was published came elsewhere, was replayed, or is more than the window holds: it comes, or has come.
+		const unknownUntil = Math.max(this.#cameAt, home?.replayedAt ?? 0, home?.lane.forgottenAt ?? 0);
+		if (home !== undefined && unknownUntil >= envelope.publishedAt) return;
 		if (home?.lane.passed(envelope.id, home.position)) return;
 		if (!this.#early.add(name, this.#deps.earlyAgeMs?.())) return;
 		this.#call(() => this.#sink.deliver(envelope, undefined));
