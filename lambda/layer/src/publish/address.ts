@@ -35,7 +35,7 @@ export function channelOf(target: Target, own: Scope): Channel {
 	if (typeof target !== "object" || target === null) throw unclear();
 	const given = target as Readonly<Record<string, unknown>> & Scope;
 	const { namespace, tenant } = own;
-	const scope: Scope = { namespace, tenant: given.tenant ?? tenant };
+	const scope: Scope = { namespace, tenant: given.tenant === undefined ? tenant : given.tenant };
 	const kind = kindOf(given);
 	if ("everyTenant" in given) {
 		if (given.everyTenant !== true || kind !== undefined || given.tenant !== undefined) throw unclear();
