@@ -32,7 +32,7 @@ const isLate = ({ lane }: Track): boolean => !lane.isOpen;
 let lastNamed: Envelope | undefined;
 let lastName = "";
 
-/** Whoever names envelopes may give one id on several channels. One text for all streams that take an envelope in a row. */
+/** Who names envelopes may give one id on several channels. One text for all streams that take an envelope in a row. */
 function nameOf(envelope: Envelope): string {
 	if (envelope !== lastNamed) {
 		lastNamed = envelope;
