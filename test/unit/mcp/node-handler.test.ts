@@ -103,6 +103,26 @@ test("what a handler throws is a 500 that says nothing of it, and is told to `on
 	expect(onerror).toHaveBeenCalledWith(expect.objectContaining({ message: "secret" }));
 });
 
+test("a response that somebody else has begun is broken off and told, and nothing rejects", async () => {
+	const onerror = vi.fn();
+	const { response, left } = openListen();
+	const handler = toNodeHandler({ fetch: response }, { onerror });
+	const settled: unknown[] = [];
+	const port = await listen(
+		createServer((req, res) => {
+			res.writeHead(200).write("early");
+			handler(req, res).then(
+				() => settled.push("resolved"),
+				(error) => settled.push(error),
+			);
+		}),
+	);
+	await expect(fetch(`http://127.0.0.1:${port}/`).then((answer) => answer.text())).rejects.toThrow();
+	await vi.waitFor(() => expect(settled).toEqual(["resolved"]));
+	expect(onerror).toHaveBeenCalledOnce();
+	expect(left).toHaveBeenCalledOnce();
+});
+
 test("[P6] a body is bounded in bytes, declared or not, and in time; what cannot be a request is refused", async () => {
 	const url = await serve(() => new Response("served"), { maxBodyBytes: 10, bodyTimeoutMs: 200 });
 	const head = "POST /mcp HTTP/1.1\r\nHost: localhost\r\n";

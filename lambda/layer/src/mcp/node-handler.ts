@@ -39,11 +39,10 @@ export function toNodeHandler(handler: FetchHandler, options: NodeHandlerOptions
 	}
 
 	async function ask(req: Parameters<NodeHandler>[0], parsedBody: unknown, signal: AbortSignal): Promise<Response> {
-		const request = await toRequest(req, parsedBody, bounds, signal);
-		if (request instanceof Response) return request;
 		const extra = { ...(req.auth && { authInfo: req.auth }), ...(parsedBody !== undefined && { parsedBody }) };
 		try {
-			return await handler.fetch(request, extra);
+			const request = await toRequest(req, parsedBody, bounds, signal);
+			return request instanceof Response ? request : await handler.fetch(request, extra);
 		} catch (error) {
 			report(error);
 			return refuse(500, "Internal server error", { code: INTERNAL_ERROR });
@@ -58,21 +57,34 @@ export function toNodeHandler(handler: FetchHandler, options: NodeHandlerOptions
 		res.once("close", onClose);
 		if (res.destroyed) left.abort();
 		const response = await ask(req, typeof given === "function" ? undefined : given, left.signal);
-		const { body } = response;
-		if (res.destroyed || body === null || req.method === "HEAD") {
-			if (!res.destroyed) res.writeHead(response.status, headersOf(response)).end();
-			await body?.cancel().catch(report);
-			return;
-		}
-		res.writeHead(response.status, headersOf(response));
-		// Whoever waits for the head of a stream must not wait for its first frame.
-		res.flushHeaders();
 		try {
-			await (leave(body, res, report) ?? pipeline(body, res));
+			await answer(req, res, response, report);
 		} catch (error) {
 			if (!isClients(error)) report(error);
+			res.destroy();
+			// Whoever makes the body hears that nobody takes it; one that is being read knows already.
+			await response.body?.cancel().catch(() => {});
 		}
 	};
+}
+
+async function answer(
+	{ method }: IncomingMessage,
+	res: ServerResponse,
+	response: Response,
+	report: (error: unknown) => void,
+): Promise<void> {
+	const { body } = response;
+	const isGone = res.destroyed;
+	if (!isGone) res.writeHead(response.status, headersOf(response));
+	if (isGone || body === null || method === "HEAD") {
+		if (!isGone) res.end();
+		await body?.cancel();
+		return;
+	}
+	// Whoever waits for the head of a stream must not wait for its first frame.
+	res.flushHeaders();
+	await (leave(body, res, report) ?? pipeline(body, res));
 }
 
 /** The client left, or did not read what it was sent. */
