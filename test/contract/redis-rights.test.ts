@@ -86,6 +86,17 @@ describe("the transport needs no more", () => {
 		}
 	});
 
+	it("and what is stored although it may not be published is not said to be refused [P1]", async () => {
+		const server = kept(await startValkeyServer());
+		await admit([server.admin], everywhere, alone);
+		const a = await instance({ url: `redis://fanout:s3cret@127.0.0.1:${server.port}` });
+		const [channel = channelOf("a")] = channels;
+		const stream = await a.open(channel);
+		await server.admin.acl("SETUSER", "fanout", "-publish");
+		expect(await a.publish(channel, 1)).toMatchObject({ ok: false, uncertain: true });
+		await until("it is shown", () => stream.shown.length === 1);
+	});
+
 	it("on a cluster [P10]", async () => {
 		const { primaries } = kept(await startValkeyCluster());
 		await admit(

@@ -21,7 +21,16 @@ const cases: readonly [Error, string, boolean, boolean][] = [
 	],
 	[scripted("@user_script: 4: -OOM command not allowed when used memory"), "TransportUnavailable", true, false],
 	[scripted("-MISCONF Redis is configured to save RDB snapshots"), "TransportUnavailable", true, false],
-	[scripted("@user_script: 4: Unknown Redis command called from Lua script"), "TransportRefused", false, false],
+	[scripted("@user_script: 4: Unknown Redis command called from Lua script"), "TransportRefused", false, true],
+	[
+		reply(
+			"ERR ACL failure in script: User u has no permissions to run the 'publish' command script: on @user_script:9.",
+		),
+		"TransportRefused",
+		false,
+		true,
+	],
+	[reply("NOPERM no permissions to access a channel script: a0, on @user_script:9."), "TransportRefused", false, true],
 	[reply("ERR PARTITIONS the store has 4, not 5"), "ConfigInvalid", false, false],
 	[reply("PARTITIONS the store has 4, not 5"), "ConfigInvalid", false, false],
 	[reply("NOPERM this user has no permissions"), "TransportRefused", false, false],

@@ -24,14 +24,17 @@ export function failureOf(cause: unknown, what: string): Failure {
 	if (isFanoutError(cause)) return { error: cause, uncertain: false };
 	bare(cause);
 	const message = cause instanceof Error ? answerOf(cause) : String(cause);
-	const refused = (code: "TransportRefused" | "ConfigInvalid" | "TransportUnavailable", retryable: boolean) => ({
-		error: new FanoutError(code, `${what}: ${message}`, { cause, retryable }),
-		uncertain: false,
-	});
+	const refused = (
+		code: "TransportRefused" | "ConfigInvalid" | "TransportUnavailable",
+		retryable: boolean,
+		uncertain = false,
+	) => ({ error: new FanoutError(code, `${what}: ${message}`, { cause, retryable }), uncertain });
 	if (FOR_NOW.test(message)) return refused("TransportUnavailable", true);
 	if (message.includes("PARTITIONS the store")) return refused("ConfigInvalid", false);
-	if (LOGIN.test(message)) return refused("TransportRefused", false);
-	if (cause instanceof Error && cause.name === "ReplyError") return refused("TransportRefused", false);
+	// What a script did before a command of it was refused stands; the refusals above come with its first write.
+	const isMidway = cause instanceof Error && cause.message.includes("user_script");
+	if (LOGIN.test(message)) return refused("TransportRefused", false, isMidway);
+	if (cause instanceof Error && cause.name === "ReplyError") return refused("TransportRefused", false, isMidway);
 	const error = new FanoutError("TransportUnavailable", `${what}: ${message}`, { cause, retryable: true });
 	return { error, uncertain: !NOT_SENT.test(message) };
 }
