@@ -79,7 +79,7 @@ export interface Capabilities {
 }
 
 export interface Bounds {
-	/** The oldest entry that is kept; `end` when none is. */
+	/** The oldest entry that is kept, `end` when none is; where many are asked for at once, or a place before it. */
 	readonly oldest: Position;
 	/** The newest entry ever; BEGINNING when the log does not exist yet. */
 	readonly end: Position;

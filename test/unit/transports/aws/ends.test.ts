@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, it } from "vitest";
 import { type Channel, createChannel } from "../../../../lambda/layer/src/core/channel.ts";
 import { systemClock } from "../../../../lambda/layer/src/core/clock.ts";
 import { createIds } from "../../../../lambda/layer/src/core/ids.ts";
-import { BEGINNING } from "../../../../lambda/layer/src/core/position.ts";
+import { BEGINNING, isAtOrBefore } from "../../../../lambda/layer/src/core/position.ts";
 import type { Transport, TransportEvent } from "../../../../lambda/layer/src/core/transport.ts";
 import { createAwsTransport } from "../../../../lambda/layer/src/transports/aws/index.ts";
 import { createAwsClients } from "../../../../lambda/layer/src/transports/aws/sdk.ts";
@@ -57,4 +57,23 @@ it("leaves the place of the one that does not answer empty, tells of it, and kee
 
 it("fails where none answers", async () => {
 	await expect(transport.ends([hot], signal)).rejects.toMatchObject({ code: "TransportUnavailable" });
+});
+
+it("costs one query a channel where many are checked: nobody who checks many asks what is the oldest", async () => {
+	const expiresAt = Math.floor(systemClock.now() / 1000);
+	const row = (n: number, until: number) => ({
+		n: { N: String(n) },
+		epoch: { S: "0000abcd" },
+		id: { S: `e${n}` },
+		at: { N: "1" },
+		expiresAt: { N: String(until) },
+	});
+	aws.facts.set("Query", { Items: [row(1_000, expiresAt + 60)] });
+	aws.answer = undefined;
+	const channels = Array.from({ length: 40 }, (_, n) => createChannel("topic", `t${n}`));
+	const before = aws.named("Query").length;
+	const bounds = await transport.ends(channels, signal);
+	expect(aws.named("Query").length - before).toBe(channels.length);
+	const place = { epoch: "0000abcd", offset: 1_000 };
+	expect(bounds.every(({ oldest, end }) => isAtOrBefore(end, place) && isAtOrBefore(oldest, end))).toBe(true);
 });

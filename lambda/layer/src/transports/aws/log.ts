@@ -60,7 +60,8 @@ export interface Log {
 	read(ask: Ask, signal?: AbortSignal): Promise<Page>;
 	/** The same with envelopes as text, for handing on. */
 	rows(channelKey: string, from: Ask["from"], limit: number, signal?: AbortSignal): Promise<RowPage>;
-	bounds(channel: Channel, signal?: AbortSignal): Promise<Bounds>;
+	/** `oldest` is exact, or the epoch's beginning, which costs nothing: in a log whose expired rows linger it is sought. */
+	bounds(channel: Channel, isExact: boolean, signal?: AbortSignal): Promise<Bounds>;
 }
 
 export function createLog(options: LogOptions): Log {
@@ -265,11 +266,12 @@ export function createLog(options: LogOptions): Log {
 			const page = await rows(ask.channel.key, ask.from, ask.limit, signal);
 			return { channel: ask.channel, entries: page.entries.map(decodeEntry), more: page.more, verdict: page.verdict };
 		},
-		async bounds(channel, signal) {
+		async bounds(channel, isExact, signal) {
 			const newest = (await newestRows(channel.key, 1, signal))[0];
 			if (newest === undefined) return { oldest: BEGINNING, end: BEGINNING };
 			const end = positionOf(newest);
 			if (!isLive(newest)) return { oldest: end, end };
+			if (!isExact) return { oldest: { epoch: end.epoch, offset: 1 }, end };
 			return { oldest: positionOf(await oldestRow(channel.key, newest, signal)), end };
 		},
 	};

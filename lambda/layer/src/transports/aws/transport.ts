@@ -28,6 +28,8 @@ export interface AwsParts {
 export const DEDUP_MS = 5 * 60_000;
 export const END_CHECK_MS = 60_000;
 export const MAX_BATCH = { count: 10, bytes: 1024 * 1024 } as const;
+/** Up to so many channels at once `oldest` is exact; beyond, as in the regular check of all, a bound from below. */
+const EXACT_OLDEST = 16;
 const GOODBYE_MS = 1_000;
 /** How long a signed WebSocket address may be used; it is signed anew for every attempt. */
 const SIGNATURE_SECONDS = 60;
@@ -110,10 +112,11 @@ export function createAwsTransport(options: AwsOptions, { clock, ids }: AwsParts
 			insist();
 			const bounds: Bounds[] = new Array(channels.length);
 			const failures: unknown[] = [];
+			const isExact = channels.length <= EXACT_OLDEST;
 			// One channel whose partition of the table is throttled keeps no other from being checked.
 			const look = async ([at, channel]: readonly [number, Channel]) => {
 				try {
-					bounds[at] = await log.bounds(channel, signal);
+					bounds[at] = await log.bounds(channel, isExact, signal);
 				} catch (error) {
 					failures.push(error);
 				}
