@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { leavingOf } from "../../../lambda/layer/src/core/outlet.ts";
 import { FrameBody, FrameStream, MAX_FRAMES } from "../../../lambda/layer/src/mcp/frame-body.ts";
+import { scriptOutlet } from "../../support/outlet.ts";
 
 const frame = (n: number) => `${n}`;
 const text = (bytes: Uint8Array | undefined) => new TextDecoder().decode(bytes);
@@ -108,22 +109,6 @@ test("a body that is read is not iterated beside it", async () => {
 	expect(() => stream[Symbol.asyncIterator]()).toThrow(TypeError);
 });
 
-/** A connection that takes so many frames before it pushes back. */
-function connection(takes: number) {
-	const said: string[] = [];
-	const outlet = {
-		takes,
-		write(text: string) {
-			said.push(text);
-			outlet.takes -= 1;
-			return outlet.takes > 0;
-		},
-		end: () => void said.push("end"),
-		fail: (error: unknown) => void said.push(String(error)),
-	};
-	return { outlet, said };
-}
-
 test("a way out takes what waits and then each frame at once, in order while the connection pushes back", () => {
 	const { body, more } = open();
 	let n = 3;
@@ -131,7 +116,8 @@ test("a way out takes what waits and then each frame at once, in order while the
 		if (n < 6) body.push(frame(n++));
 	};
 	for (let at = 0; at < 3; at += 1) body.push(frame(at));
-	const { outlet, said } = connection(2);
+	const outlet = scriptOutlet(2);
+	const { said } = outlet;
 	const leaving = leavingOf(new FrameStream(body));
 	leaving?.leaveBy(outlet);
 	expect(said).toEqual(["0", "1"]);
@@ -140,31 +126,31 @@ test("a way out takes what waits and then each frame at once, in order while the
 	expect(said).toEqual(["0", "1"]);
 	outlet.takes = 100;
 	leaving?.room();
-	expect(said).toEqual(["0", "1", "2", "3", "4", "x", "end"]);
+	expect(said).toEqual(["0", "1", "2", "3", "4", "x", "ended"]);
 });
 
 test("a way out hears of an end and of a failure, whether they came before it or after", () => {
 	for (const isEarly of [true, false]) {
 		const [ended, failed] = [open().body, open().body];
-		const [one, other] = [connection(9), connection(9)];
+		const [one, other] = [scriptOutlet(), scriptOutlet()];
 		if (!isEarly) {
-			ended.leaveBy(one.outlet);
-			failed.leaveBy(other.outlet);
+			ended.leaveBy(one);
+			failed.leaveBy(other);
 		}
 		ended.push(frame(0));
 		ended.end();
-		failed.fail("broken");
+		failed.fail(new Error("broken"));
 		if (isEarly) {
-			ended.leaveBy(one.outlet);
-			failed.leaveBy(other.outlet);
+			ended.leaveBy(one);
+			failed.leaveBy(other);
 		}
-		expect([one.said, other.said]).toEqual([["0", "end"], ["broken"]]);
+		expect([one.said, other.said]).toEqual([["0", "ended"], ["failed: broken"]]);
 	}
 });
 
 test("[P6] room is counted for a way out as well, and who leaves it is told to the host", () => {
 	const { body, said } = open();
-	const { outlet } = connection(1);
+	const outlet = scriptOutlet(1);
 	const leaving = leavingOf(new FrameStream(body));
 	leaving?.leaveBy(outlet);
 	body.push("taken");
