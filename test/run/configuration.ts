@@ -84,7 +84,10 @@ removes the handler. Secrets named by ARN and a cell's parameter are read again 
 
 ## What is queued
 
-Each target has an outbox: what it refuses is queued, in order, within \`max_envelopes\`, \`max_bytes\` and \`max_age\`, and the
+Each of several targets has a breaker and an outbox. One alone has them where \`[notification.outbox]\` or
+\`[notification.breaker]\` stands (\`createFanout({ nats, outbox: {} })\`); without, what it refuses has failed.
+
+What a target with an outbox refuses is queued, in order, within \`max_envelopes\`, \`max_bytes\` and \`max_age\`, and the
 receipt says \`queued\`, not accepted. Without \`[notification.outbox] file\` it is in this process's memory and lost with it.
 With a file (SQLite, WAL, \`synchronous = NORMAL\`) it is written before the publisher hears \`queued\`: a process that crashes
 or is killed loses none of it, a machine that loses its power may lose the last moments. The next process offers it again in
