@@ -199,10 +199,22 @@ export async function createOutgoing(
 		return publishers;
 	};
 	const all = () => [...lanes.values(), ...leaving];
+	/** What decisions become while their first lane is shut, by the lane that is first then: made once, as they are. */
+	const turned = new WeakMap<Decision, Decision[]>();
+	/** First is a lane that is not shut: who follows both shows what is sent now from that one, and has it after a resume. */
+	function homed(decision: Decision): Decision {
+		if (decision.lanes.length < 2) return decision;
+		const first = decision.lanes.findIndex((name) => (lanes.get(name)?.gate?.state ?? "closed") === "closed");
+		if (first < 1) return decision;
+		const known = turned.get(decision) ?? [];
+		turned.set(decision, known);
+		known[first] ??= { ...decision, lanes: [decision.lanes[first] as string, ...decision.lanes.toSpliced(first, 1)] };
+		return known[first];
+	}
 
 	return {
 		decide: (channel, method, sessions) =>
-			channel.kind === "instance" ? plan.control : plan.router.decide(channel, method, sessions),
+			channel.kind === "instance" ? plan.control : homed(plan.router.decide(channel, method, sessions)),
 		accept(decision, envelope) {
 			const publishers = publishersOf(decision);
 			return publishers.length === 1 ? (publishers[0] as Publisher).accept(envelope) : undefined;

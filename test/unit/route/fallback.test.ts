@@ -96,3 +96,49 @@ test("[P9] what is still queued at the close is told, and nothing stays behind",
 	]);
 	expect(clock.waiting).toBe(0);
 });
+
+test("[P3] [P4] [P7] while the first of two lanes is shut, everyone is shown what is sent from the other, resumes included, and nothing twice", async () => {
+	const clock = createFakeClock();
+	const [a, b] = [new FakeBroker(createRandom(1).next), new FakeBroker(createRandom(2).next)];
+	const instance = async () => {
+		const transports = [createFakeTransport(a, { name: "a" }), createFakeTransport(b, { name: "b" })];
+		const fanout = await createFanout({ transports, clock, outbox: { maxAgeMs: 60_000 } });
+		open.push(fanout);
+		return fanout;
+	};
+	const [near, far] = [await instance(), await instance()];
+	const read = (fanout: Fanout, lastEventId = "") => {
+		const shown = { text: "" };
+		const response = fanout.response(new Request("http://localhost/"), { lastEventId });
+		(async () => {
+			for await (const chunk of response.body ?? []) shown.text += Buffer.from(chunk).toString();
+		})().catch(() => {});
+		return { shown, numbers: () => [...shown.text.matchAll(/"n":(\d+)/g)].map(([, n]) => Number(n)) };
+	};
+	const streams = [read(near), read(far)];
+	await clock.advance(1);
+	await send(near, 1);
+	a.faults.refuse = 1;
+	await Promise.all([send(near, 2), clock.advance(5_000)]);
+	await clock.advance(30_000);
+	expect(near.health().targets).toMatchObject([{ breaker: "open" }, { breaker: "closed" }]);
+	// Longer than the outbox keeps it for the lane that is shut.
+	expect(await send(near, 3)).toMatchObject({ accepted: [{ lane: "b" }], queued: [{ lane: "a" }] });
+	await clock.advance(90_000);
+	const [, cursor] = /id: (\S+)\ndata: .*"n":1}/.exec(streams[1]?.shown.text ?? "") ?? [];
+	const resumed = read(far, cursor);
+	await clock.advance(1);
+	expect(resumed.numbers()).toEqual([3]);
+	await send(near, 4);
+	a.faults.refuse = 0;
+	await clock.advance(310_000);
+	await send(near, 5);
+	await clock.advance(2_000);
+	expect(near.health().targets).toMatchObject([{ breaker: "closed", outbox: { envelopes: 0 } }, {}]);
+	await send(near, 6);
+	await clock.advance(2_000);
+	expect([streams[1]?.numbers(), resumed.numbers()]).toEqual([
+		[1, 3, 4, 5, 6],
+		[3, 4, 5, 6],
+	]);
+});
