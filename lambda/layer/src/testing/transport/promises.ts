@@ -31,6 +31,9 @@ export const PROMISES: readonly Promised[] = [
 		id: "P3",
 		name: "gapless or told",
 		text: "A client stream sees each envelope after its cursor, or a later one that says no less, or it is ended or marked with a reason. A lost end is found within the transport's stated endCheckMs.",
+		exceptions: [
+			"What was routed to two lanes, and the first refuses for good, or cannot be reached for longer than the outbox keeps it, is shown only where the first is not followed. Its publisher is told.",
+		],
 		source: "core/transport.ts Verdict, Bounds; deliver",
 	},
 	{
