@@ -221,7 +221,11 @@ export function createNatsStore(options: NatsStoreOptions): Store {
 }
 
 async function connectionOf({ connection, dial, connect }: NatsStoreOptions, signal: AbortSignal) {
-	return connection ?? dial?.(signal) ?? loadClient("@nats-io/transport-node").connect(connect);
+	if (connection !== undefined) return connection;
+	if (dial !== undefined) return dial(signal);
+	// The library would give up after ten tries, or two refused logins.
+	const lasting = { maxReconnectAttempts: -1, ignoreAuthErrorAbort: true };
+	return loadClient("@nats-io/transport-node").connect({ ...lasting, ...connect });
 }
 
 function readCursor(after: string | undefined): number {
