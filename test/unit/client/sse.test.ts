@@ -215,7 +215,7 @@ describe("the client", () => {
 		}
 		const before = clock.monotonic();
 		await request(11);
-		expect(clock.monotonic() - before).toBeLessThan(1_000);
+		expect(clock.monotonic() - before).toBeLessThan(8_000); // 10 s, were each a failure
 	});
 
 	it("stops reading while the consumer takes nothing, and goes on without loss", async () => {

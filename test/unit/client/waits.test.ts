@@ -80,7 +80,7 @@ describe("a page that is refused", () => {
 			for (const key of ["a", "b"]) for (const method of ["one", "two"]) cell.append(key, `${key} ${method}`);
 			const from = clock.monotonic();
 			await until("both", async () => {
-				await clock.advance(50);
+				await clock.advance(10);
 				return c.got.length === 2;
 			});
 			expect(clock.monotonic() - from).toBeGreaterThan(500);
