@@ -98,6 +98,32 @@ test("[P5] a POST stream is resumed within its own session only", async () => {
 	expect(foreign.messages).toEqual([]);
 });
 
+test("[P3] [P6] a tool that says more than a bound in one go is slowed down to its client, and nothing of it is lost", async () => {
+	const count = 200;
+	let said = 0;
+	await start(1, {
+		build(place, { session }) {
+			const server = buildV2(place, fleet.tools, session);
+			server.registerTool("flood", { description: "says a lot" }, async ({ mcpReq }) => {
+				const data = "x".repeat(64 * 1024);
+				for (; said < count; said += 1) {
+					await mcpReq.notify({ method: "notifications/message", params: { level: "info", data } });
+				}
+				return { content: [] };
+			});
+			return server;
+		},
+	});
+	const session = await open(fleet, 0);
+	const response = await fleet.call(0, post(tool("flood"), session));
+	await settle(100);
+	expect(said).toBeLessThan(20);
+	const stream = follow(response);
+	await stream.ended;
+	expect(stream.messages).toHaveLength(count + 1);
+	expect(stream.messages.at(-1)).toMatchObject({ id: 2, result: {} });
+});
+
 test("[P6] a client that does not read its stream is let go at the bound, and one that asks for too much at once waits", async () => {
 	const said = Promise.withResolvers<number>();
 	await start(1, {
@@ -105,7 +131,10 @@ test("[P6] a client that does not read its stream is let go at the bound, and on
 			const server = buildV2(place, fleet.tools, session);
 			server.registerTool("flood", { description: "says a lot" }, async ({ mcpReq }) => {
 				const params = { level: "info" as const, data: "x".repeat(64 * 1024) };
-				for (let n = 0; n < 200; n += 1) await mcpReq.notify({ method: "notifications/message", params });
+				// Who does not wait for what it says is not slowed down.
+				await Promise.all(
+					Array.from({ length: 200 }, () => mcpReq.notify({ method: "notifications/message", params })),
+				);
 				said.resolve(200);
 				return { content: [] };
 			});

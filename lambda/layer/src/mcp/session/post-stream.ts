@@ -70,6 +70,10 @@ export class PostStream implements Asker {
 		return this.#write(message);
 	}
 
+	get room(): Promise<void> | undefined {
+		return this.#body?.room;
+	}
+
 	forget(id: RequestId): void {
 		this.#pending.delete(id);
 		this.#endIfDone();

@@ -1,13 +1,16 @@
 /**
- * A response's body as an SSE stream for one client: it beats while nothing is said, and what waits for a client that
- * does not read is bounded: beyond it the stream breaks. The end of a lease ends it. `left` is called once when the
- * client is gone or was let go.
+ * A response's body as an SSE stream for one client: it beats while nothing is said. What waits for the client is
+ * bounded: who writes much is told to wait while more than HIGH_WATER_BYTES are unread (`room`), and who does not wait
+ * breaks the stream at MAX_UNREAD_BYTES; so does a client that took nothing for MAX_STALL_MS while somebody waited.
+ * The end of a lease ends it. `left` is called once when the client is gone or was let go.
  */
 import type { Clock, Timer } from "../../core/clock.ts";
 import { isLeaseOver } from "../../core/lease.ts";
 
 const HEARTBEAT_MS = 15_000;
+const HIGH_WATER_BYTES = 1024 * 1024;
 export const MAX_UNREAD_BYTES = 4 * 1024 * 1024;
+export const MAX_STALL_MS = 60_000;
 const SSE_HEADERS = {
 	"content-type": "text/event-stream",
 	"cache-control": "no-cache, no-transform",
@@ -26,6 +29,8 @@ export class SseBody {
 	readonly #options: BodyOptions;
 	#controller: ReadableStreamDefaultController<Uint8Array> | undefined;
 	#timer: Timer | undefined;
+	#room: PromiseWithResolvers<void> | undefined;
+	#stall: Timer | undefined;
 	#isOver = false;
 
 	constructor(options: BodyOptions) {
@@ -34,11 +39,12 @@ export class SseBody {
 			start: (controller: ReadableStreamDefaultController<Uint8Array>) => {
 				this.#controller = controller;
 			},
+			pull: () => this.#makeRoom(),
 			cancel: () => this.#over(),
 		};
 		const body = new ReadableStream<Uint8Array>(
 			source,
-			new ByteLengthQueuingStrategy({ highWaterMark: MAX_UNREAD_BYTES }),
+			new ByteLengthQueuingStrategy({ highWaterMark: HIGH_WATER_BYTES }),
 		);
 		this.response = new Response(body, { headers: { ...SSE_HEADERS, ...options.headers } });
 		options.signal.addEventListener("abort", this.#aborted, { once: true });
@@ -51,6 +57,34 @@ export class SseBody {
 
 	get isOver(): boolean {
 		return this.#isOver;
+	}
+
+	/** What to wait for before more is written: the client, unless it has left; undefined when there is room. */
+	get room(): Promise<void> | undefined {
+		if (this.#isOver || this.#left > 0) return undefined;
+		if (this.#room === undefined) {
+			this.#room = Promise.withResolvers();
+			this.#watch(this.#left);
+		}
+		return this.#room.promise;
+	}
+
+	/** Bytes that may still be written before writers wait; less than nothing while they do. */
+	get #left(): number {
+		return this.#controller?.desiredSize ?? 0;
+	}
+
+	#watch(before: number): void {
+		this.#stall = this.#options.clock.after(MAX_STALL_MS, () => {
+			if (this.#left > before) this.#watch(this.#left);
+			else this.#break(`the client took nothing for ${MAX_STALL_MS} ms`);
+		});
+	}
+
+	#makeRoom(): void {
+		this.#stall?.cancel();
+		this.#room?.resolve();
+		this.#room = undefined;
 	}
 
 	write(json: string, id: string | undefined): void {
@@ -77,7 +111,7 @@ export class SseBody {
 
 	#enqueue(text: string): void {
 		if (this.#isOver) return;
-		if ((this.#controller?.desiredSize ?? 0) > 0) this.#controller?.enqueue(Buffer.from(text));
+		if (this.#left > HIGH_WATER_BYTES - MAX_UNREAD_BYTES) this.#controller?.enqueue(Buffer.from(text));
 		else this.#break(`the client left ${MAX_UNREAD_BYTES} bytes unread`);
 	}
 
@@ -96,6 +130,7 @@ export class SseBody {
 		if (this.#isOver) return;
 		this.#isOver = true;
 		this.#timer?.cancel();
+		this.#makeRoom();
 		this.#options.signal.removeEventListener("abort", this.#aborted);
 		this.#options.left();
 	}

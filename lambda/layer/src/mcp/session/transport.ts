@@ -13,6 +13,8 @@ export interface Asker {
 	answer(message: Answer): void;
 	/** False when the client does not hear it any more. */
 	say(message: Message): boolean;
+	/** What to wait for before more is said: a client that reads slower than is said. */
+	readonly room?: Promise<void> | undefined;
 	/** Nothing will answer this request. */
 	forget(id: RequestId): void;
 }
@@ -144,9 +146,11 @@ export class SessionTransport {
 			await this.#host.publish(message);
 			return;
 		}
-		const isHeard = this.#askers.get(related)?.say(message) ?? false;
+		const asker = this.#askers.get(related);
+		const isHeard = asker?.say(message) ?? false;
 		// Who asks must hear that nobody will answer; a notification that nobody hears is the client's choice.
 		if (!isHeard && "id" in message) throw new FanoutError("Closed", "the client's request is heard no longer");
+		await asker?.room;
 	}
 
 	async #answer(message: Answer): Promise<void> {
