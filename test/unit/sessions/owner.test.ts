@@ -19,6 +19,8 @@ let lost: Channel[];
 let errors: FanoutError[];
 /** Answers of the store are late by this; undefined: none comes. */
 let answersAfter: number | undefined;
+/** Nothing is written, and nothing is answered. */
+let isDeaf = false;
 const owners: Owner[] = [];
 
 function build(instance: string, extra: { maxHolds?: number } = {}): Owner {
@@ -31,7 +33,7 @@ function build(instance: string, extra: { maxHolds?: number } = {}): Owner {
 		return value;
 	};
 	const registry = createRegistry({
-		store: { ...store, write: (...args) => late(store.write(...args)) },
+		store: { ...store, write: (...args) => (isDeaf ? new Promise(() => {}) : late(store.write(...args))) },
 		namespace: "default",
 		clock,
 		ids: createIds(clock, createFill(owners.length + 1)),
@@ -227,4 +229,36 @@ test("[P7] a session whose row may be gone by the wall clock is lost, and may be
 	expect(lost).toEqual([session]);
 	const again = await owner.claim(session);
 	expect([again.record.epoch, again.hold.acting]).toEqual([2, true]);
+});
+
+test.each([
+	["made", false],
+	["was there", true],
+])("[P7] [P8] a session whose claim was not heard of is given back, where its record %s", async (_record, isThere) => {
+	const [a, b] = [await started("a"), await started("b")];
+	if (isThere) await (await b.claim(session, { state: "first" })).hold.release();
+	// It is written; the answer comes after the deadline.
+	answersAfter = 3_000;
+	const claimed = code(a.claim(session, { state: "second" }));
+	await clock.advance(2_500);
+	expect(await claimed).toBe("DeadlineExceeded");
+	answersAfter = 0;
+	await clock.advance(LEASE_MS);
+	const again = await b.claim(session);
+	expect([again.hold.acting, again.record.state]).toEqual([true, isThere ? "first" : "second"]);
+});
+
+test("[P7] [P8] a session whose release was not heard of is given back, unless it is claimed here again", async () => {
+	const [a, b] = [await started("a"), await started("b")];
+	const other = createChannel("session", "other");
+	const holds = [(await a.claim(session)).hold, (await a.claim(other)).hold];
+	isDeaf = true;
+	const released = Promise.all(holds.map((hold) => code(hold.release())));
+	await clock.advance(2_500);
+	expect(await released).toEqual(["DeadlineExceeded", "DeadlineExceeded"]);
+	isDeaf = false;
+	await a.claim(other);
+	await clock.advance(LEASE_MS);
+	expect((await b.claim(session)).hold.acting).toBe(true);
+	expect(await code(b.claim(other))).toBe("Conflict");
 });

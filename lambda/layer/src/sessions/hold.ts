@@ -36,6 +36,8 @@ export interface HoldTable {
 	find(key: string): Hold | undefined;
 	drop(key: string): void;
 	lost(session: Held["session"]): void;
+	/** It may still be owned by this instance. */
+	unheard(session: Held["session"]): void;
 }
 
 export function createHold(table: HoldTable, held: Held, askedAt: Instant): KeptHold {
@@ -55,6 +57,15 @@ export function createHold(table: HoldTable, held: Held, askedAt: Instant): Kept
 	function mustAct(): void {
 		if (hold.acting) return;
 		throw new FanoutError("NotOwner", "this instance does not own the session now", { data: { epoch } });
+	}
+
+	async function letGo(work: Promise<void>): Promise<void> {
+		try {
+			await work;
+		} catch (error) {
+			if (!isFanoutError(error, "NotOwner")) table.unheard(session);
+			throw error;
+		}
 	}
 
 	async function update(patch: Patch, signal: AbortSignal | undefined): Promise<SessionRecord> {
@@ -99,12 +110,12 @@ export function createHold(table: HoldTable, held: Held, askedAt: Instant): Kept
 			return updated;
 		},
 		async release(signal) {
-			if (drop()) await registry.release(held, signal);
+			if (drop()) await letGo(registry.release(held, signal));
 		},
 		async remove(signal) {
 			mustAct();
 			drop();
-			await registry.remove(held, signal);
+			await letGo(registry.remove(held, signal));
 		},
 	};
 	return hold;

@@ -11,6 +11,7 @@ import { asFanoutError, FanoutError, isFanoutError } from "../core/errors.ts";
 import { createGate } from "./gate.ts";
 import { createHold, type Hold, type HoldTable, type KeptHold } from "./hold.ts";
 import { DEFAULT_LEASE_MS, DEFAULT_MAX_HOLDS } from "./limits.ts";
+import { createOrphans } from "./orphans.ts";
 import type { Opening, Registry } from "./port.ts";
 import type { SessionRecord, Term } from "./record.ts";
 import { elapsedSince, instantOf, type Lease } from "./terms.ts";
@@ -100,6 +101,7 @@ export function createOwner(options: OwnerOptions): Owner {
 
 	function loseTerm(): void {
 		lease = undefined;
+		orphans.clear();
 		const sessions = [...holds.values()].map(({ session }) => session);
 		holds.clear();
 		lost(sessions);
@@ -120,6 +122,7 @@ export function createOwner(options: OwnerOptions): Owner {
 			lease = standing;
 			schedule(leaseMs / RENEWALS_PER_LEASE, 0);
 			await touch();
+			if (!refusing) await orphans.giveBack().catch((error: unknown) => report(error, "a session was not given back"));
 		} catch (error) {
 			if (stop.signal.aborted) return;
 			report(error, "the lease of this instance was not renewed");
@@ -155,7 +158,13 @@ export function createOwner(options: OwnerOptions): Owner {
 		find: (key) => holds.get(key),
 		drop: (key) => void holds.delete(key),
 		lost: (session) => lost([session]),
+		unheard: (session) => orphans.add(session),
 	};
+	const orphans = createOrphans({
+		registry,
+		claim: (session, opening) => claim(session, opening),
+		isWanted: ({ key }) => holds.has(key) || claims.has(key),
+	});
 
 	async function claimOnce(session: Channel, opening: Opening, signal: AbortSignal | undefined) {
 		if (refusing) throw new FanoutError("Closed", "this instance takes no more sessions");
@@ -163,11 +172,17 @@ export function createOwner(options: OwnerOptions): Owner {
 		if (term === undefined || !standsFor(term)) {
 			throw new FanoutError("NotOwner", "the lease of this instance does not stand now", { retryable: true });
 		}
-		if (holds.size + claims.size > maxHolds) {
+		if (holds.size + claims.size + orphans.size > maxHolds) {
 			throw new FanoutError("QueueFull", `this instance owns at most ${maxHolds} sessions`, { data: { maxHolds } });
 		}
 		const askedAt = instantOf(clock);
-		const claim = await gate.run(() => registry.claim(session, term, opening, signal));
+		const claim = await gate
+			.run(() => registry.claim(session, term, opening, signal))
+			.catch((error: unknown) => {
+				if (isUnheard(error)) orphans.add(session, opening.principal);
+				throw error;
+			});
+		orphans.delete(session);
 		if (!claim.ok) return claim;
 		// A term that ended meanwhile leaves a record that anybody may claim at once.
 		if (lease?.term.id !== term.id || retiring !== undefined) {
@@ -199,6 +214,24 @@ export function createOwner(options: OwnerOptions): Owner {
 		}
 	}
 
+	async function claim(session: Channel, claimOptions: ClaimOptions): Promise<Claimed> {
+		// One after another for one session: two claims of one term would end each other's hold.
+		const before = claims.get(session.key);
+		const own = (before ?? Promise.resolve()).then(() => claimWithin(session, claimOptions));
+		const settled = own.then(
+			() => {},
+			() => {
+				// Told to whoever asked; the next in line only waits.
+			},
+		);
+		claims.set(session.key, settled);
+		try {
+			return await own;
+		} finally {
+			if (claims.get(session.key) === settled) claims.delete(session.key);
+		}
+	}
+
 	return {
 		async start(signal) {
 			if (lease !== undefined || retiring !== undefined) throw new FanoutError("Closed", "an owner starts once");
@@ -211,23 +244,7 @@ export function createOwner(options: OwnerOptions): Owner {
 		get size() {
 			return holds.size;
 		},
-		async claim(session, claimOptions = {}) {
-			// One after another for one session: two claims of one term would end each other's hold.
-			const before = claims.get(session.key);
-			const own = (before ?? Promise.resolve()).then(() => claimWithin(session, claimOptions));
-			const settled = own.then(
-				() => {},
-				() => {
-					// Told to whoever asked; the next in line only waits.
-				},
-			);
-			claims.set(session.key, settled);
-			try {
-				return await own;
-			} finally {
-				if (claims.get(session.key) === settled) claims.delete(session.key);
-			}
-		},
+		claim: (session, claimOptions = {}) => claim(session, claimOptions),
 		held: (session) => holds.get(session.key),
 		sessions: () => [...holds.values()].map(({ session }) => session),
 		refuse() {
@@ -250,4 +267,9 @@ export function createOwner(options: OwnerOptions): Owner {
 			return retiring;
 		},
 	};
+}
+
+/** The store may have done what it was asked. */
+function isUnheard(error: unknown): boolean {
+	return isFanoutError(error) && (error.retryable || error.code === "Aborted");
 }
