@@ -21,7 +21,9 @@ import { createBuses } from "./mcp/bus.ts";
 import { HeardChannels } from "./mcp/heard-channels.ts";
 import { undeliverable } from "./mcp/matrix.ts";
 import { createRequestScopes } from "./mcp/request-scope.ts";
+import { ambientTrace } from "./observe/ambient-trace.ts";
 import { emit, isObserved } from "./observe/events.ts";
+import { createStreamObserver } from "./observe/stream-observer.ts";
 import { type Address, channelOf, createAddress, type Target } from "./publish/address.ts";
 import type { LaneOutcome } from "./publish/item.ts";
 import { type Receipt, tallyOf, toReceipt } from "./publish/receipt.ts";
@@ -57,6 +59,8 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 		}
 	};
 
+	const observer = createStreamObserver(clock);
+	const traceOf = ambientTrace(options.traceparent);
 	const parts = { clock, ids, instanceId };
 	const assembly = await createAssembly({ ...options, ...settings }, { ...parts, random, report });
 	const { outgoing, transports } = assembly;
@@ -83,12 +87,13 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 	});
 	const { engines } = following;
 	const earlyAgeMs = () => settings.outbox?.maxAgeMs;
-	const feedDeps = { engines, clock, report, open: following.feeds, earlyAgeMs };
+	const feedDeps = { engines, clock, report, open: following.feeds, earlyAgeMs, observer };
 	const hub = createHub({
 		openFeed: (request, sink) => openFeed(feedDeps, request, sink),
 		clock,
 		ids,
 		limits: settings.streams ?? {},
+		observer,
 		left: (session) => sessions.left(session),
 	});
 	const keeping = { transports, instanceId, clock, random, onerror: report };
@@ -131,7 +136,7 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 	): Receipt | Promise<Receipt> {
 		if (closing !== undefined) throw new FanoutError("Closed", "the fanout is closed");
 		const message = parse(given);
-		const { id = ids.next(), trace } = more;
+		const { id = ids.next(), trace = traceOf() } = more;
 		if (more.id !== undefined || trace !== undefined) checkNames(id, trace);
 		const route = outgoing.decide(channel, methodOf(message), hub.sessions);
 		const fields = {

@@ -80,6 +80,8 @@ export interface FanoutOptions {
 	readonly publisher?: Partial<PublisherLimits> | undefined;
 	readonly clock?: Clock | undefined;
 	readonly ids?: Ids | undefined;
+	/** The caller's W3C `traceparent` at a publish that names none, as `traceparentOf` of `mcp-fanout/observe` says it. */
+	readonly traceparent?: (() => string | undefined) | undefined;
 	/** Told of everything that failed and was handled. */
 	readonly onerror?: ((error: FanoutError) => void) | undefined;
 }
@@ -115,7 +117,7 @@ const KNOWN: Readonly<Record<keyof FanoutOptions, true>> = {
 	...{ config: true, namespace: true, local: true, nats: true, redis: true, aws: true, transports: true },
 	...{ routing: true, fallbackStrategy: true, breaker: true, outbox: true, reload: true, affinity: true },
 	...{ registry: true, startup: true, startTimeoutMs: true, timeoutMs: true, follow: true, streams: true },
-	...{ publisher: true, clock: true, ids: true, onerror: true },
+	...{ publisher: true, clock: true, ids: true, traceparent: true, onerror: true },
 };
 
 /** What types would have refused. */

@@ -10,6 +10,16 @@ import type { Envelope } from "./envelope.ts";
 /** Why a client stream was ended, or told that something is missing (P3). */
 export type Reason = "gap" | "retention" | "epoch" | "slow-consumer" | "moved" | "expired" | "shutdown" | "closed";
 
+/** Told what client streams are shown, as it happens: it neither throws nor costs anything while nobody listens. */
+export interface StreamObserver {
+	/** An envelope was given to a sink, from a log's past or live. */
+	shown(envelope: Envelope, isReplay: boolean): void;
+	/** A sink was told that something is missing. */
+	lost(reason: "gap" | "retention" | "epoch"): void;
+	/** A client stream was let go. */
+	ended(reason: Reason): void;
+}
+
 export interface Sink {
 	/** The stream's next envelope. `cursor` is the stream's cursor after it; absent for an early copy. */
 	deliver(envelope: Envelope, cursor: string | undefined): void;

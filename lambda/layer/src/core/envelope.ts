@@ -195,10 +195,12 @@ function invalid(what: string): FanoutError {
 	return new FanoutError("InvalidEnvelope", what);
 }
 
+export const isTrace = (trace: unknown): trace is string => typeof trace === "string" && TRACE.test(trace);
+
 /** What a caller may choose of an envelope; throws InvalidEnvelope. */
 export function checkNames(id: unknown, trace: unknown): asserts id is string {
 	if (typeof id !== "string" || !ID.test(id)) throw invalid("an envelope's id is a lowercase UUID");
-	if (trace !== undefined && (typeof trace !== "string" || !TRACE.test(trace))) throw invalid("trace is a traceparent");
+	if (trace !== undefined && !isTrace(trace)) throw invalid("trace is a traceparent");
 }
 
 /**

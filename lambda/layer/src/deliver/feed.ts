@@ -5,7 +5,7 @@
  * cursor and remembered until its home copy passes. A sink that throws is reported and ended; it starves nobody.
  */
 import type { Channel } from "../core/channel.ts";
-import type { Feed, FeedRequest, Reason, Sink } from "../core/client-feed.ts";
+import type { Feed, FeedRequest, Reason, Sink, StreamObserver } from "../core/client-feed.ts";
 import type { Clock, Timer } from "../core/clock.ts";
 import { MAX_LANES, NO_LANES } from "../core/cursor.ts";
 import type { Envelope } from "../core/envelope.ts";
@@ -48,6 +48,7 @@ export interface FeedDeps {
 	readonly openTimeoutMs?: number | undefined;
 	/** How late the home copy of an early one may be. */
 	earlyAgeMs?(): number | undefined;
+	readonly observer?: StreamObserver | undefined;
 	/** The feeds that are open: who exchanges engines reaches them by it. */
 	readonly open?: Set<ExchangedFeed> | undefined;
 }
@@ -152,6 +153,7 @@ class StreamFeed implements Feed, TrackHost, ExchangedFeed {
 		if (home?.lane.passed(envelope.id, home.position)) return;
 		if (!this.#early.add(name, this.#deps.earlyAgeMs?.())) return;
 		this.#call(() => this.#sink.deliver(envelope, undefined));
+		this.#deps.observer?.shown(envelope, false);
 	}
 
 	close(): void {
@@ -180,6 +182,7 @@ class StreamFeed implements Feed, TrackHost, ExchangedFeed {
 		if (this.#later?.wasShown(track, envelope.id)) return;
 		try {
 			this.#sink.deliver(envelope, this.cursor);
+			this.#deps.observer?.shown(envelope, !track.isLive);
 		} catch (error) {
 			this.#failed(error);
 		}
@@ -187,6 +190,7 @@ class StreamFeed implements Feed, TrackHost, ExchangedFeed {
 
 	mark(reason: Loss): void {
 		this.#call(() => this.#sink.mark(reason, this.cursor));
+		this.#deps.observer?.lost(reason);
 	}
 
 	ended(reason: Reason): void {

@@ -2,7 +2,8 @@
  * Typed events of the core on `node:diagnostics_channel`, one channel each, `mcp-fanout:<name>`. Adapters (logs,
  * metrics, traces) subscribe; nothing here costs when nobody does. Ids, counts, codes and durations only (P10).
  */
-import { channel } from "node:diagnostics_channel";
+import { channel, subscribe, unsubscribe } from "node:diagnostics_channel";
+import type { Reason } from "../core/client-feed.ts";
 import type { FanoutError } from "../core/errors.ts";
 
 export interface FanoutEvents {
@@ -15,6 +16,22 @@ export interface FanoutEvents {
 		readonly failed: number;
 		readonly durationMs: number;
 	};
+	/**
+	 * A client stream was shown an envelope, or the MCP listens of a channel were, once for all of them. The delay is since
+	 * it was published, by the wall clocks of both ends; of a replay it says nothing of the way.
+	 */
+	readonly deliver: {
+		readonly id: string;
+		readonly kind: string;
+		readonly isReplay: boolean;
+		readonly delayMs: number;
+		/** W3C `traceparent` of the publisher. */
+		readonly trace?: string;
+	};
+	/** A client stream, or the MCP listens of a channel, were told that something is missing (P3). */
+	readonly loss: { readonly reason: "gap" | "retention" | "epoch" };
+	/** A client stream was let go. */
+	readonly end: { readonly reason: Reason };
 	/** Something failed and was handled; `stage` says where. */
 	readonly error: { readonly stage: string; readonly error: FanoutError };
 	/** The configuration was read again, and put in force unless it was refused or says what it said. Names of transports. */
@@ -33,6 +50,9 @@ export interface FanoutEvents {
 
 const channels = {
 	publish: channel("mcp-fanout:publish"),
+	deliver: channel("mcp-fanout:deliver"),
+	loss: channel("mcp-fanout:loss"),
+	end: channel("mcp-fanout:end"),
 	error: channel("mcp-fanout:error"),
 	reload: channel("mcp-fanout:reload"),
 	breaker: channel("mcp-fanout:breaker"),
@@ -47,4 +67,14 @@ export function isObserved(name: keyof FanoutEvents): boolean {
 export function emit<Name extends keyof FanoutEvents>(name: Name, event: FanoutEvents[Name]): void {
 	const to = channels[name];
 	if (to.hasSubscribers) to.publish(event);
+}
+
+/** Calls `hear` with each event of this process, whichever fanout it is of, until it is undone. It must not throw. */
+export function listen<Name extends keyof FanoutEvents>(
+	name: Name,
+	hear: (event: FanoutEvents[Name]) => void,
+): () => void {
+	const listener = (event: unknown) => hear(event as FanoutEvents[Name]);
+	subscribe(`mcp-fanout:${name}`, listener);
+	return () => void unsubscribe(`mcp-fanout:${name}`, listener);
 }

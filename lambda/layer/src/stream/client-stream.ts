@@ -24,7 +24,7 @@ export interface StreamHost {
 	isFirst(): boolean;
 	/** Calls the stream's `flush` at the end of this turn. */
 	soon(stream: HubStream): void;
-	released(stream: HubStream): void;
+	released(stream: HubStream, reason: Reason): void;
 	follow(channels: readonly Channel[]): void;
 	unfollow(channels: readonly Channel[]): void;
 }
@@ -197,7 +197,7 @@ export class HubStream implements ClientStream, Sink {
 		this.#wire = undefined;
 		this.#linger?.cancel();
 		this.#host.unfollow(this.#channels);
-		this.#host.released(this);
+		this.#host.released(this, this.#reason);
 		this.#closed?.resolve(this.#reason);
 	}
 

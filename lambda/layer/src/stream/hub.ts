@@ -5,7 +5,7 @@
  * After `close` no timer, socket or listener stays.
  */
 import type { Channel } from "../core/channel.ts";
-import type { FeedRequest, OpenFeed, Reason } from "../core/client-feed.ts";
+import type { FeedRequest, OpenFeed, Reason, StreamObserver } from "../core/client-feed.ts";
 import { type Clock, pause, systemClock, type Timer } from "../core/clock.ts";
 import type { Envelope } from "../core/envelope.ts";
 import { FanoutError } from "../core/errors.ts";
@@ -22,6 +22,7 @@ export interface HubOptions {
 	readonly clock?: Clock;
 	readonly ids?: Ids;
 	readonly limits?: Partial<StreamLimits>;
+	readonly observer?: StreamObserver | undefined;
 	/** The last stream of a session was let go. */
 	readonly left?: (session: Channel) => void;
 }
@@ -132,8 +133,9 @@ export function createHub(options: HubOptions): Hub {
 			dirty.push(stream);
 			turn ??= setImmediate(flushAll);
 		},
-		released(stream) {
+		released(stream, reason) {
 			streams.delete(stream);
+			options.observer?.ended(reason);
 			if (streams.size > 0) return;
 			heart?.cancel();
 			heart = undefined;
