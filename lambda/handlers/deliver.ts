@@ -13,16 +13,17 @@ const recordOf = (record: SQSRecord): MailRecord => ({
 
 export const handler = handle(async (event: SQSEvent, context): Promise<SQSBatchResponse> => {
 	const round = createPostRound(cell.clock, context.getRemainingTimeInMillis());
-	const { log, connections, poster, clock, random, queues, region, home, sendTo } = cell;
+	const { log, connections, poster, clock, random, queues, region, home, sendTo, detour } = cell;
 	const { keepError, postpone, sendShards } = queues;
 	const posting = { connections, poster, clock, random, round, report };
-	const ports = { ...posting, log, keepError, postpone, sendShards, forward: { region, home, sendTo } };
+	const ports = { ...posting, log, keepError, postpone, sendShards, forward: { region, home, sendTo }, detour };
 	const mail = event.Records.map(recordOf);
 	const { failed, ...tally } = await deliver(ports, mail);
 	count("Appended", tally.appended);
 	count("Repeated", tally.repeated);
 	count("Undecodable", tally.undecodable);
 	count("Forwarded", tally.forwarded);
+	count("Detoured", tally.detoured);
 	count("Sharded", tally.sharded);
 	count("Posts", tally.posts);
 	count("ConnectionsEnded", tally.ended);

@@ -57,6 +57,7 @@ function cellEnvironment({ config, state, messaging, sockets }: CellProps): Cell
 		[ENV.backendCallback]: sockets.backend.callbackUrl,
 		[ENV.clientCallback]: sockets.client.callbackUrl,
 		[ENV.errorQueueUrl]: messaging.errors.queueUrl,
+		[ENV.relayQueueUrl]: messaging.relay.queueUrl,
 		[ENV.shardQueueUrl]: messaging.shards.queue.queueUrl,
 		[ENV.shardRate]: String(Math.floor(config.postsPerSecond / config.shardWorkers)),
 		[ENV.ticketSecret]: state.names.ticketSecret,

@@ -48,6 +48,8 @@ export function grantHandlers({ handlers, state, messaging, sockets, cell }: Han
 	// A session that moved takes what was on its way to its new home.
 	sessions.actions(handlers.deliver, QUERY);
 	for (const mailbox of cell.mailboxes) QueueGrants.fromQueue(mailbox).sendMessages(handlers.deliver);
+	// What its home cannot take goes round, and comes again later.
+	QueueGrants.fromQueue(messaging.relay).sendMessages(handlers.deliver);
 	QueueGrants.fromQueue(messaging.shards.queue).sendMessages(handlers.deliver);
 
 	log.actions(handlers.shard, QUERY);

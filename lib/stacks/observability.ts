@@ -87,6 +87,11 @@ export class ObservabilityStack extends FanoutStack {
 		const stuck = (fn: HandlerFunction) => fn.counted("Stuck").with({ period: Duration.minutes(5) });
 		alarms.counted("MailStuck", stuck(deliver), "A channel stands still: its messages fail again and again");
 		alarms.counted("ShardsStuck", stuck(shard), "A shard stands still: its end clients hear from the log, late");
+		alarms.counted(
+			"Detoured",
+			deliver.counted("Detoured"),
+			"Notifications wait for sessions whose region is not reached",
+		);
 		alarms.counted("Unposted", deliver.counted("Unposted"), "Some clients hear late: they find it in the log", 3);
 		alarms.counted(
 			"ShardsUnposted",

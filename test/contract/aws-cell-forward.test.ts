@@ -1,9 +1,11 @@
 /** Deliver of sessions whose home is another region: real tables, and a real FIFO queue in each region. */
 import { randomUUID } from "node:crypto";
+import { GetQueueAttributesCommand } from "@aws-sdk/client-sqs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createChannel } from "../../lambda/layer/src/core/channel.ts";
 import { encodeEnvelope } from "../../lambda/layer/src/core/envelope.ts";
 import { deliver } from "../../lambda/layer/src/transports/aws/cell/deliver.ts";
+import { DETOUR_RECEIVES } from "../../lambda/layer/src/transports/aws/cell/detour.ts";
 import { groupOf, mailboxMessage } from "../../lambda/layer/src/transports/aws/cell/mailbox.ts";
 import { sync } from "../../lambda/layer/src/transports/aws/cell/sync.ts";
 import { createMailroom, Inboxes, mail, recordOf } from "./aws-cell-mailroom.ts";
@@ -85,6 +87,38 @@ describe("deliver, of a session whose home is elsewhere", () => {
 		const forward = { ...ports.forward, sendTo: async () => [1] };
 		const { failed } = await deliver({ ...ports, forward, postpone: async () => {} }, records);
 		expect(failed).toEqual(records.map(({ messageId }) => messageId));
+		expect(await rowsOf(channel)).toEqual([]);
+	});
+
+	it("keeps apart what waits for a lost region, so that the mailbox does not fill with it [P7]", async () => {
+		const [channel, other, back] = [1, 2, 3].map(() => createChannel("session", randomUUID()));
+		if (!channel || !other || !back) throw new Error("three channels");
+		for (const { key } of [channel, other, back]) await world.home(eu).claim(key);
+		const ports = portsOf(new Inboxes());
+		let tries = 0;
+		const sendTo = async (): Promise<readonly number[]> => {
+			tries += 1;
+			throw new Error("the region is lost");
+		};
+		const lost = { ...ports, forward: { ...ports.forward, sendTo }, postpone: async () => {} };
+		const waiting = mail(channel, [envelopeOf(channel), envelopeOf(channel)]);
+		expect(await deliver(lost, waiting)).toMatchObject({ failed: waiting.map(({ messageId }) => messageId) });
+		const stuck = waiting.map((record) => ({ ...record, receives: DETOUR_RECEIVES }));
+		expect(await deliver(lost, stuck)).toMatchObject({ failed: [], detoured: 2, forwarded: 0 });
+		// What comes behind it is not tried, for a time.
+		expect([tries, (await deliver(lost, mail(other, [envelopeOf(other)]))).detoured, tries]).toEqual([2, 1, 2]);
+		const { Attributes } = await world.clients.sqs().send(
+			new GetQueueAttributesCommand({
+				QueueUrl: world.urls.relay,
+				AttributeNames: ["ApproximateNumberOfMessagesDelayed", "ApproximateNumberOfMessages"],
+			}),
+		);
+		expect(Attributes).toMatchObject({ ApproximateNumberOfMessagesDelayed: "3", ApproximateNumberOfMessages: "0" });
+		// The region is back, and is tried again.
+		world.clock.advance(60_000);
+		const again = { ...portsOf(new Inboxes()), detour: lost.detour };
+		expect(await deliver(again, mail(back, [envelopeOf(back)]))).toMatchObject({ forwarded: 1, detoured: 0 });
+		expect(await world.takeMail(eu, 1)).toHaveLength(1);
 		expect(await rowsOf(channel)).toEqual([]);
 	});
 

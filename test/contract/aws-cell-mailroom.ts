@@ -14,6 +14,7 @@ import {
 	type Connection,
 } from "../../lambda/layer/src/transports/aws/cell/connections.ts";
 import { type DeliverPorts, deliver, type MailRecord } from "../../lambda/layer/src/transports/aws/cell/deliver.ts";
+import { createDetour } from "../../lambda/layer/src/transports/aws/cell/detour.ts";
 import type { FailedMail } from "../../lambda/layer/src/transports/aws/cell/failed-mail.ts";
 import { groupOf, type MailboxMessage } from "../../lambda/layer/src/transports/aws/cell/mailbox.ts";
 import type { Poster } from "../../lambda/layer/src/transports/aws/cell/poster.ts";
@@ -99,7 +100,8 @@ export function createMailroom(world: () => World) {
 		const connections = world().connections(dynamo);
 		const forward = world().forward();
 		const posting = { ...postingOf(world()), connections, poster, clock, report: () => {} };
-		return { ...posting, log: world().log(dynamo), keepError, postpone, sendShards, forward };
+		const detour = createDetour(clock, world().queues.sendLater);
+		return { ...posting, log: world().log(dynamo), keepError, postpone, sendShards, forward, detour };
 	}
 
 	function shardPortsOf(poster: Poster, dynamo: DynamoClient = world().clients.dynamo()): ShardPorts {

@@ -55,7 +55,7 @@ export interface World {
 	/** What a process needs to talk to the emulator. */
 	readonly env: Readonly<Record<string, string>>;
 	readonly queues: Queues;
-	readonly urls: { readonly mailbox: string; readonly shards: string; readonly errors: string };
+	readonly urls: { readonly mailbox: string; readonly shards: string; readonly errors: string; readonly relay: string };
 	/** What forwarding from a region needs; the other region has a mailbox too. */
 	forward(region?: string): ForwardPorts;
 	/** Takes `count` messages or more out of a region's mailbox; fewer when no more come. */
@@ -107,6 +107,7 @@ export async function startWorld(): Promise<World> {
 		mailbox: mailboxes["us-east-1"] as string,
 		shards: await queue(`shards-${run}.fifo`, fifo),
 		errors: await queue(`errors-${run}`),
+		relay: await queue(`relay-${run}`),
 	};
 	const queuesIn = (region: string) =>
 		createQueues({
@@ -114,6 +115,7 @@ export async function startWorld(): Promise<World> {
 			mailboxName: () => mailboxName,
 			errorQueueUrl: () => urls.errors,
 			shardQueueUrl: () => urls.shards,
+			relayQueueUrl: () => urls.relay,
 		});
 	const dynamo = clients.dynamo();
 	const connections = (client = dynamo) => createConnections({ table: tables.connections, dynamo: client, clock });

@@ -85,7 +85,7 @@ test("what a handler counts is what an alarm of the same environment watches", (
 		.filter(({ properties }) => properties.Namespace === "mcp-fanout");
 	const functions = dev.resources("AWS::Lambda::Function");
 	expect(new Set(watched.map(({ properties }) => properties.MetricName))).toEqual(
-		new Set(["EventsRefused", "KeyUnread", "Stuck", "Uncopied", "Unposted"]),
+		new Set(["Detoured", "EventsRefused", "KeyUnread", "Stuck", "Uncopied", "Unposted"]),
 	);
 	for (const { id, properties } of watched) {
 		const [dimension, ...more] = list(properties.Dimensions);

@@ -29,6 +29,8 @@ export const ENV = {
 	clientCallback: "FANOUT_CLIENT_CALLBACK",
 	/** URL of the standard queue for what cannot be decoded. */
 	errorQueueUrl: "FANOUT_ERROR_QUEUE_URL",
+	/** URL of the standard queue that leads into the mailbox. */
+	relayQueueUrl: "FANOUT_RELAY_QUEUE_URL",
 	/** URL of the FIFO queue of shards: what is posted to large audiences, apart from the mailbox. */
 	shardQueueUrl: "FANOUT_SHARD_QUEUE_URL",
 	/** Posts per second of one shard worker: the region's budget, divided by the workers. */

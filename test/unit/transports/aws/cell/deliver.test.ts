@@ -5,6 +5,7 @@ import { pause } from "../../../../../lambda/layer/src/core/clock.ts";
 import { encodeEnvelope } from "../../../../../lambda/layer/src/core/envelope.ts";
 import { createFakeClock, type FakeClock } from "../../../../../lambda/layer/src/testing/fake-clock.ts";
 import { type DeliverPorts, deliver } from "../../../../../lambda/layer/src/transports/aws/cell/deliver.ts";
+import { createDetour } from "../../../../../lambda/layer/src/transports/aws/cell/detour.ts";
 import { groupOf } from "../../../../../lambda/layer/src/transports/aws/cell/mailbox.ts";
 import type { Poster } from "../../../../../lambda/layer/src/transports/aws/cell/poster.ts";
 import { createPostRound } from "../../../../../lambda/layer/src/transports/aws/cell/round.ts";
@@ -62,6 +63,7 @@ function portsOf(clock: FakeClock, followers: readonly string[], poster: Partial
 				})) as unknown as Awaited<ReturnType<DeliverPorts["log"]["append"]>>,
 		},
 		forward: { region: "us-east-1", home: { look: async () => undefined }, sendTo: async () => [] },
+		detour: createDetour(clock, async () => []),
 		keepError: async () => {},
 		postpone: async () => {},
 		sendShards: async () => [],

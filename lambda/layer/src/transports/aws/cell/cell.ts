@@ -14,6 +14,7 @@ import { type AwsClients, createAwsClients } from "../sdk.ts";
 import { loadTicketKey, type TicketKey } from "../ticket.ts";
 import { createAwsTransport } from "../transport.ts";
 import { type Connections, createConnections } from "./connections.ts";
+import { createDetour, type Detour } from "./detour.ts";
 import type { MailboxMessage } from "./mailbox.ts";
 import { createPoster, type Poster } from "./poster.ts";
 import { createQueues, type Queues } from "./queues.ts";
@@ -32,6 +33,7 @@ export interface Cell {
 	readonly connections: Connections;
 	readonly poster: Poster;
 	readonly queues: Queues;
+	readonly detour: Detour;
 	/** Posts per second of one shard worker. */
 	readonly shardRate: number;
 	/** At most ten messages to a region's mailbox; returns the indexes that were not taken. */
@@ -61,6 +63,7 @@ export function createCell(env: Environment = process.env, clock: Clock = system
 				mailboxName: () => need(ENV.mailboxName),
 				errorQueueUrl: () => need(ENV.errorQueueUrl),
 				shardQueueUrl: () => need(ENV.shardQueueUrl),
+				relayQueueUrl: () => need(ENV.relayQueueUrl),
 			}),
 		);
 	const cell: Cell = {
@@ -102,6 +105,9 @@ export function createCell(env: Environment = process.env, clock: Clock = system
 		},
 		get queues() {
 			return queuesIn(cell.region);
+		},
+		get detour() {
+			return once("detour", () => createDetour(clock, cell.queues.sendLater));
 		},
 		get shardRate() {
 			return Number(need(ENV.shardRate));

@@ -14,6 +14,7 @@ import { deriveId } from "../../../core/ids.ts";
 import type { Log, LogItem, LogRow } from "../log.ts";
 import { encodeEntries } from "../wire.ts";
 import type { Connections, Follower } from "./connections.ts";
+import { DETOUR_RECEIVES, type Detour } from "./detour.ts";
 import {
 	bytesOf,
 	codeOf,
@@ -40,6 +41,7 @@ export interface DeliverPorts extends PostPorts, FailedMailPorts {
 	readonly log: Pick<Log, "append">;
 	readonly connections: Pick<Connections, "of" | "remove">;
 	readonly forward: ForwardPorts;
+	readonly detour: Detour;
 	/** At most ten messages to the shards queue; returns the indexes that were not taken. */
 	sendShards(messages: readonly MailboxMessage[]): Promise<readonly number[]>;
 }
@@ -48,6 +50,8 @@ interface Tally extends PostTally, ErrorTally {
 	appended: number;
 	repeated: number;
 	forwarded: number;
+	/** Messages whose home is lost, kept to be sent on later. */
+	detoured: number;
 	/** Messages to shards. */
 	sharded: number;
 }
@@ -94,9 +98,27 @@ async function forwardGroup(ports: DeliverPorts, records: readonly MailRecord[],
 		const isBack = record.via.includes(target);
 		return mailboxMessage(key, isBack ? deriveId("moved", via.join(), id) : id, record.body, via);
 	});
-	await forward(ports.forward, target, messages);
-	tally.forwarded += moving.length;
+	tally[await sendOn(ports, target, messages, moving)] += moving.length;
 	return records.filter((record) => !moving.includes(record));
+}
+
+/** A region that is not reached for minutes is waited for elsewhere: the mailbox is everybody's. */
+async function sendOn(
+	{ forward: ports, detour }: DeliverPorts,
+	region: string,
+	messages: readonly MailboxMessage[],
+	records: readonly MailRecord[],
+): Promise<"forwarded" | "detoured"> {
+	if (!detour.isLost(region)) {
+		try {
+			await forward(ports, region, messages);
+			return "forwarded";
+		} catch (error) {
+			if (records.every(({ receives }) => receives < DETOUR_RECEIVES)) throw error;
+		}
+	}
+	await detour.take(region, messages);
+	return "detoured";
 }
 
 /** Run by run, each in every shard before the next: what a shard is sent, it is sent in order. */
@@ -173,6 +195,7 @@ export async function deliver(ports: DeliverPorts, records: readonly MailRecord[
 		repeated: 0,
 		undecodable: 0,
 		forwarded: 0,
+		detoured: 0,
 		posts: 0,
 		ended: 0,
 		unposted: 0,

@@ -10,6 +10,8 @@ export interface Queues {
 	sendMail(messages: readonly MailboxMessage[]): Promise<readonly number[]>;
 	/** The same of the shards queue. */
 	sendShards(messages: readonly MailboxMessage[]): Promise<readonly number[]>;
+	/** The same of the relay's queue, which shows them after so many seconds. */
+	sendLater(messages: readonly MailboxMessage[], seconds: number): Promise<readonly number[]>;
 	/** Shows messages of the mailbox again after so many seconds. */
 	postpone(records: readonly FailedMail[], seconds: number): Promise<void>;
 	postponeShards(records: readonly FailedMail[], seconds: number): Promise<void>;
@@ -25,6 +27,7 @@ export interface QueuesOptions {
 	readonly mailboxName: () => string;
 	readonly errorQueueUrl: () => string;
 	readonly shardQueueUrl: () => string;
+	readonly relayQueueUrl: () => string;
 }
 
 /** SQS: what a queue takes at most, attributes included. The template lets the error queue take all of it. */
@@ -35,7 +38,7 @@ const ERROR_ATTRIBUTE_BYTES = 8 * 1024;
 const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
 const attribute = (StringValue: string) => ({ DataType: "String", StringValue });
 
-export function createQueues({ sqs, mailboxName, errorQueueUrl, shardQueueUrl }: QueuesOptions): Queues {
+export function createQueues({ sqs, mailboxName, errorQueueUrl, shardQueueUrl, relayQueueUrl }: QueuesOptions): Queues {
 	let url: Promise<string> | undefined;
 
 	function mailboxUrl(): Promise<string> {
@@ -49,7 +52,8 @@ export function createQueues({ sqs, mailboxName, errorQueueUrl, shardQueueUrl }:
 		return url;
 	}
 
-	async function send(QueueUrl: string, messages: readonly MailboxMessage[]): Promise<readonly number[]> {
+	type Message = Omit<MailboxMessage, "MessageGroupId" | "MessageDeduplicationId"> & { readonly DelaySeconds?: number };
+	async function send(QueueUrl: string, messages: readonly Message[]): Promise<readonly number[]> {
 		const Entries = messages.map((message, index) => ({ Id: String(index), ...message }));
 		const { Failed = [] } = await sqs.send(new aws.sqs.SendMessageBatchCommand({ QueueUrl, Entries }));
 		return Failed.map(({ Id }) => Number(Id));
@@ -71,6 +75,12 @@ export function createQueues({ sqs, mailboxName, errorQueueUrl, shardQueueUrl }:
 	return {
 		sendMail: async (messages) => send(await mailboxUrl(), messages),
 		sendShards: (messages) => send(shardQueueUrl(), messages),
+		// No group and no id: it is a standard queue.
+		sendLater: (messages, DelaySeconds) =>
+			send(
+				relayQueueUrl(),
+				messages.map(({ MessageBody, MessageAttributes }) => ({ MessageBody, MessageAttributes, DelaySeconds })),
+			),
 		postpone: async (records, seconds) => postpone(await mailboxUrl(), records, seconds),
 		postponeShards: (records, seconds) => postpone(shardQueueUrl(), records, seconds),
 		async keepError({ messageId, body, channel }, code) {
