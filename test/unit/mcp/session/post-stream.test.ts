@@ -3,6 +3,7 @@ import { createChannel } from "../../../../lambda/layer/src/core/channel.ts";
 import { seamOf } from "../../../../lambda/layer/src/mcp/bus.ts";
 import type { SessionHost } from "../../../../lambda/layer/src/mcp/session/host.ts";
 import { MAX_REQUESTS } from "../../../../lambda/layer/src/mcp/session/post.ts";
+import { PROBE_MS } from "../../../../lambda/layer/src/mcp/session/post-replay.ts";
 import { MAX_UNREAD_BYTES } from "../../../../lambda/layer/src/mcp/session/sse-body.ts";
 import { buildV2, type FleetOptions, hello, post, type SessionFleet, startSessions, tool } from "./fleet.ts";
 import { follow, get, open, settle } from "./raw.ts";
@@ -122,6 +123,35 @@ test("[P3] [P6] a tool that says more than a bound in one go is slowed down to i
 	await stream.ended;
 	expect(stream.messages).toHaveLength(count + 1);
 	expect(stream.messages.at(-1)).toMatchObject({ id: 2, result: {} });
+});
+
+test("[P3] [P6] what a call said is read again as fast as its client takes it, however much it is", async () => {
+	const count = 100;
+	const said = Promise.withResolvers<void>();
+	await start(2, {
+		sessionOptions: { resumePosts: true },
+		build(place, { session }) {
+			const server = buildV2(place, fleet.tools, session);
+			server.registerTool("flood", { description: "says a lot" }, async ({ mcpReq }) => {
+				const params = { level: "info" as const, data: "x".repeat(64 * 1024) };
+				for (let n = 0; n < count; n += 1) await mcpReq.notify({ method: "notifications/message", params });
+				said.resolve();
+				return { content: [] };
+			});
+			return server;
+		},
+	});
+	const session = await open(fleet, 0);
+	const broken = follow(await fleet.call(0, post(tool("flood"), session)));
+	while (broken.frames.length === 0) await settle(1);
+	await broken.cancel();
+	await said.promise;
+	const response = await fleet.call(1, get(session, broken.frames[0]?.id));
+	// Longer than it takes to think that nobody will answer.
+	await settle(4 * PROBE_MS + 200);
+	const stream = follow(response);
+	await stream.ended;
+	expect(stream.messages).toHaveLength(count + 1);
 });
 
 test("[P6] a client that does not read its stream is let go at the bound, and one that asks for too much at once waits", async () => {

@@ -94,6 +94,7 @@ class Replay {
 				mark: () => this.#fail("what was said is kept no longer"),
 				cursor() {},
 				end: () => this.#body.close(),
+				room: () => this.#body.room,
 			},
 		);
 		if (this.#body.isOver) this.#over();
@@ -115,6 +116,8 @@ class Replay {
 	/** Asks the stream's process whether it is still at it, until one of both is over. */
 	#probe(): void {
 		const { host, peers, logs } = this.#deps;
+		// What its client has not taken yet may hold all the answers.
+		if (this.#body.room !== undefined) this.#silence = 0;
 		if (this.#silence >= MAX_SILENCE) {
 			this.#fail("the process that ran the request is gone");
 			return;
