@@ -57,6 +57,22 @@ function prepare(db: DatabaseSync, spec: SqliteFile): void {
 	if (check !== "ok") throw Object.assign(new Error(`integrity check: ${check}`), { errcode: DAMAGED[0] });
 }
 
+/** All of the work or nothing; throws what failed. */
+export function inTransaction(db: DatabaseSync, work: () => void): void {
+	db.exec("BEGIN IMMEDIATE");
+	try {
+		work();
+		db.exec("COMMIT");
+	} catch (cause) {
+		try {
+			db.exec("ROLLBACK");
+		} catch {
+			// After some failures SQLite has done so already, which Node does not say before 22.16.
+		}
+		throw cause;
+	}
+}
+
 function sqliteError({ key, file }: Pick<SqliteFile, "key" | "file">, cause: unknown): FanoutError {
 	const { errcode } = cause as { readonly errcode?: number };
 	if (errcode === BUSY) {

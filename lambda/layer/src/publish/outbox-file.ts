@@ -7,7 +7,7 @@
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { asFanoutError, type FanoutError, isFanoutError } from "../core/errors.ts";
-import { openSqlite, type SqliteFile } from "../core/sqlite-file.ts";
+import { inTransaction, openSqlite, type SqliteFile } from "../core/sqlite-file.ts";
 
 export interface StoredEnvelope {
 	readonly row: number;
@@ -150,12 +150,11 @@ class SqliteOutbox implements OutboxFile {
 		if (this.#puts.size + this.#removes.size === 0) return;
 		const { put, remove } = this.#statements;
 		try {
-			this.#db.exec("BEGIN IMMEDIATE");
-			for (const [row, { lane, at, text }] of this.#puts) put.run(row, lane, at, text);
-			for (const row of this.#removes) remove.run(row);
-			this.#db.exec("COMMIT");
+			inTransaction(this.#db, () => {
+				for (const [row, { lane, at, text }] of this.#puts) put.run(row, lane, at, text);
+				for (const row of this.#removes) remove.run(row);
+			});
 		} catch (cause) {
-			if (this.#db.isTransaction) this.#db.exec("ROLLBACK");
 			this.#fail(cause, "cannot be written: what is queued is in memory only");
 			return;
 		}

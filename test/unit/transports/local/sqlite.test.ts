@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { DatabaseSync } from "node:sqlite";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { BEGINNING, type Position } from "../../../../lambda/layer/src/core/position.ts";
 import { createSqliteStore } from "../../../../lambda/layer/src/transports/local/sqlite-store.ts";
 import { collect, createBench, never, numbers, offsets, readPage, started, topic } from "./support.ts";
@@ -201,7 +201,32 @@ describe("a file that was tampered with", () => {
 	});
 });
 
-test("a write that fails changes nothing, and what was noted is written with the next one", () => {
+/** As of Node before 22.16, which does not say whether a transaction is open. */
+function olderDatabase(...given: ConstructorParameters<typeof DatabaseSync>): DatabaseSync {
+	return new Proxy(new DatabaseSync(...given), {
+		get(database, name) {
+			const value: unknown = name === "isTransaction" ? undefined : Reflect.get(database, name, database);
+			return typeof value === "function" ? value.bind(database) : value;
+		},
+	});
+}
+
+function useOlderNode(): () => void {
+	const { getBuiltinModule } = process;
+	process.getBuiltinModule = ((id: string) => {
+		const found: object = getBuiltinModule(id as "node:sqlite");
+		return id === "node:sqlite" ? { ...found, DatabaseSync: olderDatabase } : found;
+	}) as typeof getBuiltinModule;
+	return () => {
+		process.getBuiltinModule = getBuiltinModule;
+	};
+}
+
+test.each([
+	["this Node", () => () => {}],
+	["Node 22.13", useOlderNode],
+])("on %s, a write that fails changes nothing, and what was noted is written with the next one", (_node, use) => {
+	onTestFinished(use());
 	const file = newFile();
 	const store = createSqliteStore(file);
 	store.open("00000001");

@@ -5,7 +5,7 @@
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { asFanoutError, FanoutError } from "../../core/errors.ts";
-import { openSqlite, type SqliteFile } from "../../core/sqlite-file.ts";
+import { inTransaction, openSqlite, type SqliteFile } from "../../core/sqlite-file.ts";
 import type { Snapshot, Store, StoredEvent, StoredLog } from "./store.ts";
 
 /** "mcpf". */
@@ -98,14 +98,14 @@ export function createSqliteStore(file: string): Store {
 	};
 
 	const transaction = (work: (to: Statements) => void) => {
-		if (db === undefined || statements === undefined) throw new FanoutError("Closed", `local.file ${file} is closed`);
+		const to = statements;
+		if (db === undefined || to === undefined) throw new FanoutError("Closed", `local.file ${file} is closed`);
 		try {
-			db.exec("BEGIN IMMEDIATE");
-			writeNoted(statements);
-			work(statements);
-			db.exec("COMMIT");
+			inTransaction(db, () => {
+				writeNoted(to);
+				work(to);
+			});
 		} catch (cause) {
-			if (db.isTransaction) db.exec("ROLLBACK");
 			throw asFanoutError(cause, "TransportUnavailable", `local.file ${file} cannot be written`, true);
 		}
 		evictions.clear();
