@@ -14,7 +14,7 @@ import { deriveId } from "../../../core/ids.ts";
 import type { Log, LogItem, LogRow } from "../log.ts";
 import { encodeEntries } from "../wire.ts";
 import type { Connections, Follower } from "./connections.ts";
-import { DETOUR_RECEIVES, type Detour } from "./detour.ts";
+import type { Detour } from "./detour.ts";
 import {
 	bytesOf,
 	codeOf,
@@ -90,6 +90,7 @@ async function forwardGroup(ports: DeliverPorts, records: readonly MailRecord[],
 	const { region } = ports.forward;
 	// What is too large to be an envelope is dealt with here: no mailbox might take it again.
 	const moving = records.filter((record) => bytesOf(record) <= MAX_ENVELOPE_BYTES);
+	if (moving.length === 0) return records;
 	const messages = moving.map((record) => {
 		const read = readRecord(record);
 		const id = "item" in read ? read.item.id : deriveId("undecodable", record.messageId);
@@ -112,12 +113,13 @@ async function sendOn(
 	if (!detour.isLost(region)) {
 		try {
 			await forward(ports, region, messages);
+			detour.reached(region);
 			return "forwarded";
 		} catch (error) {
-			if (records.every(({ receives }) => receives < DETOUR_RECEIVES)) throw error;
+			if (!detour.missed(region, Math.max(...records.map(({ receives }) => receives)))) throw error;
 		}
 	}
-	await detour.take(region, messages);
+	await detour.take(messages);
 	return "detoured";
 }
 
