@@ -3,7 +3,7 @@
  * with --dial whether each target starts within its deadline.
  */
 import { parseArgs } from "node:util";
-import { createFanout, type FanoutOptions, isFanoutError } from "mcp-fanout";
+import { createFanout, type FanoutOptions } from "mcp-fanout";
 import {
 	CONFIG_FILE,
 	configFile,
@@ -13,7 +13,8 @@ import {
 	parseConfig,
 	readText,
 } from "mcp-fanout/config";
-import type { Output } from "./main.ts";
+import { EXIT, failed, type Output } from "./output.ts";
+import { withoutFiles } from "./whom.ts";
 
 export const CHECK_USAGE = `  check [file] [--session <id>] [--method <name>] [--sessions <n>] [--dial]
       file        default: FANOUT_CONFIG, then ./${CONFIG_FILE}
@@ -87,11 +88,9 @@ async function dialled(options: FanoutOptions, output: Output): Promise<boolean>
 		const one = options[name];
 		if (one === undefined || one.enabled === false) continue;
 		const { routing: _routing, local: _l, nats: _n, redis: _r, aws: _a, ...rest } = options;
-		// Files are the running process's: a check neither waits for their locks nor sends what is queued in them.
-		const alone = { ...rest, outbox: { ...rest.outbox, file: undefined }, [name]: { ...one, file: undefined } };
 		const started = performance.now();
 		try {
-			const fanout = await createFanout({ ...alone, startup: "fail" });
+			const fanout = await createFanout({ ...withoutFiles({ ...rest, [name]: one }), startup: "fail" });
 			output.out(`${name}: started in ${Math.round(performance.now() - started)} ms`);
 			await fanout.close();
 		} catch (error) {
@@ -106,7 +105,7 @@ export async function check(args: readonly string[], environment: NodeJS.Process
 	const call = callOf(args, environment);
 	if (typeof call === "string") {
 		output.err(`${call}\n\n${CHECK_USAGE}`);
-		return 2;
+		return EXIT.usage;
 	}
 	try {
 		const { options } = parseConfig({ file: call.file, text: readText(call.file) }, environment);
@@ -117,11 +116,9 @@ export async function check(args: readonly string[], environment: NodeJS.Process
 		if (call.session !== undefined || call.method !== undefined) {
 			for (const line of decided(explanation, call)) output.out(line);
 		}
-		if (call.dial && !(await dialled(await loadConfig(call.file, environment), output))) return 3;
-		return 0;
+		if (call.dial && !(await dialled(await loadConfig(call.file, environment), output))) return EXIT.dial;
+		return EXIT.fine;
 	} catch (error) {
-		if (!isFanoutError(error)) throw error;
-		output.err(error.message);
-		return error.code === "ConfigInvalid" || error.code === "InvalidChannel" ? 1 : 3;
+		return failed(error, output);
 	}
 }

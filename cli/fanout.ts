@@ -1,8 +1,12 @@
 #!/usr/bin/env node
-/** The command `fanout`. */
+/** The command `fanout`. The first signal ends what runs, the second ends the process. */
 import { main } from "./main.ts";
 
-main(process.argv.slice(2), process.env, { out: (text) => console.log(text), err: (text) => console.error(text) }).then(
+const interrupted = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => interrupted.abort());
+const output = { out: (text: string) => console.log(text), err: (text: string) => console.error(text) };
+
+main(process.argv.slice(2), process.env, output, interrupted.signal).then(
 	(code) => {
 		process.exitCode = code;
 	},

@@ -1,24 +1,31 @@
-/** Finds the command and runs it. Exit codes: 0 as it should be, 1 a configuration with problems, 2 a wrong call, 3 a target that does not start. */
+/** Finds the command and runs it. Exit codes: 0 as it should be, 1 a configuration or message with problems, 2 a wrong call, 3 a target that does not start or take it. */
 import { CHECK_USAGE, check } from "./check.ts";
-
-export interface Output {
-	out(text: string): void;
-	err(text: string): void;
-}
-
-export const EXIT = { fine: 0, problems: 1, usage: 2, dial: 3 } as const;
+import { EXIT, type Output } from "./output.ts";
+import { SEND_USAGE, send } from "./send.ts";
+import { TAIL_USAGE, tail } from "./tail.ts";
 
 const USAGE = `usage: fanout <command>
 
-${CHECK_USAGE}`;
+${CHECK_USAGE}
 
-export async function main(args: readonly string[], environment: NodeJS.ProcessEnv, output: Output): Promise<number> {
+${SEND_USAGE}
+
+${TAIL_USAGE}`;
+
+export async function main(
+	args: readonly string[],
+	environment: NodeJS.ProcessEnv,
+	output: Output,
+	signal: AbortSignal = new AbortController().signal,
+): Promise<number> {
 	const [command, ...rest] = args;
 	if (command === "help" || args.includes("--help") || args.includes("-h")) {
 		output.out(USAGE);
 		return EXIT.fine;
 	}
 	if (command === "check") return check(rest, environment, output);
+	if (command === "send") return send(rest, environment, output);
+	if (command === "tail") return tail(rest, environment, output, signal);
 	output.err(command === undefined ? USAGE : `no such command: ${command}\n\n${USAGE}`);
 	return EXIT.usage;
 }

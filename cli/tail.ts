@@ -1,0 +1,111 @@
+/**
+ * `fanout tail`: what is published to somebody from now on, as JSON lines: `{"cursor","message"}`, and `{"mark","cursor"}`
+ * where something is missing. It is a client stream like any other, on a socket that prints.
+ */
+import { EventEmitter } from "node:events";
+import { parseArgs } from "node:util";
+import type { Fanout } from "mcp-fanout";
+import { EXIT, failed, type Output } from "./output.ts";
+import { ALONE, fileOf, openBeside, streamOf, WHOM_FLAGS, WHOM_USAGE } from "./whom.ts";
+
+export const TAIL_USAGE = `  tail [file] ${WHOM_USAGE}
+       [--method <glob>] [--count <n>]
+      prints what is published from now on, as JSON lines, until it is interrupted
+      --method  only these methods
+      --count   ends after so many`;
+
+function callOf(args: readonly string[], environment: NodeJS.ProcessEnv) {
+	const { values, positionals } = parseArgs({
+		args: [...args],
+		allowPositionals: true,
+		options: { ...WHOM_FLAGS, method: { type: "string" }, count: { type: "string" } },
+	});
+	const count = Number(values.count ?? Number.POSITIVE_INFINITY);
+	if (!(count > 0) || (values.count !== undefined && !Number.isSafeInteger(count))) {
+		throw new Error("--count takes an integer from 1");
+	}
+	const filter = values.method === undefined ? undefined : { methods: [values.method] };
+	return { file: fileOf(positionals, environment), count, request: { ...streamOf(values), filter } };
+}
+
+/** A socket whose peer is the terminal: it takes everything, and answers every ping. */
+class PrintingSocket extends EventEmitter {
+	readyState = 1;
+	readonly bufferedAmount = 0;
+	readonly #print: (frame: string) => void;
+
+	constructor(print: (frame: string) => void) {
+		super();
+		this.#print = print;
+	}
+
+	send(frame: string, done?: () => void): void {
+		this.#print(frame);
+		done?.();
+	}
+
+	ping(): void {
+		this.emit("pong");
+	}
+
+	close(): void {
+		this.terminate();
+	}
+
+	terminate(): void {
+		this.readyState = 3;
+		this.emit("close");
+	}
+}
+
+async function follow(
+	fanout: Fanout,
+	{ count, request }: ReturnType<typeof callOf>,
+	output: Output,
+	signal: AbortSignal,
+): Promise<void> {
+	let left = count;
+	const socket = new PrintingSocket((frame) => {
+		const { message, mark, end } = JSON.parse(frame) as Record<string, unknown>;
+		if (message === undefined && mark === undefined && end === undefined) return;
+		if (left > 0) output.out(frame);
+		if (message !== undefined) left -= 1;
+		if (left === 0) stream.close();
+	});
+	const stream = fanout.websocket(socket, request);
+	const stop = () => stream.close();
+	signal.addEventListener("abort", stop, { once: true });
+	await stream.opened;
+	if (signal.aborted) stop();
+	await stream.closed;
+	signal.removeEventListener("abort", stop);
+}
+
+export async function tail(
+	args: readonly string[],
+	environment: NodeJS.ProcessEnv,
+	output: Output,
+	signal: AbortSignal,
+): Promise<number> {
+	let call: ReturnType<typeof callOf>;
+	try {
+		call = callOf(args, environment);
+	} catch (error) {
+		output.err(`${(error as Error).message}\n\n${TAIL_USAGE}`);
+		return EXIT.usage;
+	}
+	try {
+		const onerror = ({ code, message }: { code: string; message: string }) => output.err(`${code}: ${message}`);
+		const fanout = await openBeside(call.file, environment, { follow: true, onerror });
+		try {
+			const { transports } = fanout.health();
+			if (transports.every((place) => place.startsWith("local/"))) output.err(`warning: ${ALONE}`);
+			await follow(fanout, call, output, signal);
+		} finally {
+			await fanout.close();
+		}
+		return EXIT.fine;
+	} catch (error) {
+		return failed(error, output);
+	}
+}
