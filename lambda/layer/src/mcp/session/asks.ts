@@ -15,12 +15,18 @@ export function askerOf(id: unknown): string | undefined {
 	return typeof id === "string" ? ASK.exec(id)?.[1] : undefined;
 }
 
+/** As the server called them: its SDK's token is the request's id, an application's own may be anything. */
+interface Open {
+	readonly id: RequestId;
+	readonly token: unknown;
+}
+
 /** Counts for the whole process: the answer to one session's ask can never be taken for another's. */
 let asked = 0;
 
 export class Asks {
 	readonly #instance: string;
-	readonly #open = new Map<string, RequestId>();
+	readonly #open = new Map<string, Open>();
 
 	constructor(instance: string) {
 		this.#instance = instance;
@@ -41,13 +47,13 @@ export class Asks {
 	/** The client's message as the server knows it; undefined when nothing here asked for it. */
 	inbound(message: Message): Message | undefined {
 		if ("method" in message) {
-			const token = this.#open.get(String(message.params?.progressToken));
-			return token === undefined ? undefined : { ...message, params: { ...message.params, progressToken: token } };
+			const open = this.#open.get(String(message.params?.progressToken));
+			return open && { ...message, params: { ...message.params, progressToken: open.token } };
 		}
-		const id = this.#open.get(String(message.id));
-		if (id === undefined) return undefined;
+		const open = this.#open.get(String(message.id));
+		if (open === undefined) return undefined;
 		this.#open.delete(String(message.id));
-		return { ...message, id };
+		return { ...message, id: open.id };
 	}
 
 	/** It could not be sent. */
@@ -65,14 +71,15 @@ export class Asks {
 		}
 		asked += 1;
 		const id = `${this.#instance}.${asked}`;
-		this.#open.set(id, message.id);
 		const meta = message.params?._meta as { readonly progressToken?: unknown } | undefined;
-		if (meta?.progressToken === undefined) return { ...message, id };
+		const token = meta?.progressToken;
+		this.#open.set(id, { id: message.id, token });
+		if (token === undefined) return { ...message, id };
 		return { ...message, id, params: { ...message.params, _meta: { ...meta, progressToken: id } } };
 	}
 
 	#wireId(own: unknown): string | undefined {
-		for (const [id, known] of this.#open) if (known === own) return id;
+		for (const [id, open] of this.#open) if (open.id === own) return id;
 		return undefined;
 	}
 }
