@@ -52,6 +52,8 @@ export interface Answer {
 	readonly error?: string;
 	readonly certain?: boolean;
 	readonly pid?: number;
+	/** Of several lanes, the one that streams show it from. */
+	readonly home?: string | undefined;
 	/** Under which claim it was written. */
 	readonly epoch?: number;
 }
@@ -101,13 +103,26 @@ async function own(command: Command & { readonly do: "own" | "stale" }, { sessio
 	return claimed.hold.epoch;
 }
 
+async function publish({ n, to, id }: Command & { readonly do: "publish" }, fanout: Fanout): Promise<Answer> {
+	const { targets } = fanout.health();
+	const home =
+		targets.length < 2 ? {} : { home: (targets.find(({ breaker }) => breaker === "closed") ?? targets[0])?.lane };
+	try {
+		// The lanes are named in this turn.
+		await fanout
+			.to(to as { session: string })
+			.send({ method: "notifications/message", params: { level: "info", data: id } });
+		return { n, ok: true, ...home };
+	} catch (error) {
+		return { ...failure(n, error), ...home };
+	}
+}
+
 async function obey(command: Command, fanouts: ReadonlyMap<string, Fanout>, plan: InstancePlan): Promise<Answer> {
 	const { n } = command;
+	if (command.do === "publish") return publish(command, fanouts.get(command.namespace) as Fanout);
 	try {
-		if (command.do === "publish") {
-			const to = (fanouts.get(command.namespace) as Fanout).to(command.to as { session: string });
-			await to.send({ method: "notifications/message", params: { level: "info", data: command.id } });
-		} else if (command.do === "next-version") {
+		if (command.do === "next-version") {
 			const parts = { clock: systemClock, ids, instanceId: ids.next() };
 			if (plan.options.nats !== undefined) {
 				await nextVersion(createNatsTransport(plan.options.nats, parts), command.namespace, command.topic);

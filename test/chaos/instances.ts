@@ -23,7 +23,11 @@ export interface Instance {
 	readonly incarnation: string;
 	/** Its control connection stands: it can be asked to publish. */
 	isUp(): boolean;
-	publish(namespace: string, to: Target, id: string): Promise<Verdict>;
+	publish(
+		namespace: string,
+		to: Target,
+		id: string,
+	): Promise<{ readonly verdict: Verdict; readonly home?: string | undefined }>;
 	ask(command: CommandWithoutNumber): Promise<Answer>;
 	start(): Promise<void>;
 	/** kill -9. */
@@ -97,9 +101,8 @@ export async function createInstance({ logDir, ...options }: InstanceOptions): P
 			});
 		},
 		async publish(namespace, to, id) {
-			const answer = await instance.ask({ do: "publish", namespace, to, id });
-			if (answer.ok) return "accepted";
-			return answer.certain === true ? "certain" : "uncertain";
+			const { ok, certain, home } = await instance.ask({ do: "publish", namespace, to, id });
+			return { verdict: ok ? "accepted" : certain === true ? "certain" : "uncertain", home };
 		},
 		async start() {
 			starts += 1;

@@ -47,7 +47,8 @@ export function startLoad(options: LoadOptions): Load {
 		const to = options.target();
 		history.sent({ id, namespace, channel: channelName(to), publisher });
 		options.sent?.(id, namespace, to);
-		const verdict = await instance.publish(namespace, to, id);
+		const { verdict, home } = await instance.publish(namespace, to, id);
+		if (home !== undefined) history.homed(id, home);
 		counts[verdict] += 1;
 		if (verdict !== "accepted") history.refused(id, verdict);
 		options.answered?.(id, verdict);

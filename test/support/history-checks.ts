@@ -6,6 +6,8 @@ export interface Message extends Sent {
 	/** Among its publisher's messages to its channel. */
 	readonly nth: number;
 	refused: "uncertain" | "certain" | undefined;
+	/** Where there are several lanes; undefined when its publisher never said. */
+	home: string | undefined;
 }
 
 export interface Arrival {
@@ -84,7 +86,7 @@ export function checkPublisherOrder(stream: Stream, messages: ReadonlyMap<string
 	for (const id of firstArrivals(stream)) {
 		const message = messages.get(id);
 		if (message === undefined || message.refused === "uncertain") continue;
-		const line = `${eraOf(stream, stream.seen.get(id) as number)} ${lineOf(message)}`;
+		const line = `${eraOf(stream, stream.seen.get(id) as number)} ${message.home} ${lineOf(message)}`;
 		const before = last.get(line);
 		if (before !== undefined && before.nth > message.nth) {
 			found.push(finding("order", stream, id, `${id} after ${before.id}, both by ${message.publisher}`));
@@ -101,13 +103,16 @@ export function checkLaneOrder(
 	eraOf: EraOf,
 ): Finding[] {
 	const found: Finding[] = [];
+	const hasHomes = [...messages.values()].some(({ home }) => home !== undefined);
 	const reference = new Map<string, { readonly by: Stream; readonly order: ReadonlyMap<string, number> }>();
 	for (const stream of streams) {
 		const lanes = Map.groupBy(firstArrivals(stream), (id) => {
 			const message = messages.get(id);
 			const era = eraOf(stream, stream.seen.get(id) as number);
-			return JSON.stringify([message?.namespace, message?.channel, stream.spec.place, era]);
+			if (hasHomes && message?.home === undefined) return "unknown";
+			return JSON.stringify([message?.namespace, message?.channel, message?.home, stream.spec.place, era]);
 		});
+		lanes.delete("unknown");
 		for (const [lane, ids] of lanes) {
 			const other = reference.get(lane);
 			if (other === undefined) {

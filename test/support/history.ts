@@ -52,6 +52,8 @@ export interface History {
 	opened(stream: HistoryStream): void;
 	/** Before the call that publishes. */
 	sent(message: Sent): void;
+	/** Where there are several lanes: the one that streams show it from. There is no order across lanes. */
+	homed(id: string, lane: string): void;
 	/** The publisher was told that it is not accepted: it may arrive, and need not; it must not when that was certain. */
 	refused(id: string, how?: "uncertain" | "certain"): void;
 	/** `isEarly`: without a cursor, while its lane refused. */
@@ -158,12 +160,17 @@ export function createHistory(): History {
 			if (messages.has(sent.id)) throw new Error(`message ${sent.id} was sent before`);
 			const nth = counts.get(lineOf(sent)) ?? 0;
 			counts.set(lineOf(sent), nth + 1);
-			const message = { ...sent, at: at++, nth, refused: undefined };
+			const message = { ...sent, at: at++, nth, refused: undefined, home: undefined };
 			messages.set(sent.id, message);
 			const key = keyOf(sent.namespace, sent.channel);
 			const others = byChannel.get(key);
 			if (others === undefined) byChannel.set(key, [message]);
 			else others.push(message);
+		},
+		homed(id, lane) {
+			const message = messages.get(id);
+			if (message === undefined) throw new Error(`message ${id} was never sent`);
+			message.home = lane;
 		},
 		refused(id, how = "uncertain") {
 			const message = messages.get(id);
