@@ -88,7 +88,7 @@ export async function watchTail(tail: Tail): Promise<Watch> {
 			closed = true;
 			timer?.cancel();
 			if (!tail.connection.isClosed()) subscription.unsubscribe();
-			await running;
+			// What is being read is not waited for: a server that hangs, or a connection that is closed, never answers it.
 		},
 	};
 }
