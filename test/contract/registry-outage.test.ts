@@ -1,4 +1,5 @@
 /** A registry whose server is away for longer than its client library would try by itself. */
+import { connect } from "@nats-io/transport-node";
 import { afterEach, expect, test, vi } from "vitest";
 import { createChannel } from "../../lambda/layer/src/core/channel.ts";
 import { systemClock } from "../../lambda/layer/src/core/clock.ts";
@@ -8,6 +9,7 @@ import { createRedisStore } from "../../lambda/layer/src/sessions/redis-store.ts
 import { createRegistry } from "../../lambda/layer/src/sessions/registry.ts";
 import type { Store } from "../../lambda/layer/src/sessions/store.ts";
 import { type NatsNode, startNatsServers } from "../support/nats.ts";
+import { tamper } from "../support/nats-tamper.ts";
 import { startValkeyServer } from "../support/valkey.ts";
 
 const AWAY_MS = 1_500;
@@ -46,4 +48,30 @@ test.each<[string, () => Promise<{ store: Store; server: { kill(): Promise<void>
 		return registry.claim(createChannel("session", "s", { namespace: "outage" }), term);
 	};
 	await vi.waitFor(async () => expect(await claimed()).toMatchObject({ ok: true }), { timeout: 20_000, interval: 100 });
+});
+
+test("[P9] a watch whose connection is closed in the middle of a look holds up nobody's close", async () => {
+	const servers = await startNatsServers();
+	cleanups.push(() => servers.stop());
+	const real = await connect({ servers: servers.urls });
+	cleanups.push(() => real.close());
+	const link = tamper(real);
+	const parts = { namespace: "outage", clock: systemClock, ids: createIds(systemClock) };
+	const registry = createRegistry({ store: createNatsStore({ connection: link.nc }), ...parts });
+	await registry.start();
+	await registry.watch("default", { change() {}, suspect() {} });
+	let looks = 0;
+	// What wakes it comes through, what it asks for does not.
+	link.arrives = ({ subject }) => {
+		if (subject.includes(".changes.")) return true;
+		looks += 1;
+		return false;
+	};
+	const other = createRegistry({ store: createNatsStore({ connect: { servers: servers.urls } }), ...parts });
+	cleanups.push(() => other.close());
+	await other.start();
+	await other.create(createChannel("session", "s", { namespace: "outage" }));
+	await vi.waitFor(() => expect(looks).toBeGreaterThan(0), { timeout: 20_000, interval: 20 });
+	await real.close();
+	await registry.close();
 });
