@@ -7,7 +7,7 @@ test.each([7, "mine", "7"])("progress with an ask comes back under the token tha
 	const asks = new Asks(INSTANCE);
 	const params = { maxTokens: 1, _meta: { progressToken: token, other: true } };
 	const out = asks.outbound({ jsonrpc: "2.0", id: 7, method: "sampling/createMessage", params });
-	const { id, params: said } = out as { id: string; params: { _meta: object } };
+	const { id, params: said } = out as unknown as { id: string; params: { _meta: object } };
 	expect(askerOf(id)).toBe(INSTANCE);
 	expect(said).toEqual({ maxTokens: 1, _meta: { progressToken: id, other: true } });
 	const progress = {
