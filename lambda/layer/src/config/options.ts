@@ -134,16 +134,20 @@ export function checkShape(options: FanoutOptions): void {
 	}
 }
 
-/** A transport's options unless it is disabled. */
-function enabled<T extends TransportRole>(name: string, options: T | undefined): T | undefined {
-	const { enabled: isEnabled, priority } = options ?? {};
+/** A transport's own options, unless it is disabled. */
+function enabled<T extends TransportRole>(
+	name: string,
+	options: T | undefined,
+): Omit<T, keyof TransportRole> | undefined {
+	if (options === undefined) return undefined;
+	const { enabled: isEnabled, priority, ...own } = options;
 	if (isEnabled !== undefined && typeof isEnabled !== "boolean") {
 		throw new FanoutError("ConfigInvalid", `${name}.enabled must be true or false`);
 	}
 	if (priority !== undefined && !Number.isFinite(priority)) {
 		throw new FanoutError("ConfigInvalid", `${name}.priority must be a number`);
 	}
-	return isEnabled === false ? undefined : options;
+	return isEnabled === false ? undefined : own;
 }
 
 function flag(name: string, value: boolean): boolean {

@@ -43,8 +43,7 @@ function nameOf(url: string): string | undefined {
 }
 
 export function checkAccept({ headers }: Request, types: readonly string[]): Response | undefined {
-	const accepted = (headers.get("accept") ?? "").split(",").map((part) => part.split(";")[0]?.trim().toLowerCase());
-	if (types.every((type) => accepted.includes(type))) return undefined;
+	if (types.every((type) => accepts(headers, type))) return undefined;
 	return refuse(406, `Not Acceptable: the client must accept ${types.join(" and ")}`);
 }
 
@@ -52,4 +51,10 @@ export function checkVersion({ headers }: Request): Response | undefined {
 	const version = headers.get("mcp-protocol-version");
 	if (version === null || VERSIONS.includes(version)) return undefined;
 	return refuse(400, `Bad Request: Unsupported protocol version (supported versions: ${VERSIONS.join(", ")})`);
+}
+
+/** By name: as the SDK's transports do, no wildcard is taken for it. */
+export function accepts(headers: Headers, type: string): boolean {
+	const named = (headers.get("accept") ?? "").split(",").map((part) => part.split(";")[0]?.trim().toLowerCase());
+	return named.includes(type);
 }

@@ -10,7 +10,7 @@ import { asFanoutError, FanoutError } from "../../core/errors.ts";
 import type { Request as Ask } from "../../core/message.ts";
 import { type AuthInfoLike, expiryOf, type Identity } from "../identity.ts";
 import { readJson } from "./body.ts";
-import { checkAccept, checkAddress, checkVersion } from "./checks.ts";
+import { accepts, checkAccept, checkAddress, checkVersion } from "./checks.ts";
 import type { SessionFactory } from "./factory.ts";
 import { hasPriming } from "./facts.ts";
 import { Gets } from "./gets.ts";
@@ -52,7 +52,7 @@ export interface SessionServer {
 }
 
 export function holdsGet({ method, headers }: Request): boolean {
-	return method === "GET" && headers.has("mcp-session-id") && (headers.get("accept") ?? "").includes(SSE_TYPE);
+	return method === "GET" && headers.has("mcp-session-id") && accepts(headers, SSE_TYPE);
 }
 
 export function createSessionServer(

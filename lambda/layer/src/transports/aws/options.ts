@@ -5,6 +5,7 @@
 import { ENV } from "../../config/env-names.ts";
 import type { BackoffLimits } from "../../core/backoff.ts";
 import { FanoutError } from "../../core/errors.ts";
+import { checkNames } from "../../core/ranges.ts";
 import type { WebSocketClass } from "./dial.ts";
 import type { MailboxExpectation } from "./mailbox-check.ts";
 import type { AwsClients } from "./sdk.ts";
@@ -79,7 +80,21 @@ function positive(name: string, value: number): number {
 	throw invalid(name, `must be a positive integer, not ${String(value)}`);
 }
 
+const KNOWN: Readonly<Record<keyof AwsOptions, true>> = {
+	...{ environment: true, region: true, endpoint: true, follow: true, clients: true, WebSocket: true },
+	...{
+		mailbox: true,
+		parameterPrefix: true,
+		connectTimeoutMs: true,
+		requestTimeoutMs: true,
+		readyTimeoutMs: true,
+		pingMs: true,
+	},
+	...{ rotateMs: true, backoff: true, maxPayloadBytes: true, readConcurrency: true },
+};
+
 export function resolveAwsOptions(options: AwsOptions): AwsSettings {
+	checkNames("aws", options, KNOWN);
 	const environment = options.environment ?? process.env;
 	const need = (name: string): string => {
 		const value = environment[name];

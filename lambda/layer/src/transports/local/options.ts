@@ -1,5 +1,6 @@
 /** What the local transport may be told, with the defaults that it really uses. Every bound names its limit when it refuses. */
 import { FanoutError } from "../../core/errors.ts";
+import { checkNames } from "../../core/ranges.ts";
 
 export const DEFAULT_MAX_EVENTS_PER_CHANNEL = 100;
 export const DEFAULT_RETENTION_MS = 24 * 60 * 60 * 1000;
@@ -37,7 +38,19 @@ function positive(name: keyof LocalLimits, value: number): number {
 	throw new FanoutError("ConfigInvalid", `local.${name} must be a positive integer, not ${String(value)}`);
 }
 
+const KNOWN: Readonly<Record<keyof LocalOptions, true>> = {
+	...{
+		maxEventsPerChannel: true,
+		retentionMs: true,
+		maxEvents: true,
+		maxBytes: true,
+		maxPayloadBytes: true,
+		file: true,
+	},
+};
+
 export function resolveLimits(options: LocalOptions): LocalLimits {
+	checkNames("local", options, KNOWN);
 	const limits: LocalLimits = {
 		maxEventsPerChannel: positive("maxEventsPerChannel", options.maxEventsPerChannel ?? DEFAULT_MAX_EVENTS_PER_CHANNEL),
 		retentionMs: positive("retentionMs", options.retentionMs ?? DEFAULT_RETENTION_MS),

@@ -3,6 +3,7 @@
  * fleet shares: an instance with other ones than the existing streams have does not start.
  */
 import { FanoutError } from "../../core/errors.ts";
+import { checkNames } from "../../core/ranges.ts";
 import type { NatsConnection, TlsOptions } from "./client.ts";
 
 export const DEFAULT_SERVERS = ["nats://127.0.0.1:4222"] as const;
@@ -123,7 +124,23 @@ function credentials(options: NatsOptions): void {
 	if (options.password !== undefined && options.user === undefined) throw invalid("password", "needs nats.user");
 }
 
+const KNOWN: Readonly<Record<keyof NatsOptions, true>> = {
+	...{ servers: true, connection: true, token: true, user: true, password: true, nkey: true },
+	...{ creds: true, tls: true, clientName: true, prefix: true, streamName: true, partitions: true },
+	...{ replicas: true, storage: true, maxAgeMs: true, maxMessages: true, maxMessagesPerChannel: true, dedupMs: true },
+	...{
+		jetstream: true,
+		domain: true,
+		inboxPrefix: true,
+		connectTimeoutMs: true,
+		requestTimeoutMs: true,
+		ackTimeoutMs: true,
+	},
+	...{ maxInFlight: true, maxPayloadBytes: true, pingMs: true },
+};
+
 export function resolveNatsOptions(options: NatsOptions): NatsSettings {
+	checkNames("nats", options, KNOWN);
 	credentials(options);
 	const servers =
 		typeof options.servers === "string" ? options.servers.split(",") : (options.servers ?? DEFAULT_SERVERS);

@@ -1,6 +1,7 @@
 /** What the redis transport may be told, with the defaults that it really uses. */
 import type { Cluster, Redis } from "ioredis";
 import { FanoutError } from "../../core/errors.ts";
+import { checkNames } from "../../core/ranges.ts";
 
 export const DEFAULT_PREFIX = "fanout";
 /** Followers subscribe to partitions: more of them let an instance hear less of what it does not follow. */
@@ -85,7 +86,14 @@ function positive(name: string, value: number, most = Number.MAX_SAFE_INTEGER): 
 	throw invalid(`redis.${name} must be a positive integer${bound}, not ${String(value)}`);
 }
 
+const KNOWN: Readonly<Record<keyof RedisOptions, true>> = {
+	...{ username: true, password: true, tls: true, url: true, sentinel: true, cluster: true },
+	...{ client: true, prefix: true, partitions: true, maxEventsPerChannel: true, retentionMs: true, dedupMs: true },
+	...{ maxPayloadBytes: true, connectTimeoutMs: true, wait: true },
+};
+
 export function resolveSettings(options: RedisOptions): RedisSettings {
+	checkNames("redis", options, KNOWN);
 	const places = ["url", "sentinel", "cluster", "client"] as const;
 	const given = places.filter((name) => options[name] !== undefined);
 	if (given.length !== 1) {
