@@ -143,6 +143,7 @@ test("a GET of a session holds a stream, and nothing else of it does", async () 
 	const asked = (init: RequestInit) => handler.holds(new Request("http://localhost/mcp", init));
 	const headers = { accept: "text/event-stream", "mcp-session-id": "x", "mcp-protocol-version": "2025-11-25" };
 	expect(asked({ headers })).toBe(true);
+	expect(asked({ headers: { ...headers, accept: "Text/Event-Stream;q=1" } })).toBe(true);
 	expect(asked({ headers: { accept: headers.accept } })).toBe(false);
 	expect(asked(post(tool("run"), "x"))).toBe(false);
 	expect(asked({ method: "DELETE", headers })).toBe(false);
