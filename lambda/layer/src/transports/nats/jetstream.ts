@@ -46,6 +46,8 @@ export interface JetStream {
 	close(): void;
 }
 
+/** How many times a regular check goes round, at the most, until it has been through all partitions. */
+const PARTITION_TURNS = 8;
 /** A question about more channels is a regular check, which is spread over so long. */
 const FEW = 16;
 const CHECK_MS = END_CHECK_MS / 4;
@@ -190,15 +192,16 @@ export function createJetStream({ nc, settings, clock, random32, report }: JetSt
 			}
 			const bounds: Bounds[] = new Array(channels.length);
 			const failures: unknown[] = [];
-			// Each partition of a regular check in its own slice of the time: what live entries wait for is one of them.
-			const slices = channels.length > FEW ? CHECK_MS / groups.size : 0;
-			const ask = async ([index, group]: readonly [number, readonly Place[]], turn: number) => {
-				if (slices > 0) await pause(clock, slices * turn, stop.signal);
+			// Each partition of a regular check in its own slice of the time: what live entries wait for is one of them. A few
+			// at a time: servers that are busy are not asked for all at once.
+			const workers = Math.ceil(groups.size / PARTITION_TURNS);
+			const slice = channels.length > FEW ? (CHECK_MS * workers) / groups.size : 0;
+			const ask = async ([index, group]: readonly [number, readonly Place[]]) => {
 				const { gate, ledger } = shards[index] as Shard;
 				// What it missed is being handed over, and its ends are told after that.
 				if (gate.isShut && groups.size > 1) return;
 				try {
-					const found = await (slices > 0 ? ledger.check(group, slices) : ledger.bounds(group));
+					const found = await (slice > 0 ? ledger.check(group, slice) : ledger.bounds(group));
 					for (const [place, { at }] of group.entries()) {
 						const one = found?.[place];
 						if (one !== undefined) bounds[at] = one;
@@ -207,7 +210,16 @@ export function createJetStream({ nc, settings, clock, random32, report }: JetSt
 					failures.push(error);
 				}
 			};
-			await Promise.all([...groups].map(ask));
+			const waiting = [...groups];
+			const work = async () => {
+				for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+					const startedAt = clock.monotonic();
+					await ask(next);
+					const left = slice - (clock.monotonic() - startedAt);
+					if (left > 0 && waiting.length > 0) await pause(clock, left, stop.signal);
+				}
+			};
+			await Promise.all(Array.from({ length: slice > 0 ? workers : groups.size }, work));
 			// One without a leader keeps no other partition from being checked.
 			if (failures.length === groups.size && groups.size > 0) throw failures[0];
 			for (const error of failures) failed(error, "the ends of a partition could not be asked for");
