@@ -21,6 +21,7 @@ import { END_CHECK_MS, type NatsSettings } from "./options.ts";
 import { Partition } from "./partition.ts";
 import { createPublish, type Publish } from "./publish.ts";
 import { readPage } from "./read.ts";
+import { inSlices } from "./slices.ts";
 import { ensureStream, ensureStreams } from "./streams.ts";
 import { createSubjects } from "./subjects.ts";
 
@@ -192,16 +193,15 @@ export function createJetStream({ nc, settings, clock, random32, report }: JetSt
 			}
 			const bounds: Bounds[] = new Array(channels.length);
 			const failures: unknown[] = [];
-			// Each partition of a regular check in its own slice of the time: what live entries wait for is one of them. A few
-			// at a time: servers that are busy are not asked for all at once.
 			const workers = Math.ceil(groups.size / PARTITION_TURNS);
-			const slice = channels.length > FEW ? (CHECK_MS * workers) / groups.size : 0;
+			const sliceMs = (CHECK_MS * workers) / groups.size;
+			const isRegular = channels.length > FEW;
 			const ask = async ([index, group]: readonly [number, readonly Place[]]) => {
 				const { gate, ledger } = shards[index] as Shard;
 				// What it missed is being handed over, and its ends are told after that.
 				if (gate.isShut && groups.size > 1) return;
 				try {
-					const found = await (slice > 0 ? ledger.check(group, slice) : ledger.bounds(group));
+					const found = await (isRegular ? ledger.check(group, sliceMs) : ledger.bounds(group));
 					for (const [place, { at }] of group.entries()) {
 						const one = found?.[place];
 						if (one !== undefined) bounds[at] = one;
@@ -210,16 +210,8 @@ export function createJetStream({ nc, settings, clock, random32, report }: JetSt
 					failures.push(error);
 				}
 			};
-			const waiting = [...groups];
-			const work = async () => {
-				for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-					const startedAt = clock.monotonic();
-					await ask(next);
-					const left = slice - (clock.monotonic() - startedAt);
-					if (left > 0 && waiting.length > 0) await pause(clock, left, stop.signal);
-				}
-			};
-			await Promise.all(Array.from({ length: slice > 0 ? workers : groups.size }, work));
+			const slices = { clock, sliceMs, mostMs: CHECK_MS, workers, stop: stop.signal };
+			await (isRegular ? inSlices([...groups], slices, ask) : Promise.all([...groups].map(ask)));
 			// One without a leader keeps no other partition from being checked.
 			if (failures.length === groups.size && groups.size > 0) throw failures[0];
 			for (const error of failures) failed(error, "the ends of a partition could not be asked for");
