@@ -42,7 +42,7 @@ export interface SessionRecord {
 	readonly principal: string | undefined;
 	readonly facts: Json;
 	readonly state: Json;
-	/** Milliseconds since 1970 by the writer's clock: to show, never to compare. */
+	/** Milliseconds since 1970 by the writer's clock: no lease is judged by it. Sessions that are idle for long are. */
 	readonly createdAt: number;
 	readonly touchedAt: number;
 	/** Fields of a later release. */
