@@ -16,6 +16,7 @@ export function scriptOutlet(takes = Number.POSITIVE_INFINITY): ScriptedOutlet {
 			this.takes -= 1;
 			return this.takes > 0;
 		},
+		ending: () => void said.push("ending"),
 		end: () => void said.push("ended"),
 		fail: (error) => void said.push(`failed: ${(error as Error).message}`),
 	};

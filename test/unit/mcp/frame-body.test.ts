@@ -123,10 +123,10 @@ test("a way out takes what waits and then each frame at once, in order while the
 	expect(said).toEqual(["0", "1"]);
 	body.push("x");
 	body.end();
-	expect(said).toEqual(["0", "1"]);
+	expect(said).toEqual(["0", "1", "ending"]);
 	outlet.takes = 100;
 	leaving?.room();
-	expect(said).toEqual(["0", "1", "2", "3", "4", "x", "ended"]);
+	expect(said).toEqual(["0", "1", "ending", "2", "3", "4", "x", "ended"]);
 });
 
 test("a way out hears of an end and of a failure, whether they came before it or after", () => {

@@ -248,3 +248,20 @@ test("a body that is no listen's is read as any stream, and one that breaks is b
 	await expect(reader?.read()).rejects.toThrow();
 	await vi.waitFor(() => expect(onerror).toHaveBeenCalledOnce());
 });
+
+test("[P6] the client of a listen that has ended and takes nothing of what is left is let go", async () => {
+	for (const isBlocked of [true, false]) {
+		const { body, left, response } = openListen();
+		const url = await serve(response, { endGraceMs: 50 });
+		const [answer] = await once(request(url).end(), "response");
+		answer.pause();
+		// More than the kernel holds, or no more than node:http keeps of it.
+		while (body.hasRoom && isBlocked) {
+			body.push("x".repeat(1_000_000));
+			await sleep(1);
+		}
+		body.end();
+		await vi.waitFor(() => expect(left).toHaveBeenCalledOnce(), 20_000);
+		answer.destroy();
+	}
+});

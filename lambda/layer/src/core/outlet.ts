@@ -7,6 +7,8 @@ import type { UnderlyingSource } from "node:stream/web";
 export interface Outlet {
 	/** Each character is a byte. False when the connection pushes back: `room` is to be called when it takes more. */
 	write(text: string): boolean;
+	/** No more is made: what waits is all that is left, and is not waited for without an end. */
+	ending(): void;
 	/** After the last frame, once. */
 	end(): void;
 	/** The body broke: what the client has is not all of it. */

@@ -59,7 +59,8 @@ export class FrameBody implements Leaving {
 	end(): void {
 		if (this.#isEnded) return;
 		this.#isEnded = true;
-		if (!this.#isBlocked) this.#outlet?.end();
+		if (this.#isBlocked) this.#outlet?.ending();
+		else this.#outlet?.end();
 		this.#taker?.(DONE);
 		this.#taker = undefined;
 		if (this.#waiting === undefined) this.#controller?.close();

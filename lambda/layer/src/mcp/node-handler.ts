@@ -8,6 +8,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { pipeline } from "node:stream/promises";
 import { chunkOf, directSocket } from "../core/chunked.ts";
+import { systemClock, type Timer } from "../core/clock.ts";
 import { type Leaving, leavingOf, type Outlet } from "../core/outlet.ts";
 import type { FetchHandler } from "./fleet-handler.ts";
 import type { AuthInfoLike } from "./identity.ts";
@@ -15,7 +16,11 @@ import { resolveBodyBounds, toRequest } from "./node-request.ts";
 import type { BodyBounds } from "./session/body.ts";
 import { INTERNAL_ERROR, refuse } from "./session/refusal.ts";
 
+const DEFAULT_END_GRACE_MS = 5_000;
+
 export interface NodeHandlerOptions extends Partial<BodyBounds> {
+	/** How long the client of a listen that has ended may take what is left, in milliseconds. Default 5 seconds. */
+	readonly endGraceMs?: number | undefined;
 	/** Told what the handler threw, and what broke a stream; the client is told nothing of it. */
 	onerror?(error: Error): void;
 }
@@ -29,6 +34,7 @@ export type NodeHandler = (
 
 export function toNodeHandler(handler: FetchHandler, options: NodeHandlerOptions = {}): NodeHandler {
 	const bounds = resolveBodyBounds(options);
+	const { endGraceMs = DEFAULT_END_GRACE_MS } = options;
 
 	function report(error: unknown): void {
 		try {
@@ -58,7 +64,7 @@ export function toNodeHandler(handler: FetchHandler, options: NodeHandlerOptions
 		if (res.destroyed) left.abort();
 		const response = await ask(req, typeof given === "function" ? undefined : given, left.signal);
 		try {
-			await answer(req, res, response, report);
+			await answer(req, res, response, { report, endGraceMs });
 		} catch (error) {
 			if (!isClients(error)) report(error);
 			res.destroy();
@@ -68,12 +74,7 @@ export function toNodeHandler(handler: FetchHandler, options: NodeHandlerOptions
 	};
 }
 
-async function answer(
-	{ method }: IncomingMessage,
-	res: ServerResponse,
-	response: Response,
-	report: (error: unknown) => void,
-): Promise<void> {
+async function answer({ method }: IncomingMessage, res: ServerResponse, response: Response, how: Leave): Promise<void> {
 	const { body } = response;
 	const isGone = res.destroyed;
 	if (!isGone) res.writeHead(response.status, headersOf(response));
@@ -84,7 +85,7 @@ async function answer(
 	}
 	// Whoever waits for the head of a stream must not wait for its first frame.
 	res.flushHeaders();
-	await (leave(body, res, report) ?? pipeline(body, res));
+	await (leave(body, res, how) ?? pipeline(body, res));
 }
 
 /** The client left, or did not read what it was sent. */
@@ -98,17 +99,20 @@ function headersOf({ headers }: Response): Record<string, string | string[]> {
 	return { ...Object.fromEntries(headers), ...(cookies.length > 0 && { "set-cookie": cookies }) };
 }
 
+interface Leave {
+	readonly endGraceMs: number;
+	report(error: unknown): void;
+}
+
 /** Undefined when the body has no other way than through a stream. Resolves when the response is over. */
-function leave(
-	body: ReadableStream<Uint8Array>,
-	res: ServerResponse,
-	report: (error: unknown) => void,
-): Promise<void> | undefined {
+function leave(body: ReadableStream<Uint8Array>, res: ServerResponse, how: Leave): Promise<void> | undefined {
 	const leaving = leavingOf(body);
 	if (leaving === undefined) return undefined;
-	leaving.leaveBy(new ResponseOutlet(res, leaving, report));
+	const outlet = new ResponseOutlet(res, leaving, how);
+	leaving.leaveBy(outlet);
 	return new Promise((resolve) => {
 		res.once("close", () => {
+			outlet.closed();
 			leaving.cancel();
 			resolve();
 		});
@@ -119,13 +123,14 @@ class ResponseOutlet implements Outlet {
 	readonly #leaving: Leaving;
 	readonly #res: ServerResponse;
 	readonly #socket: Socket | undefined;
-	readonly #report: (error: unknown) => void;
+	readonly #how: Leave;
+	#grace: Timer | undefined;
 
-	constructor(res: ServerResponse, leaving: Leaving, report: (error: unknown) => void) {
+	constructor(res: ServerResponse, leaving: Leaving, how: Leave) {
 		this.#leaving = leaving;
 		this.#res = res;
 		this.#socket = directSocket(res);
-		this.#report = report;
+		this.#how = how;
 	}
 
 	write(text: string): boolean {
@@ -137,12 +142,21 @@ class ResponseOutlet implements Outlet {
 		return isTaken;
 	}
 
+	ending(): void {
+		this.#grace ??= systemClock.after(this.#how.endGraceMs, () => this.#res.destroy());
+	}
+
 	end(): void {
+		this.ending();
 		this.#res.end();
 	}
 
 	fail(error: unknown): void {
-		if (!isClients(error)) this.#report(error);
+		if (!isClients(error)) this.#how.report(error);
 		this.#res.destroy();
+	}
+
+	closed(): void {
+		this.#grace?.cancel();
 	}
 }
