@@ -1,6 +1,7 @@
 import { ArnFormat } from "aws-cdk-lib";
 import { Effect, PolicyStatement, ServicePrincipal } from "aws-cdk-lib/aws-iam";
 import { CfnSubscription, type ITopic } from "aws-cdk-lib/aws-sns";
+import type { Queue } from "aws-cdk-lib/aws-sqs";
 import type { Construct } from "constructs";
 import { standardQueue } from "../parts/messaging.ts";
 import { FanoutStack, type FanoutStackProps } from "./fanout-stack.ts";
@@ -18,16 +19,18 @@ export const deadLettersName = (prefix: string, region: string): string => `${pr
  * topic's region, since SNS takes a subscription nowhere else; queues are named, not referenced.
  */
 export class MeshStack extends FanoutStack {
+	readonly deadLetters: readonly Queue[];
+
 	constructor(scope: Construct, props: MeshStackProps) {
 		super(scope, "mesh", {
 			...props,
 			description: "mcp-fanout: subscriptions from one region's topic to every region",
 		});
-		for (const region of this.config.regions) this.subscribe(props.topic, region);
+		this.deadLetters = this.config.regions.map((region) => this.subscribe(props.topic, region));
 	}
 
 	/** SNS accepts a message, then drops it on a client error of the queue: every subscription keeps such in a queue here. */
-	private subscribe(topic: ITopic, region: string): void {
+	private subscribe(topic: ITopic, region: string): Queue {
 		const deadLetters = standardQueue(this, `To-${region}-DeadLetters`, {
 			queueName: deadLettersName(this.prefix, region),
 		});
@@ -53,5 +56,6 @@ export class MeshStack extends FanoutStack {
 			rawMessageDelivery: true,
 			redrivePolicy: { deadLetterTargetArn: deadLetters.queueArn },
 		});
+		return deadLetters;
 	}
 }
