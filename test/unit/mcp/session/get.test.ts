@@ -238,3 +238,41 @@ test("a GET that was opened without the registry ends when a newer one is, where
 	await send(0, session, 1);
 	await expect.poll(() => numbers(newer)).toEqual([1]);
 });
+
+test("a GET that was opened without the registry ends no newer one, however late the fleet is told of it", async () => {
+	let isAway = false;
+	const away = (store: Store, place: number): Store => ({
+		...store,
+		read: (...args) => (isAway && place === 0 ? Promise.reject(new Error("away")) : store.read(...args)),
+	});
+	await start(2, { store: away });
+	const session = await open(fleet, 0);
+	isAway = true;
+	fleet.broker.faults.refuse = 1;
+	await listen(0, session);
+	isAway = false;
+	const newer = await listen(1, session);
+	fleet.broker.faults.refuse = 0;
+	await fleet.fanouts[0]?.flush();
+	await settle();
+	await send(0, session, 1);
+	await expect.poll(() => numbers(newer)).toEqual([1]);
+});
+
+test("a GET that was opened without the registry ends one that was opened so before it, wherever that is", async () => {
+	let isAway = false;
+	const away = (store: Store): Store => ({
+		...store,
+		read: (...args) => (isAway ? Promise.reject(new Error("away")) : store.read(...args)),
+	});
+	await start(2, { store: away });
+	const session = await open(fleet, 0);
+	await callTool(fleet, 1, session, "where");
+	isAway = true;
+	const older = await listen(0, session);
+	await settle();
+	const newer = await listen(1, session);
+	await older.ended;
+	await send(0, session, 1);
+	await expect.poll(() => numbers(newer)).toEqual([1]);
+});

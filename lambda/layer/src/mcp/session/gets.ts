@@ -23,6 +23,9 @@ const CLOCK_SLACK_MS = 10_000;
 
 /** A number after that of every GET stream. */
 const EVERY_GET = Number.MAX_SAFE_INTEGER;
+/** Where the record cannot be reached a stream stands this far behind the number last known, before the next; what ends others so, after it. */
+const UNNUMBERED = 0.5;
+const AFTER_UNNUMBERED = 0.75;
 
 export interface GetDeps {
 	readonly host: SessionHost;
@@ -223,9 +226,11 @@ export class Gets {
 			this.#untold(error);
 			if (known === undefined) return refuseForNow("the session registry cannot be reached now: try again");
 			// Without the record nobody knows its number: every other one ends, and whichever gets the next one ends this.
-			slot.n = known.facts.get.n + 0.5;
+			const { n } = known.facts.get;
+			slot.n = n + UNNUMBERED;
 			for (const other of this.#slots.get(channel.key) ?? []) if (other !== slot) this.#end(other);
-			peers().tellAll({ kind: "get", session: channel, n: EVERY_GET });
+			// No other end than those: the word may wait for the broker, and a newer stream stand by then.
+			peers().tellAll({ kind: "get", session: channel, n: n + AFTER_UNNUMBERED });
 			return known;
 		}
 	}
