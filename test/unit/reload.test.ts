@@ -11,6 +11,7 @@ import { FakeBroker } from "../../lambda/layer/src/testing/fake-broker.ts";
 import { createFakeTransport } from "../../lambda/layer/src/testing/fake-transport.ts";
 import { createRandom } from "../support/random.ts";
 import { ROOT } from "../support/root.ts";
+import { follow } from "./mcp/session/raw.ts";
 
 let directory: string;
 let file: string;
@@ -119,7 +120,8 @@ test("[P7] a transport that is added and does not start refuses the reload; what
 
 test("[P3] a transport that is removed ends its client streams with gap; those that are left go on for who comes back", async () => {
 	const transports = [createFakeTransport(new FakeBroker(createRandom(1).next), { name: "wide" })];
-	const fanout = await start(["[notification.local]"], { transports });
+	const alone = ["[notification.local]", "[[notification.routing.rules]]", "targets = ['local']"];
+	const fanout = await start([...alone, "condition = { type = 'local/*' }"], { transports });
 	const { body } = fanout.response(new Request("http://localhost/"), { session: "s" });
 	const reader = (body as ReadableStream<Uint8Array>).pipeThrough(new TextDecoderStream() as never).getReader();
 	await reader.read();
@@ -139,6 +141,28 @@ test("[P3] a transport that is removed ends its client streams with gap; those t
 	write(["[notification.local]"]);
 	expect(await fanout.reload()).toMatchObject({ added: ["local"] });
 	expect(fanout.health().targets.map(({ lane }) => lane)).toEqual(["local", "wide"]);
+});
+
+test("[P3] a log of this process is followed from the moment on that a rule names it alone; one that none names goes unnoticed", async () => {
+	const transports = [createFakeTransport(new FakeBroker(createRandom(1).next), { name: "wide" })];
+	const fanout = await start(["[notification.local]"], { transports });
+	const stream = follow(fanout.response(new Request("http://localhost/"), { session: "s" }));
+	await expect.poll(() => stream.frames.length).toBe(1);
+	write([]);
+	expect(await fanout.reload()).toMatchObject({ removed: ["local"] });
+	write(["[notification.local]"]);
+	expect(await fanout.reload()).toMatchObject({ added: ["local"] });
+	const rule = ["[[notification.routing.rules]]", "targets = ['local']", "condition = { type = 'local/*' }"];
+	write(["[notification.local]", ...rule]);
+	expect(await fanout.reload()).toEqual({ changed: true, added: [], removed: [], replaced: [] });
+	const send = (method: string) => fanout.to({ session: "s" }).send({ method });
+	expect((await send("local/a")).accepted).toMatchObject([{ lane: "local" }]);
+	// Without the rule its lane is still followed: the stream has a position there.
+	write(["[notification.local]"]);
+	expect(await fanout.reload()).toMatchObject({ changed: true });
+	expect((await send("local/b")).accepted).toMatchObject([{ lane: "wide" }]);
+	await expect.poll(() => stream.messages.map(({ method }) => method)).toEqual(["local/a", "local/b"]);
+	expect(stream.frames.filter(({ event }) => event === "mark" || event === "end")).toEqual([]);
 });
 
 test("without a file there is none to read again", async () => {

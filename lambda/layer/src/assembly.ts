@@ -12,6 +12,7 @@ import type { Transport } from "./core/transport.ts";
 import type { Following } from "./following.ts";
 import { emit } from "./observe/events.ts";
 import { createOutgoing, type Outgoing } from "./outgoing.ts";
+import { possibleLanes } from "./route/router.ts";
 import { startTransports } from "./startup.ts";
 import { TRANSPORTS, type TransportOptions, type TransportParts } from "./transports/registry.ts";
 
@@ -35,8 +36,9 @@ export interface Exchanged {
 
 export interface Assembly {
 	readonly outgoing: Outgoing;
-	/** The same array for good. */
+	/** The same arrays for good: all, and those that client streams follow, since an envelope may enter their lanes. */
 	readonly transports: readonly Transport[];
+	readonly followed: readonly Transport[];
 	/** One at a time. Rejects with everything as it was; after the signal aborts, nothing is put in force any more. */
 	exchange(to: Assembled, following: Pick<Following, "add" | "swap">, signal: AbortSignal): Promise<Exchanged>;
 	/** Starts what stands beside these; all of them, or none. */
@@ -55,6 +57,19 @@ function ownOptions(options: TransportOptions[Name] | undefined): object | undef
 	if (options === undefined) return undefined;
 	const { enabled: _enabled, priority: _priority, ...own } = options as { enabled?: boolean; priority?: number };
 	return Object.fromEntries(Object.entries(own).filter(([, value]) => value !== undefined));
+}
+
+/** What a rule made a lane of this process stays one: its client streams have positions there. */
+function followedOf(
+	transports: readonly Transport[],
+	{ routing }: Assembled,
+	before: readonly Transport[],
+): Transport[] {
+	const targets = transports.map((transport) => {
+		return { name: transport.name, reach: transport.capabilities.reach, transport };
+	});
+	const lanes = new Set(possibleLanes(routing, targets).map(({ transport }) => transport));
+	return transports.filter((transport) => lanes.has(transport) || before.includes(transport));
 }
 
 /** What local is made from is fixed while it is there (config/fixed.ts): a default that is written out is no other. */
@@ -84,6 +99,7 @@ export async function createAssembly(first: Assembled, deps: AssemblyDeps): Prom
 	let settings = first;
 	const named = new Map<Name, Transport>();
 	const transports: Transport[] = [];
+	const followed: Transport[] = [];
 	const isWanted = (transport: Transport) => transports.includes(transport);
 	/** What runs is whole, and is not exchanged for less: whatever the first start was told. */
 	const startAll = (some: readonly Transport[], { startTimeoutMs }: Assembled, signal: AbortSignal) =>
@@ -97,6 +113,7 @@ export async function createAssembly(first: Assembled, deps: AssemblyDeps): Prom
 			transports.push(transport);
 		}
 		transports.push(...(first.transports ?? []));
+		followed.push(...followedOf(transports, first, []));
 		outgoing = await createOutgoing(transports, first, { clock, random, report });
 		const { startup, startTimeoutMs } = first;
 		await startTransports(transports, { clock, startup, startTimeoutMs, stop: stop.signal, isWanted, random, report });
@@ -111,6 +128,7 @@ export async function createAssembly(first: Assembled, deps: AssemblyDeps): Prom
 	return {
 		outgoing,
 		transports,
+		followed,
 		start: (some) => startAll(some, settings, stop.signal),
 		leave,
 		async exchange(to, following, signal) {
@@ -139,16 +157,20 @@ export async function createAssembly(first: Assembled, deps: AssemblyDeps): Prom
 			const added = [...fresh.keys()].filter((name) => !old.has(name));
 			const replaced = [...fresh.keys()].filter((name) => old.has(name));
 			const removed = [...old.keys()].filter((name) => !fresh.has(name));
-			await following.add(added.flatMap((name) => fresh.get(name) ?? []));
+			const nextFollowed = followedOf(next, to, followed);
+			const isFollowed = (name: string) => followed.some((transport) => transport.name === name);
+			await following.add(nextFollowed.filter(({ name }) => !isFollowed(name)));
 			settings = to;
 			for (const name of old.keys()) named.delete(name);
 			for (const [name, transport] of fresh) named.set(name, transport);
+			const ends = { moved: replaced.some(isFollowed), gap: removed.some(isFollowed) };
 			transports.splice(0, transports.length, ...next);
-			const left = following.swap(next);
+			followed.splice(0, followed.length, ...nextFollowed);
+			const left = following.swap(nextFollowed);
 			const idle = putInForce();
-			if (replaced.length > 0) left.end("moved");
+			if (ends.moved) left.end("moved");
 			await idle;
-			if (removed.length > 0) left.end("gap");
+			if (ends.gap) left.end("gap");
 			left.close();
 			await Promise.all([...old.values()].map(leave));
 			return { added, removed, replaced };

@@ -63,10 +63,10 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 	const traceOf = ambientTrace(options.traceparent);
 	const parts = { clock, ids, instanceId };
 	const assembly = await createAssembly({ ...options, ...settings }, { ...parts, random, report });
-	const { outgoing, transports } = assembly;
+	const { outgoing, transports, followed } = assembly;
 	const following = createFollowing({
 		mode: follow,
-		transports,
+		transports: followed,
 		clock,
 		random,
 		report,
@@ -172,7 +172,7 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 	const insist = () => hub.isReady && following.insist();
 	const sessionHost = createSessionHost({
 		...{ namespace, instanceId, clock, follow, hold: following.hold, settling, sessions, hub, report },
-		...{ transports, engines, feeds: following.feeds },
+		...{ transports: followed, engines, feeds: following.feeds },
 		within: (tenant, task) => scopes.run({ tenant }, task),
 		publish: (channel, message) => publish(channel, message, {}, parseMessage),
 	});

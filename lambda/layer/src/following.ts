@@ -20,7 +20,7 @@ export interface Hold {
 
 export interface FollowingDeps {
 	readonly mode: Follow;
-	/** Those that publish; the same array for good. */
+	/** Those to follow; the same array for good. */
 	readonly transports: readonly Transport[];
 	readonly clock: Clock;
 	random(): number;

@@ -54,6 +54,21 @@ export function byPriority<T extends { readonly name: string; readonly priority?
 	return targets.toSorted((a, b) => rank(a) - rank(b));
 }
 
+/**
+ * The targets that an envelope may enter: all but those of this process that only ever stand behind a wider one. Takes
+ * rules that a router took.
+ */
+export function possibleLanes<T extends { readonly name: string; readonly reach: Reach }>(
+	routing: RoutingOptions | undefined,
+	targets: readonly T[],
+): T[] {
+	const wider = new Set(targets.filter(({ reach }) => reach !== "process").map(({ name }) => name));
+	if (wider.size === 0) return [...targets];
+	const rules = (routing?.rules ?? []).filter((rule) => !rule.targets.some((name) => wider.has(name)));
+	const alone = new Set(rules.flatMap((rule) => rule.targets));
+	return targets.filter(({ name }) => wider.has(name) || alone.has(name));
+}
+
 /** The session that a channel is part of. */
 function sessionOf({ kind, id }: Channel): string | undefined {
 	if (kind === "session") return id;
