@@ -25,7 +25,7 @@ export type {
 	SessionChange,
 	SessionPage,
 } from "./port.ts";
-export type { Json, SessionRecord, Term } from "./record.ts";
+export type { Json, SessionRecord, Term, TermState } from "./record.ts";
 export { createRedisStore, type RedisStoreOptions } from "./redis-store.ts";
 export { createRegistry, type RegistryOptions } from "./registry.ts";
 export type { Sessions } from "./sessions.ts";

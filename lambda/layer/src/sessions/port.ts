@@ -5,7 +5,7 @@
  * `createOwner` does. What the store loses, nobody can fence: keep the registry where acknowledged writes last.
  */
 import type { Channel } from "../core/channel.ts";
-import type { Json, SessionRecord, Term } from "./record.ts";
+import type { Json, SessionRecord, Term, TermState } from "./record.ts";
 import type { Scope, Watch } from "./store.ts";
 import type { Lease } from "./terms.ts";
 
@@ -69,6 +69,8 @@ export interface Registry {
 	renew(lease: Lease, signal?: AbortSignal): Promise<Lease>;
 	/** Ends the term by one write: every session of it may be claimed at once. */
 	retire(lease: Lease, signal?: AbortSignal): Promise<void>;
+	/** How anybody's term stands as it is written: this reads one row, and unlike a claim it ends none. */
+	standing(term: Term, signal?: AbortSignal): Promise<TermState>;
 
 	/** Makes a record that nobody owns; Conflict when there is one. */
 	create(session: Channel, opening?: Opening, signal?: AbortSignal): Promise<SessionRecord>;

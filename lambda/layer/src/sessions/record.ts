@@ -24,6 +24,12 @@ export interface Term {
 	readonly leaseMs: number;
 }
 
+/**
+ * `live`: nobody ended it. Whether its instance still runs is not said by that: one that died is `live` until somebody
+ * who wants a session of it has seen it silent for a whole lease. `gone`: its row was lost, or outlived its retention.
+ */
+export type TermState = TermRecord["state"] | "gone";
+
 export interface TermRecord extends Term {
 	readonly state: "live" | "retired" | "fenced";
 }

@@ -185,6 +185,7 @@ export function createRegistry(options: RegistryOptions): Registry {
 		},
 		renew: (lease, signal) => call("renew", (inner) => terms.renew(lease, inner), signal),
 		retire: (lease, signal) => call("retire", (inner) => terms.retire(lease, inner), signal),
+		standing: (term, signal) => call("standing", (inner) => terms.standing(term, inner), signal),
 		create: (session, opening = {}, signal) => call("create", (inner) => create(session, opening, inner), signal),
 		claim: (session, term, opening = {}, signal) =>
 			call("claim", (inner) => claim(session, term, opening, inner), signal),

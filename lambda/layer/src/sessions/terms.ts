@@ -8,7 +8,7 @@ import type { Channel } from "../core/channel.ts";
 import { createChannel } from "../core/channel.ts";
 import type { Clock } from "../core/clock.ts";
 import { FanoutError } from "../core/errors.ts";
-import { decodeTerm, encodeTerm, type Term, type TermRecord } from "./record.ts";
+import { decodeTerm, encodeTerm, type Term, type TermRecord, type TermState } from "./record.ts";
 import type { Row, Store } from "./store.ts";
 
 /** Owners that are watched for life, and ended terms that are remembered; beyond it the oldest is forgotten. */
@@ -41,6 +41,7 @@ export interface Terms {
 	renew(lease: Lease, signal: AbortSignal): Promise<Lease>;
 	/** Ends the term: what it owned may be claimed at once. */
 	retire(lease: Lease, signal: AbortSignal): Promise<void>;
+	standing(term: Term, signal: AbortSignal): Promise<TermState>;
 	/** Ends another's term if it may be ended; else how long it has to stay silent for that. 0: it is over. */
 	seize(term: Term, signal: AbortSignal): Promise<number>;
 }
@@ -101,6 +102,10 @@ export function createTerms({ store, namespace, clock, mint }: TermsOptions): Te
 		async retire(lease, signal) {
 			await rewrite(lease, "retired", signal);
 			remember(over, lease.term.id, true);
+		},
+		async standing(term, signal) {
+			const row = await store.read(placeOf(term), signal);
+			return row === undefined ? "gone" : decodeTerm(row.text).state;
 		},
 		async seize(term, signal) {
 			if (over.has(term.id)) return 0;

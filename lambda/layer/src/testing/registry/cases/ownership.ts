@@ -115,6 +115,27 @@ export const ownershipCases = [
 	),
 
 	define(
+		"terms-told",
+		["P8"],
+		"how a term stands is told to anybody, as it is written, and ends nothing",
+		async (bench) => {
+			const [a, b, c] = (await instances(bench, "a", "b", "c")) as [Instance, Instance, Instance];
+			const session = bench.session("s");
+			const held = await take(a, session);
+			for (let round = 0; round < 3; round += 1) {
+				assert.equal(await c.registry.standing(a.term), "live");
+				c.clock.advance(2 * LEASE_MS);
+			}
+			await a.registry.update(held, { state: "still mine" });
+			await takeAfterSilence(b, session);
+			assert.equal(await c.registry.standing(a.term), "fenced");
+			await b.registry.retire(b.lease);
+			assert.equal(await c.registry.standing(b.term), "retired");
+			assert.equal(await c.registry.standing({ ...a.term, id: "of nobody" }), "gone");
+		},
+	),
+
+	define(
 		"lost-term",
 		["P8"],
 		"a term whose row is gone is not taken before a lease of silence, and never renewed",
