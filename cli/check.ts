@@ -4,20 +4,12 @@
  */
 import { parseArgs } from "node:util";
 import { createFanout, type FanoutOptions } from "mcp-fanout";
-import {
-	CONFIG_FILE,
-	configFile,
-	type Explanation,
-	explain,
-	loadConfig,
-	parseConfig,
-	readText,
-} from "mcp-fanout/config";
+import { CONFIG_FILE, type Explanation, explain, loadConfig, parseConfig, readText } from "mcp-fanout/config";
 import { EXIT, failed, type Output } from "./output.ts";
-import { withoutFiles } from "./whom.ts";
+import { FILE_FLAG, fileOf, withoutFiles } from "./whom.ts";
 
 export const CHECK_USAGE = `  check [file] [--session <id>] [--method <name>] [--sessions <n>] [--dial]
-      file        default: FANOUT_CONFIG, then ./${CONFIG_FILE}
+      file        or --config <file>, here and below; default: FANOUT_CONFIG, then ./${CONFIG_FILE}
       --session   shows what becomes of a notification to this session; without it, of one to everyone
       --method    its method (default notifications/message)
       --sessions  how many sessions the process holds (default 0)
@@ -41,16 +33,16 @@ function callOf(args: readonly string[], environment: NodeJS.ProcessEnv): Call |
 			args: [...args],
 			allowPositionals: true,
 			options: {
+				...FILE_FLAG,
 				session: { type: "string" },
 				method: { type: "string" },
 				sessions: { type: "string" },
 				dial: { type: "boolean" },
 			},
 		});
-		if (positionals.length > 1) return `one file at a time, not ${positionals.join(" ")}`;
 		const sessions = Number(values.sessions ?? 0);
 		if (!Number.isSafeInteger(sessions) || sessions < 0) return "--sessions takes an integer from 0";
-		const file = positionals[0] ?? configFile(environment) ?? CONFIG_FILE;
+		const file = fileOf(positionals, environment, values.config);
 		return { file, session: values.session, method: values.method, sessions, dial: values.dial === true };
 	} catch (error) {
 		return (error as Error).message;

@@ -1,7 +1,8 @@
-/** Finds the command and runs it. Exit codes: 0 as it should be, 1 a configuration or message with problems, 2 a wrong call, 3 a target that does not start or take it. */
+/** Finds the command and runs it. Exit codes: 0 as it should be, 1 a configuration or message with problems or a session that is not there, 2 a wrong call, 3 a target that does not start or take it. */
 import { CHECK_USAGE, check } from "./check.ts";
 import { EXIT, type Output } from "./output.ts";
 import { SEND_USAGE, send } from "./send.ts";
+import { SESSIONS_USAGE, sessions } from "./sessions.ts";
 import { TAIL_USAGE, tail } from "./tail.ts";
 
 const USAGE = `usage: fanout <command>
@@ -10,7 +11,9 @@ ${CHECK_USAGE}
 
 ${SEND_USAGE}
 
-${TAIL_USAGE}`;
+${TAIL_USAGE}
+
+${SESSIONS_USAGE}`;
 
 export async function main(
 	args: readonly string[],
@@ -26,6 +29,7 @@ export async function main(
 	if (command === "check") return check(rest, environment, output);
 	if (command === "send") return send(rest, environment, output);
 	if (command === "tail") return tail(rest, environment, output, signal);
+	if (command === "sessions") return sessions(rest, environment, output);
 	output.err(command === undefined ? USAGE : `no such command: ${command}\n\n${USAGE}`);
 	return EXIT.usage;
 }

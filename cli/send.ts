@@ -2,7 +2,7 @@
 import { parseArgs } from "node:util";
 import type { NotificationInput } from "mcp-fanout";
 import { EXIT, failed, type Output } from "./output.ts";
-import { ALONE, fileOf, openBeside, targetOf, WHOM_FLAGS, WHOM_USAGE } from "./whom.ts";
+import { ALONE, FILE_FLAG, fileOf, openBeside, targetOf, WHOM_FLAGS, WHOM_USAGE } from "./whom.ts";
 
 export const SEND_USAGE = `  send [file] --method <name> [--params <json>] ${WHOM_USAGE}
       prints the receipt as JSON, or why nothing accepted`;
@@ -11,7 +11,7 @@ function callOf(args: readonly string[], environment: NodeJS.ProcessEnv) {
 	const { values, positionals } = parseArgs({
 		args: [...args],
 		allowPositionals: true,
-		options: { ...WHOM_FLAGS, method: { type: "string" }, params: { type: "string" } },
+		options: { ...FILE_FLAG, ...WHOM_FLAGS, method: { type: "string" }, params: { type: "string" } },
 	});
 	const { method, params } = values;
 	if (method === undefined) throw new Error("--method names the notification");
@@ -22,7 +22,7 @@ function callOf(args: readonly string[], environment: NodeJS.ProcessEnv) {
 		throw new Error("--params takes a JSON object");
 	}
 	const notification = parsed === undefined ? { method } : { method, params: parsed };
-	return { file: fileOf(positionals, environment), target: targetOf(values), notification };
+	return { file: fileOf(positionals, environment, values.config), target: targetOf(values), notification };
 }
 
 export async function send(args: readonly string[], environment: NodeJS.ProcessEnv, output: Output): Promise<number> {

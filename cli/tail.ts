@@ -6,7 +6,7 @@ import { EventEmitter } from "node:events";
 import { parseArgs } from "node:util";
 import type { Fanout } from "mcp-fanout";
 import { EXIT, failed, type Output } from "./output.ts";
-import { ALONE, fileOf, openBeside, streamOf, WHOM_FLAGS, WHOM_USAGE } from "./whom.ts";
+import { ALONE, FILE_FLAG, fileOf, openBeside, streamOf, WHOM_FLAGS, WHOM_USAGE } from "./whom.ts";
 
 export const TAIL_USAGE = `  tail [file] ${WHOM_USAGE}
        [--method <glob>] [--count <n>]
@@ -18,14 +18,14 @@ function callOf(args: readonly string[], environment: NodeJS.ProcessEnv) {
 	const { values, positionals } = parseArgs({
 		args: [...args],
 		allowPositionals: true,
-		options: { ...WHOM_FLAGS, method: { type: "string" }, count: { type: "string" } },
+		options: { ...FILE_FLAG, ...WHOM_FLAGS, method: { type: "string" }, count: { type: "string" } },
 	});
 	const count = Number(values.count ?? Number.POSITIVE_INFINITY);
 	if (!(count > 0) || (values.count !== undefined && !Number.isSafeInteger(count))) {
 		throw new Error("--count takes an integer from 1");
 	}
 	const filter = values.method === undefined ? undefined : { methods: [values.method] };
-	return { file: fileOf(positionals, environment), count, request: { ...streamOf(values), filter } };
+	return { file: fileOf(positionals, environment, values.config), count, request: { ...streamOf(values), filter } };
 }
 
 /** A socket whose peer is the terminal: it takes everything, and answers every ping. */

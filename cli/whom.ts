@@ -43,9 +43,17 @@ export function streamOf(flags: WhomFlags): StreamRequest {
 	return { session, principal, ...(topic !== undefined && { topics: [topic] }), all, everyTenant, tenant };
 }
 
-export function fileOf(positionals: readonly string[], environment: NodeJS.ProcessEnv): string {
-	if (positionals.length > 1) throw new Error(`one file at a time, not ${positionals.join(" ")}`);
-	return positionals[0] ?? configFile(environment) ?? CONFIG_FILE;
+export const FILE_FLAG = { config: { type: "string" } } as const;
+
+/** The file that is named, first or by --config; throws for two. */
+export function namedFile(positionals: readonly string[], config?: string): string | undefined {
+	const named = config === undefined ? positionals : [config, ...positionals];
+	if (named.length > 1) throw new Error(`one file at a time, not ${named.join(" ")}`);
+	return named[0];
+}
+
+export function fileOf(positionals: readonly string[], environment: NodeJS.ProcessEnv, config?: string): string {
+	return namedFile(positionals, config) ?? configFile(environment) ?? CONFIG_FILE;
 }
 
 /** Files are the running process's: a command neither waits for their locks nor sends what is queued in them. */
