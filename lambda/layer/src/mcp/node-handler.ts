@@ -6,8 +6,9 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
+import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { chunkOf, directSocket } from "../core/chunked.ts";
+import { chunkOf, directSocket, isLost } from "../core/chunked.ts";
 import { systemClock, type Timer } from "../core/clock.ts";
 import { type Leaving, leavingOf, type Outlet } from "../core/outlet.ts";
 import type { FetchHandler } from "./fleet-handler.ts";
@@ -58,13 +59,14 @@ export function toNodeHandler(handler: FetchHandler, options: NodeHandlerOptions
 	return async (req, res, given) => {
 		const left = new AbortController();
 		const onClose = () => {
-			if (!res.writableFinished) left.abort();
+			// On HTTP/2 one that was broken off counts as finished.
+			if (!res.writableEnded || !res.writableFinished) left.abort();
 		};
 		res.once("close", onClose);
-		if (res.destroyed) left.abort();
+		if (isLost(res)) left.abort();
 		const response = await ask(req, typeof given === "function" ? undefined : given, left.signal);
 		try {
-			await answer(req, res, response, { report, endGraceMs });
+			await answer(req, res, response, { report, endGraceMs, left: left.signal });
 		} catch (error) {
 			if (!isClients(error)) report(error);
 			res.destroy();
@@ -76,7 +78,7 @@ export function toNodeHandler(handler: FetchHandler, options: NodeHandlerOptions
 
 async function answer({ method }: IncomingMessage, res: ServerResponse, response: Response, how: Leave): Promise<void> {
 	const { body } = response;
-	const isGone = res.destroyed;
+	const isGone = isLost(res);
 	if (!isGone) res.writeHead(response.status, headersOf(response));
 	if (isGone || body === null || method === "HEAD") {
 		if (!isGone) res.end();
@@ -85,7 +87,8 @@ async function answer({ method }: IncomingMessage, res: ServerResponse, response
 	}
 	// Whoever waits for the head of a stream must not wait for its first frame.
 	res.flushHeaders();
-	await (leave(body, res, how) ?? pipeline(body, res));
+	// A response of HTTP/2 that is broken off looks finished to a pipeline, which would go on with the body.
+	await (leave(body, res, how) ?? pipeline(Readable.fromWeb(body), res, { signal: how.left }));
 }
 
 /** The client left, or did not read what it was sent. */
@@ -101,6 +104,8 @@ function headersOf({ headers }: Response): Record<string, string | string[]> {
 
 interface Leave {
 	readonly endGraceMs: number;
+	/** Aborts when the client went away. */
+	readonly left: AbortSignal;
 	report(error: unknown): void;
 }
 

@@ -4,7 +4,7 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import { chunkOf, directSocket } from "../core/chunked.ts";
+import { chunkOf, directSocket, isLost } from "../core/chunked.ts";
 import { FanoutError } from "../core/errors.ts";
 import type { HubStream } from "./client-stream.ts";
 import { SSE_HEARTBEAT, sseEncoding } from "./frames.ts";
@@ -35,7 +35,7 @@ class SseWire implements Wire {
 
 	start(): void {
 		const res = this.#res;
-		if (res.destroyed || res.writableEnded) {
+		if (isLost(res) || res.writableEnded) {
 			this.#stream.gone();
 			return;
 		}
