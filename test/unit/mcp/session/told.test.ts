@@ -174,3 +174,61 @@ test("[P6] many words of one session at once cost two looks at its record, and e
 	await expect.poll(() => stream.messages.map(({ params }) => params?.uri).toSorted()).toEqual(uris.toSorted());
 	expect(looks).toBeLessThan(10);
 });
+
+test("[P3] a write of the record that is answered late undoes nothing of what came meanwhile", async () => {
+	const held: (() => void)[] = [];
+	let isSlow = false;
+	const slow = (store: Store, place: number): Store => ({
+		...store,
+		async write(...args) {
+			const row = await store.write(...args);
+			if (place === 0 && isSlow) {
+				isSlow = false;
+				await new Promise<void>((resolve) => void held.push(resolve));
+			}
+			return row;
+		},
+	});
+	const { told } = await start(2, { store: slow });
+	const session = await open(fleet, 0);
+	await callTool(fleet, 1, session, "where");
+	const stream = follow(await fleet.call(0, get(session)));
+	await expect.poll(() => stream.frames.length).toBe(1);
+	isSlow = true;
+	const first = ask(0, session, "resources/subscribe", { uri: "a://1" });
+	await expect.poll(() => held.length).toBe(1);
+	// Its sign says that the stream's process knows of both.
+	await ask(1, session, "resources/subscribe", { uri: "a://2" });
+	held[0]?.();
+	await first;
+	await fleet.fanouts[1]?.notify.resourceUpdated("a://1");
+	await fleet.fanouts[1]?.notify.resourceUpdated("a://2");
+	await expect.poll(() => stream.messages.map(({ params }) => params?.uri)).toEqual(["a://1", "a://2"]);
+	expect(told.filter((one) => one.startsWith("0 "))).toEqual(["0 subscribe a://1", "0 subscribe a://2"]);
+});
+
+test("[P3] nor does a look, where only a server of the session is", async () => {
+	const held: (() => void)[] = [];
+	let isSlow = false;
+	const slow = (store: Store, place: number): Store => ({
+		...store,
+		async read(...args) {
+			const row = await store.read(...args);
+			if (place === 0 && isSlow) {
+				isSlow = false;
+				await new Promise<void>((resolve) => void held.push(resolve));
+			}
+			return row;
+		},
+	});
+	const { told } = await start(2, { store: slow });
+	const session = await open(fleet, 0);
+	await callTool(fleet, 1, session, "where");
+	isSlow = true;
+	await ask(1, session, "resources/subscribe", { uri: "a://1" });
+	await expect.poll(() => held.length).toBe(1);
+	await ask(0, session, "resources/subscribe", { uri: "a://2" });
+	held[0]?.();
+	await settle();
+	expect(told.filter((one) => one.startsWith("0 ")).toSorted()).toEqual(["0 subscribe a://1", "0 subscribe a://2"]);
+});

@@ -7,10 +7,10 @@ import type { Channel } from "../../core/channel.ts";
 import { at } from "../../core/clock.ts";
 import { decodeCursor } from "../../core/cursor.ts";
 import { asFanoutError } from "../../core/errors.ts";
-import { Turns } from "../../core/turns.ts";
 import type { Listening } from "./ear.ts";
 import { hasPriming, type SessionFacts } from "./facts.ts";
 import type { SessionHost, StreamFilter, StreamHandle } from "./host.ts";
+import type { Looks } from "./looks.ts";
 import type { Peers } from "./peers.ts";
 import { refuseForNow, sessionNotFound } from "./refusal.ts";
 import { spellFor } from "./spelling.ts";
@@ -30,6 +30,7 @@ const AFTER_UNNUMBERED = 0.75;
 export interface GetDeps {
 	readonly host: SessionHost;
 	readonly store: SessionStore;
+	looks(): Looks;
 	peers(): Peers;
 	readonly retryMs: number;
 	readonly coalesce: boolean;
@@ -62,8 +63,6 @@ interface Slot {
 export class Gets {
 	readonly #deps: GetDeps;
 	readonly #slots = new Map<string, Set<Slot>>();
-	/** Looks at records that are under way. */
-	readonly #looks = new Map<string, Turns<never, StoredSession | undefined>>();
 
 	constructor(deps: GetDeps) {
 		this.#deps = deps;
@@ -76,6 +75,11 @@ export class Gets {
 
 	has(channel: Channel): boolean {
 		return this.#slots.has(channel.key);
+	}
+
+	/** What its streams here go by. */
+	factsOf({ key }: Channel): SessionFacts | undefined {
+		return [...(this.#slots.get(key) ?? [])][0]?.facts;
 	}
 
 	async open({ request, channels, principal, known, expiresAtMs }: GetRequest): Promise<Response> {
@@ -162,34 +166,15 @@ export class Gets {
 		this.endBefore(channel, facts.get.n);
 	}
 
-	/** What the record says, read after this was asked for. */
-	async look(channel: Channel): Promise<StoredSession | undefined> {
-		const { key } = channel;
-		const looks = this.#looks.get(key) ?? new Turns<never, StoredSession | undefined>(() => this.#look(channel));
-		this.#looks.set(key, looks);
-		try {
-			return await looks.ask();
-		} finally {
-			if (looks.isIdle) this.#looks.delete(key);
-		}
-	}
-
-	/** Read again where something came meanwhile that may be newer than what was read. */
-	async #look(channel: Channel): Promise<StoredSession | undefined> {
-		const known = () => [...(this.#slots.get(channel.key) ?? [])][0]?.facts;
-		for (;;) {
-			const before = known();
-			const stored = await this.#deps.store.read(channel);
-			if (known() === before) return stored;
-		}
-	}
-
 	#lookUp(channel: Channel): void {
-		this.look(channel).then(
-			(stored) => (stored === undefined ? this.end(channel) : this.refresh(stored)),
-			(error) =>
-				this.#deps.host.report(asFanoutError(error, "TransportUnavailable", "a session could not be looked up")),
-		);
+		this.#deps
+			.looks()
+			.look(channel)
+			.then(
+				(stored) => (stored === undefined ? this.end(channel) : this.refresh(stored)),
+				(error) =>
+					this.#deps.host.report(asFanoutError(error, "TransportUnavailable", "a session could not be looked up")),
+			);
 	}
 
 	async #takeOver(

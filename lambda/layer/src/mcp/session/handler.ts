@@ -18,6 +18,7 @@ import { Hearing } from "./hearing.ts";
 import type { SessionHost } from "./host.ts";
 import type { Visit } from "./live-session.ts";
 import { LiveSessions } from "./live-sessions.ts";
+import { Looks } from "./looks.ts";
 import { openSession } from "./opening.ts";
 import { resolveSessionOptions, type SessionOptions } from "./options.ts";
 import { Peers, type Word } from "./peers.ts";
@@ -75,13 +76,14 @@ export function createSessionServer(
 	const { idleMs, maxSessions, coalesce } = options;
 	const live = new LiveSessions(
 		{
-			...{ host, store, factory, changed: (stored, ask) => hearing.changed(stored, ask) },
+			...{ host, store, looks: () => looks, factory, changed: (stored, ask) => hearing.changed(stored, ask) },
 			listen: host.follow === "held" ? () => peers.listen() : undefined,
 		},
 		maxSessions,
 	);
-	const gets = new Gets({ host, store, peers: () => peers, retryMs: options.retryMs, coalesce });
-	const hearing = new Hearing({ host, live, gets, signs, logs, idleMs, peers: () => peers });
+	const gets = new Gets({ host, store, looks: () => looks, peers: () => peers, retryMs: options.retryMs, coalesce });
+	const looks: Looks = new Looks({ store, known: (channel) => [gets.factsOf(channel), live.find(channel)?.stored] });
+	const hearing = new Hearing({ host, live, gets, looks, signs, logs, idleMs, peers: () => peers });
 	const peers: Peers = new Peers(host, hearing);
 	const { retryMs, responseMode: mode } = options;
 	const posting = { host, peers, gets, mode, logs, retryMs };

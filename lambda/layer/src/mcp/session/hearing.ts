@@ -10,6 +10,7 @@ import type { Listening } from "./ear.ts";
 import type { Gets } from "./gets.ts";
 import type { SessionHost } from "./host.ts";
 import type { LiveSessions } from "./live-sessions.ts";
+import type { Looks } from "./looks.ts";
 import type { Listener, Peers, Word } from "./peers.ts";
 import type { PostLogs } from "./post-log.ts";
 import type { Signs } from "./signs.ts";
@@ -22,6 +23,7 @@ export interface HearingDeps {
 	readonly host: SessionHost;
 	readonly live: LiveSessions;
 	readonly gets: Gets;
+	readonly looks: Looks;
 	readonly signs: Signs;
 	readonly logs: PostLogs | undefined;
 	readonly idleMs: number;
@@ -50,11 +52,11 @@ export class Hearing implements Listener {
 	}
 
 	async #sweep(): Promise<void> {
-		const { live, gets, idleMs } = this.#deps;
+		const { live, gets, looks, idleMs } = this.#deps;
 		await live.sweep(idleMs);
 		for (const channel of gets.channels()) {
 			try {
-				const stored = await gets.look(channel);
+				const stored = await looks.look(channel);
 				if (stored === undefined) await this.end(channel);
 				else gets.refresh(stored);
 			} catch (error) {
@@ -126,8 +128,8 @@ export class Hearing implements Listener {
 	}
 
 	async #changedElsewhere({ session: channel, key }: Word & { kind: "changed" }, from: string): Promise<void> {
-		const { host, live, gets, peers } = this.#deps;
-		const stored = await gets.look(channel);
+		const { host, live, gets, looks, peers } = this.#deps;
+		const stored = await looks.look(channel);
 		if (stored === undefined) return this.end(channel);
 		gets.refresh(stored);
 		live.find(channel)?.refresh(stored);

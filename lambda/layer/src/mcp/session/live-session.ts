@@ -17,6 +17,7 @@ import { Attention, type Listening } from "./ear.ts";
 import type { ServerLike, SessionAuth, SessionFactory } from "./factory.ts";
 import { MAX_SUBSCRIPTIONS, MAX_URI_LENGTH, type SessionFacts } from "./facts.ts";
 import type { SessionHost } from "./host.ts";
+import type { Looks } from "./looks.ts";
 import { INTERNAL_ERROR, shown } from "./refusal.ts";
 import type { SessionStore, StoredSession } from "./store.ts";
 import { type Asker, SessionTransport } from "./transport.ts";
@@ -32,6 +33,7 @@ export const INITIALIZED = "notifications/initialized";
 export interface LiveDeps {
 	readonly host: SessionHost;
 	readonly store: SessionStore;
+	looks(): Looks;
 	readonly factory: SessionFactory;
 	/** The record changed by this request; resolves when the client may hear of it. */
 	changed(stored: StoredSession, request: Ask): Promise<void>;
@@ -224,7 +226,7 @@ export class LiveSession {
 		this.#unwritten.add(asked);
 		try {
 			const change = CHANGES[asked.method] as Change;
-			const amended = this.#deps.store.amend(this.channel, ({ facts }) => ({ facts: change(facts, asked) }));
+			const amended = this.#amend(({ facts }) => ({ facts: change(facts, asked) }));
 			const stored = await amended.finally(() => this.#unwritten.delete(asked));
 			if (stored === undefined) return answer;
 			this.refresh(stored);
@@ -237,6 +239,11 @@ export class LiveSession {
 			this.#deps.host.report(failure);
 			return { jsonrpc: "2.0", id: asked.id, error: { code: INTERNAL_ERROR, message: shown(failure) } };
 		}
+	}
+
+	#amend(change: Parameters<SessionStore["amend"]>[1]): Promise<StoredSession | undefined> {
+		const { looks, store } = this.#deps;
+		return looks().written(this.channel, store.amend(this.channel, change));
 	}
 
 	/** Its server knows. */
@@ -258,7 +265,7 @@ export class LiveSession {
 					self.#state = value;
 					return;
 				}
-				const stored = await self.#deps.store.amend(self.channel, () => ({ state: value }));
+				const stored = await self.#amend(() => ({ state: value }));
 				if (stored === undefined) throw new FanoutError("Closed", "the session has ended");
 				self.refresh(stored);
 			},
