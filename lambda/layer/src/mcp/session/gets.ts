@@ -7,6 +7,7 @@ import type { Channel } from "../../core/channel.ts";
 import { at } from "../../core/clock.ts";
 import { decodeCursor } from "../../core/cursor.ts";
 import { asFanoutError } from "../../core/errors.ts";
+import { isLeaseOver } from "../../core/lease.ts";
 import type { Listening } from "./ear.ts";
 import { hasPriming, type SessionFacts } from "./facts.ts";
 import type { SessionHost, StreamFilter, StreamHandle } from "./host.ts";
@@ -21,9 +22,10 @@ export const DEFAULT_RETRY_MS = 1_000;
 /** Publishers' clocks may lag behind the one that dated the session: nothing of its first seconds may be held back. */
 const CLOCK_SLACK_MS = 10_000;
 
-/** A number after that of every GET stream. */
-const EVERY_GET = Number.MAX_SAFE_INTEGER;
-/** Where the record cannot be reached a stream stands this far behind the number last known, before the next; what ends others so, after it. */
+/**
+ * Where the record cannot be reached a stream stands this far behind the number last known, before the next; what ends
+ * others so, after it. No other end than those: a word may wait for the broker, and a newer stream stand by then.
+ */
 const UNNUMBERED = 0.5;
 const AFTER_UNNUMBERED = 0.75;
 
@@ -88,8 +90,7 @@ export class Gets {
 		const fresh = { n: 0, newest: 0, facts: undefined, stream: undefined, isEnded: false };
 		const slot: Slot = { channel, ...fresh, listening };
 		this.#add(slot);
-		const lastEventId = request.headers.get("last-event-id") ?? "";
-		const stored = await this.#takeOver(slot, lastEventId, principal, known);
+		const stored = await this.#takeOver(slot, request, principal, known);
 		if (stored instanceof Response) {
 			this.#remove(slot);
 			return stored;
@@ -149,10 +150,16 @@ export class Gets {
 		for (const slot of this.#slots.get(channel.key) ?? []) this.#end(slot);
 	}
 
-	/** Everywhere: their clients come back with their cursors. */
-	endEverywhere(channel: Channel): void {
-		this.end(channel);
-		this.#deps.peers().tellAll({ kind: "get", session: channel, n: EVERY_GET });
+	/** Everywhere, those that stand now: their clients come back with their cursors. */
+	async endEverywhere(channel: Channel, known: StoredSession | undefined): Promise<void> {
+		let n = known?.facts.get.n ?? 0;
+		try {
+			n = (await this.#deps.looks().look(channel))?.facts.get.n ?? n;
+		} catch (error) {
+			this.#untold(error);
+		}
+		this.endBefore(channel, n + AFTER_UNNUMBERED);
+		this.#deps.peers().tellAll({ kind: "get", session: channel, n: n + AFTER_UNNUMBERED });
 	}
 
 	/** What the record says now. */
@@ -179,26 +186,31 @@ export class Gets {
 
 	async #takeOver(
 		slot: Slot,
-		lastEventId: string,
+		{ headers, signal }: Request,
 		principal: string | undefined,
 		known: StoredSession | undefined,
 	): Promise<StoredSession | Response> {
 		const { host, store, peers } = this.#deps;
 		const { channel } = slot;
+		const lastEventId = headers.get("last-event-id") ?? "";
 		let before = known?.facts.get;
 		let n = 0;
 		let isForeign = false;
+		let hasLeft = false;
 		try {
 			const stored = await store.amend(channel, (session) => {
 				before = session.facts.get;
 				isForeign = session.principal !== principal;
-				if (isForeign) return undefined;
+				// It would end the stream for which its client left it.
+				hasLeft = signal.aborted && !isLeaseOver(signal.reason);
+				if (isForeign || hasLeft) return undefined;
 				const floor = isCursor(lastEventId) ? lastEventId : before.floor;
 				// Its own: the record that comes back may have the numbers of others as well.
 				n = before.n + 1;
 				return { facts: { ...session.facts, get: { instance: host.instanceId, n, floor } } };
 			});
 			if (stored === undefined || isForeign) return sessionNotFound();
+			if (hasLeft) return new Response(null, { status: 499 });
 			slot.n = n;
 			const holder = before?.instance ?? "";
 			if (holder === host.instanceId || holder === "") this.endBefore(channel, slot.n);
@@ -214,7 +226,6 @@ export class Gets {
 			const { n } = known.facts.get;
 			slot.n = n + UNNUMBERED;
 			for (const other of this.#slots.get(channel.key) ?? []) if (other !== slot) this.#end(other);
-			// No other end than those: the word may wait for the broker, and a newer stream stand by then.
 			peers().tellAll({ kind: "get", session: channel, n: n + AFTER_UNNUMBERED });
 			return known;
 		}

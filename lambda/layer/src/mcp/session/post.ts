@@ -109,7 +109,7 @@ function openStream(
 /** What lets a server end streams that clients come back for: offered where they can, and requests run on meanwhile. */
 function pollingOf({ host, gets, logs }: PostDeps, { channel, stored }: LiveSession, stream: PostStream): object {
 	if (!hasPriming(stored?.facts.protocol ?? ASSUMED_VERSION)) return {};
-	const closeStandaloneSSEStream = () => gets.endEverywhere(channel);
+	const closeStandaloneSSEStream = () => void gets.endEverywhere(channel, stored);
 	if (logs === undefined || host.follow === "held") return { closeStandaloneSSEStream };
 	return { closeStandaloneSSEStream, closeSSEStream: () => stream.pause() };
 }
