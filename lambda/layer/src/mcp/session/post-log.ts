@@ -80,11 +80,13 @@ export interface PostLog {
 	end(): void;
 }
 
+/** Counts for the whole process: two handlers on one fanout must not take each other's streams for their own. */
+let created = 0;
+
 export class PostLogs {
 	readonly #host: SessionHost;
 	readonly #maxMessages: number;
 	readonly #open = new Set<string>();
-	#count = 0;
 
 	constructor(host: SessionHost, maxMessages: number) {
 		this.#host = host;
@@ -97,8 +99,8 @@ export class PostLogs {
 	}
 
 	create(session: Channel): PostLog {
-		this.#count += 1;
-		const post = `${this.#host.instanceId}.${this.#count}`;
+		created += 1;
+		const post = `${this.#host.instanceId}.${created}`;
 		const channel = postChannel(session, post);
 		let seq = 0;
 		const write = (params: Logged) => this.#write(channel, params);

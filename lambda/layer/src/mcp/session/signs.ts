@@ -1,10 +1,12 @@
 /** Signs that this process waits for from another, by a key that it gave. */
 import { type Clock, pause } from "../../core/clock.ts";
 
+/** For the whole process: what one handler waits for is never given to another. */
+let expected = 0;
+
 export class Signs {
 	readonly #instance: string;
 	readonly #waiting = new Map<string, () => void>();
-	#count = 0;
 
 	constructor(instance: string) {
 		this.#instance = instance;
@@ -16,8 +18,8 @@ export class Signs {
 
 	/** Calls `on` for each sign with the key, until `stop`. */
 	expect(on: () => void): { readonly key: string; stop(): void } {
-		this.#count += 1;
-		const key = `${this.#instance} ${this.#count}`;
+		expected += 1;
+		const key = `${this.#instance} ${expected}`;
 		this.#waiting.set(key, on);
 		return { key, stop: () => void this.#waiting.delete(key) };
 	}
