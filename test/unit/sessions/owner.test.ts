@@ -262,3 +262,17 @@ test("[P7] [P8] a session whose release was not heard of is given back, unless i
 	expect((await b.claim(session)).hold.acting).toBe(true);
 	expect(await code(b.claim(other))).toBe("Conflict");
 });
+
+test("[P6] [P8] one that owns as many as it may gives back what it was not heard to release, or takes it again", async () => {
+	const [a, b] = [await started("a", { maxHolds: 2 }), await started("b")];
+	const other = createChannel("session", "other");
+	const holds = [(await a.claim(session)).hold, (await a.claim(other)).hold];
+	isDeaf = true;
+	const released = Promise.all(holds.map((hold) => code(hold.release())));
+	await clock.advance(2_500);
+	expect(await released).toEqual(["DeadlineExceeded", "DeadlineExceeded"]);
+	isDeaf = false;
+	expect((await a.claim(other)).hold.acting).toBe(true);
+	await clock.advance(LEASE_MS);
+	expect((await b.claim(session)).hold.acting).toBe(true);
+});

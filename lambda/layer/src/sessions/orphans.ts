@@ -9,6 +9,7 @@ import type { Opening, Registry } from "./port.ts";
 
 export interface Orphans {
 	readonly size: number;
+	has(session: Channel): boolean;
 	add(session: Channel, principal?: string | undefined): void;
 	delete(session: Channel): void;
 	/** One after another, until one cannot be. */
@@ -29,6 +30,7 @@ export function createOrphans({ registry, claim, isWanted }: OrphansDeps): Orpha
 		get size() {
 			return orphans.size;
 		},
+		has: ({ key }) => orphans.has(key),
 		add(session, principal) {
 			orphans.set(session.key, { session, principal });
 		},

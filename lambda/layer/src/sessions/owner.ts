@@ -172,7 +172,9 @@ export function createOwner(options: OwnerOptions): Owner {
 		if (term === undefined || !standsFor(term)) {
 			throw new FanoutError("NotOwner", "the lease of this instance does not stand now", { retryable: true });
 		}
-		if (holds.size + claims.size + orphans.size > maxHolds) {
+		// One that may be owned is claimed in its own place.
+		const others = orphans.size - (orphans.has(session) ? 1 : 0);
+		if (holds.size + claims.size + others > maxHolds) {
 			throw new FanoutError("QueueFull", `this instance owns at most ${maxHolds} sessions`, { data: { maxHolds } });
 		}
 		const askedAt = instantOf(clock);
