@@ -121,3 +121,26 @@ test("a publish that nothing takes is a span with an error, and a context that f
 	const [span] = spans.getFinishedSpans();
 	expect(span).toMatchObject({ name: "send session", status: { code: otel.SpanStatusCode.ERROR } });
 });
+
+test("a listener that throws, as a tracer's sampler may, keeps nothing from its way, and is warned of once", async () => {
+	const failing = new BasicTracerProvider({
+		sampler: {
+			shouldSample() {
+				throw new Error("the sampler broke");
+			},
+		},
+	});
+	const warnings: Error[] = [];
+	const hear = (warning: Error) => void warnings.push(warning);
+	process.on("warning", hear);
+	undo.push(() => process.off("warning", hear));
+	const { fanout, read } = await openFanout(undo);
+	const trace = { ...otel.trace, getTracer: failing.getTracer.bind(failing) } as typeof otel.trace;
+	undo.push(observeOpenTelemetry(fanout, { ...otel, trace }));
+	const counted: unknown[] = [];
+	undo.push(listen("publish", (event) => void counted.push(event)));
+	for (let n = 0; n < 3; n += 1) await fanout.to({ session: "s1" }).send(MESSAGE);
+	await until(() => read.text.split(SECRET).length === 4 && warnings.length > 0);
+	expect(counted).toHaveLength(3);
+	expect(warnings.map(({ message }) => message)).toEqual([expect.stringContaining("the sampler broke")]);
+});

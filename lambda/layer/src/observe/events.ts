@@ -69,12 +69,24 @@ export function emit<Name extends keyof FanoutEvents>(name: Name, event: FanoutE
 	if (to.hasSubscribers) to.publish(event);
 }
 
-/** Calls `hear` with each event of this process, whichever fanout it is of, until it is undone. It must not throw. */
+/**
+ * Calls `hear` with each event of this process, whichever fanout it is of, until it is undone. Where it throws it has missed
+ * that event, and the process is warned of it, the first time.
+ */
 export function listen<Name extends keyof FanoutEvents>(
 	name: Name,
 	hear: (event: FanoutEvents[Name]) => void,
 ): () => void {
-	const listener = (event: unknown) => hear(event as FanoutEvents[Name]);
+	let isWarned = false;
+	const listener = (event: unknown) => {
+		try {
+			hear(event as FanoutEvents[Name]);
+		} catch (error) {
+			// To the channel it would be an uncaught exception, which ends the process.
+			if (!isWarned) process.emitWarning(`a listener of mcp-fanout:${name} threw: ${String(error)}`);
+			isWarned = true;
+		}
+	};
 	subscribe(`mcp-fanout:${name}`, listener);
 	return () => void unsubscribe(`mcp-fanout:${name}`, listener);
 }
