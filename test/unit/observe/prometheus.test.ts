@@ -51,6 +51,25 @@ test("losses and ends are told by their reasons, errors by their codes", async (
 	expect(await registry.metrics()).toMatch(/mcp_fanout_losses_total\{reason="(gap|epoch|retention)"\} 1\n/);
 });
 
+test("what a stream's filter drops is no delivery, nor is what no listen can ask for", async () => {
+	const { fanout, read } = await openFanout(undo);
+	const registry = new promClient.Registry();
+	undo.push(observePrometheus(fanout, promClient, registry));
+	const filter = { methods: ["notifications/progress"] };
+	await fanout.response(new Request("http://localhost/"), { session: "s1", filter }).body?.getReader().read();
+	undo.push(fanout.bus().subscribe(() => {}));
+	const message = { method: "notifications/message", params: { level: "info", data: SECRET } };
+	await fanout.to({ session: "s1" }).send(message);
+	// The stream without a filter is shown both, and listens the change.
+	await fanout.notify.toolsChanged();
+	await fanout.to({ all: true }).send(message);
+	await until(() => read.text.includes(SECRET));
+	expect((await registry.metrics()).match(/mcp_fanout_deliveries_total\{.*/g)).toEqual([
+		'mcp_fanout_deliveries_total{kind="session",replay="false"} 1',
+		'mcp_fanout_deliveries_total{kind="all",replay="false"} 3',
+	]);
+});
+
 test("two fanouts have registries of their own, and what is ended leaves nothing behind", async () => {
 	const [one, other] = [await openFanout(undo), await openFanout(undo)];
 	const [first, second] = [new promClient.Registry(), new promClient.Registry()];

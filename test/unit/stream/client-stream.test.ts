@@ -229,7 +229,7 @@ test("[P3] a message that cannot be JSON is told as a gap, once, and the stream 
 	const { sink, stream, wire } = opened();
 	const params: Record<string, unknown> = {};
 	params.self = params;
-	sink.deliver(envelopeOf({ jsonrpc: "2.0", method: "notifications/x", params }), "c1");
+	expect(sink.deliver(envelopeOf({ jsonrpc: "2.0", method: "notifications/x", params }), "c1")).toBe("gap");
 	// A parser takes any depth; what writes has a stack.
 	const deep = `${"[".repeat(50_000)}${"]".repeat(50_000)}`;
 	const text = encodeEnvelope(progress(2)).replace('"text":""', `"text":${deep}`);

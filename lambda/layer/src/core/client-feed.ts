@@ -12,7 +12,7 @@ export type Reason = "gap" | "retention" | "epoch" | "slow-consumer" | "moved" |
 
 /** Told what client streams are shown, as it happens: it neither throws nor costs anything while nobody listens. */
 export interface StreamObserver {
-	/** An envelope was given to a sink, from a log's past or live. */
+	/** An envelope was shown by a sink, from a log's past or live. */
 	shown(envelope: Envelope, isReplay: boolean): void;
 	/** A sink was told that something is missing. */
 	lost(reason: "gap" | "retention" | "epoch"): void;
@@ -21,8 +21,11 @@ export interface StreamObserver {
 }
 
 export interface Sink {
-	/** The stream's next envelope. `cursor` is the stream's cursor after it; absent for an early copy. */
-	deliver(envelope: Envelope, cursor: string | undefined): void;
+	/**
+	 * The stream's next envelope. `cursor` is the stream's cursor after it; absent for an early copy. False where the stream
+	 * does not show it, and `gap` where it cannot and told that instead.
+	 */
+	deliver(envelope: Envelope, cursor: string | undefined): unknown;
 	/** The stream goes on, but something before this point is missing. */
 	mark(reason: "gap" | "retention" | "epoch", cursor: string): void;
 	/** The stream's cursor, first on every open and after its channels changed. */

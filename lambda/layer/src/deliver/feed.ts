@@ -152,8 +152,7 @@ class StreamFeed implements Feed, TrackHost, ExchangedFeed {
 		if (home !== undefined && unknownUntil >= envelope.publishedAt) return;
 		if (home?.lane.passed(envelope.id, home.position)) return;
 		if (!this.#early.add(name, this.#deps.earlyAgeMs?.())) return;
-		this.#call(() => this.#sink.deliver(envelope, undefined));
-		this.#deps.observer?.shown(envelope, false);
+		this.#show(envelope, undefined, false);
 	}
 
 	close(): void {
@@ -180,9 +179,14 @@ class StreamFeed implements Feed, TrackHost, ExchangedFeed {
 		}
 		if (this.#closed || this.#early?.delete(nameOf(envelope))) return;
 		if (this.#later?.wasShown(track, envelope.id)) return;
+		this.#show(envelope, this.cursor, !track.isLive);
+	}
+
+	#show(envelope: Envelope, cursor: string | undefined, isReplay: boolean): void {
 		try {
-			this.#sink.deliver(envelope, this.cursor);
-			this.#deps.observer?.shown(envelope, !track.isLive);
+			const shown = this.#sink.deliver(envelope, cursor);
+			if (shown === "gap") this.#deps.observer?.lost(shown);
+			else if (shown !== false) this.#deps.observer?.shown(envelope, isReplay);
 		} catch (error) {
 			this.#failed(error);
 		}

@@ -79,11 +79,12 @@ export class HeardChannel implements Sink {
 		this.#feed.close();
 	}
 
-	deliver(envelope: Envelope): void {
+	deliver(envelope: Envelope): boolean {
 		const change = changeOf(envelope);
-		if (change === undefined) return;
+		if (change === undefined) return false;
 		this.recent.add(change.key, this.#deps.clock.now());
 		this.audience.tell(change);
+		return true;
 	}
 
 	mark(): void {

@@ -59,7 +59,7 @@ export const METRICS = {
 	publishDuration: metric("publish.duration", "From a publish to its receipt", ["kind"], "s"),
 	deliveries: metric(
 		"deliveries",
-		"Envelopes given to client streams, whose filters come after; to the MCP listens of a channel once for all",
+		"Envelopes shown to client streams; to the MCP listens of a channel once for all of them",
 		["kind", "replay"],
 	),
 	deliveryDelay: metric(

@@ -93,20 +93,21 @@ export class HubStream implements ClientStream, Sink {
 		else this.flush();
 	}
 
-	deliver(envelope: Envelope, cursor: string | undefined): void {
-		if (this.#isEnded) return;
-		if (this.#filter !== undefined && !this.#filter(envelope.message)) return;
+	deliver(envelope: Envelope, cursor: string | undefined): unknown {
+		if (this.#isEnded || this.#filter?.(envelope.message) === false) return false;
 		let json: string;
 		try {
 			json = messageJson(envelope);
 		} catch {
 			// A cycle or a BigInt that never crossed a wire, or what is nested deeper than there is stack: told as a hole is. A
 			// stream that ended with it would come back to it for ever.
-			if (cursor !== undefined) this.mark("gap", cursor);
-			return;
+			if (cursor === undefined) return false;
+			this.mark("gap", cursor);
+			return "gap";
 		}
 		if (this.#isDirect) this.#append(this.#encoding.message(json, cursor));
 		else this.#enqueue(json, cursor, true, this.#isCoalescing ? invalidationKey(envelope.message) : undefined);
+		return true;
 	}
 
 	mark(reason: "gap" | "retention" | "epoch", cursor: string): void {
