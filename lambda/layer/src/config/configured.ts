@@ -35,6 +35,8 @@ export async function configured(
 	environment: NodeJS.ProcessEnv = process.env,
 ): Promise<Configured> {
 	checkShape(options);
+	// Who makes none of their own need not load how they are checked.
+	if (options.transports !== undefined) (await import("./own-transports.ts")).checkTransports(options.transports);
 	if (options.config === undefined && isNamed(options)) return { options };
 	const file = options.config ?? configFile(environment);
 	const hasVariables = Object.entries(environment).some(([name, value]) => value !== "" && OF_KEYS.test(name));
