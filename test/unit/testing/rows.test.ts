@@ -21,6 +21,7 @@ test.each([
 	"redis, a cluster",
 	"aws, sessions by their home's mailbox",
 	"aws, topics by every region's relay, one by one",
+	"postgres, the example of a transport from outside",
 ])("[P1] [P2] [P3] [P4] the contract suite runs on: %s", (name) => {
 	expect(rows.filter((row) => row === name)).toEqual([name]);
 });
