@@ -82,7 +82,7 @@ const bugs: Record<string, { readonly bug: Bug; readonly found: readonly string[
 	"an end is behind": {
 		bug: (t) => ({
 			ends: async (channels, signal) =>
-				(await t.ends(channels, signal)).map((bounds) => ({ ...bounds, end: bounds.oldest })),
+				(await t.ends(channels, signal)).map((end) => end && { ...end, offset: Math.max(0, end.offset - 1) }),
 		}),
 		found: ["read-everywhere"],
 	},

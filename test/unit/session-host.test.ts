@@ -117,9 +117,9 @@ test("[P4] a cursor without an end of one of its logs would be read from that lo
 	const partly: Transport = {
 		...whole,
 		async ends(channels, signal) {
-			const bounds = await whole.ends(channels, signal);
-			for (const [at, channel] of channels.entries()) if (channel === missing) delete bounds[at];
-			return bounds;
+			const ends = await whole.ends(channels, signal);
+			for (const [at, channel] of channels.entries()) if (channel === missing) delete ends[at];
+			return ends;
 		},
 	};
 	await partly.start({ report() {} }, new AbortController().signal);

@@ -7,7 +7,7 @@ import { withDeadline } from "./core/deadline.ts";
 import { asFanoutError, FanoutError } from "./core/errors.ts";
 import type { Message } from "./core/message.ts";
 import { BEGINNING, formatPosition, type Position, samePosition } from "./core/position.ts";
-import type { Bounds, Page, Transport } from "./core/transport.ts";
+import type { Page, Transport } from "./core/transport.ts";
 import type { Engine } from "./deliver/engine.ts";
 import { openFeed } from "./deliver/feed.ts";
 import type { ExchangedFeed } from "./deliver/joined-later.ts";
@@ -171,8 +171,7 @@ async function beginningAt(
 ): Promise<string> {
 	let end = BEGINNING;
 	try {
-		const [bounds] = await endsAt(transport, [fresh], clock);
-		end = bounds?.end ?? BEGINNING;
+		[end = BEGINNING] = await endsAt(transport, [fresh], clock);
 	} catch (error) {
 		report(asFanoutError(error, "TransportUnavailable", "where a session's log begins is not known", true));
 	}
@@ -184,7 +183,7 @@ function laneAt({ place }: Transport, channel: Channel, end: Position, clock: Cl
 	return encodeLane(laneTag(channel), placeCode(place), position);
 }
 
-function endsAt(transport: Transport, channels: readonly Channel[], clock: Clock): Promise<Bounds[]> {
+function endsAt(transport: Transport, channels: readonly Channel[], clock: Clock): ReturnType<Transport["ends"]> {
 	const what = `asking ${transport.place} where its logs end`;
 	return withDeadline(clock, READ_TIMEOUT_MS, what, (signal) => transport.ends(channels, signal));
 }
@@ -198,9 +197,9 @@ async function cursorAtEnds(
 ): Promise<string> {
 	const channels = [...standing, fresh];
 	const lanes = transports.map(async (transport) => {
-		const bounds = await endsAt(transport, channels, clock);
-		const ends = channels.map((channel, n) => {
-			const end = bounds[n]?.end;
+		const ends = await endsAt(transport, channels, clock);
+		const parts = channels.map((channel, n) => {
+			const end = ends[n];
 			// A part of the log that does not answer: without its end the client would come back to its beginning.
 			if (end === undefined) {
 				const message = `${transport.place} did not say where one of its logs ends`;
@@ -208,7 +207,7 @@ async function cursorAtEnds(
 			}
 			return laneAt(transport, channel, end, clock);
 		});
-		return ends.join("");
+		return parts.join("");
 	});
 	return NO_LANES + (await Promise.all(lanes)).join("");
 }

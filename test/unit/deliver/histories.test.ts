@@ -115,7 +115,7 @@ test("[P3] [P4] a publish from inside a mark comes after the mark on every strea
 		if (facts.some((fact) => "mark" in fact)) w.publish(c, 1);
 		return push(...facts);
 	};
-	subscribers[0]?.suspect(broker.bounds(c).end);
+	subscribers[0]?.suspect(broker.endOf(c));
 	await w.clock.advance(10);
 	for (const client of [one, two]) {
 		expect(client.numbers(c)).toEqual([1, 2, 3, 4]);
@@ -133,7 +133,7 @@ test("[P3] [P4] an end that a transport asked for before the lane's last entries
 	client.connect([engine], w.clock, [c]);
 	await w.clock.advance(10);
 	const broker = w.brokers[0] as (typeof w.brokers)[number];
-	for (const end of [BEGINNING, () => broker.bounds(c).end]) {
+	for (const end of [BEGINNING, () => broker.endOf(c)]) {
 		const old = typeof end === "function" ? end() : end;
 		w.publish(c, 1);
 		await w.clock.advance(10);
@@ -188,7 +188,7 @@ test("[P3] a stream behind an end without an entry joins there once the log says
 	const c = w.world.channel("c");
 	let reads = 0;
 	let isQuiet = false;
-	const epoch = w.brokers[0]?.bounds(c).end.epoch ?? "";
+	const epoch = w.brokers[0]?.endOf(c).epoch ?? "";
 	const at = (offset: number) => ({ epoch, offset });
 	const { engine, subscribers } = held(w, {
 		subscribe: (_channel, subscriber) => {
@@ -202,7 +202,7 @@ test("[P3] a stream behind an end without an entry joins there once the log says
 				yield isQuiet ? { ...page, quiet: at(20) } : page;
 			}
 		},
-		ends: async (channels) => channels.map(() => ({ oldest: at(9), end: at(9) })),
+		ends: async (channels) => channels.map(() => at(9)),
 	});
 	const client = new Client();
 	client.cursor = NO_LANES + encodeLane(laneTag(c), engine.place, at(4));

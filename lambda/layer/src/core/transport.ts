@@ -78,13 +78,6 @@ export interface Capabilities {
 	readonly maxPayloadBytes: number;
 }
 
-export interface Bounds {
-	/** The oldest entry that is kept, `end` when none is; where many are asked for at once, or a place before it. */
-	readonly oldest: Position;
-	/** The newest entry ever; BEGINNING when the log does not exist yet. */
-	readonly end: Position;
-}
-
 export type TransportEvent =
 	| { readonly kind: "connected" | "disconnected"; readonly detail?: string }
 	| { readonly kind: "error"; readonly error: FanoutError };
@@ -129,8 +122,11 @@ export interface Transport {
 	subscribe(channel: Channel, subscriber: Subscriber): Subscription;
 	/** A page for each ask: those of one channel in the order of its asks, others as they come. */
 	read(asks: readonly Ask[], signal: AbortSignal): AsyncIterable<Page>;
-	/** In the order of the channels; a place stays empty where that part of the log does not answer and others do. */
-	ends(channels: readonly Channel[], signal: AbortSignal): Promise<Bounds[]>;
+	/**
+	 * Authoritative, in the order of the channels: the newest entry ever, BEGINNING where the log does not exist yet; none
+	 * where that part of the log does not answer and others do.
+	 */
+	ends(channels: readonly Channel[], signal: AbortSignal): Promise<(Position | undefined)[]>;
 	/** Closes connections that no call uses now; the next call opens new ones. */
 	rest?(): void;
 	/** Idempotent; no timer, socket or listener stays. */

@@ -9,7 +9,7 @@ import { placeCode } from "../core/cursor.ts";
 import { withDeadline } from "../core/deadline.ts";
 import { asFanoutError, FanoutError } from "../core/errors.ts";
 import type { Position } from "../core/position.ts";
-import type { Bounds, Page, Transport } from "../core/transport.ts";
+import type { Page, Transport } from "../core/transport.ts";
 import { Lane } from "./lane.ts";
 import { DEFAULT_LANE, type LaneHost, type LaneLimits } from "./lane-host.ts";
 import { DEFAULT_READS, type ReadLimits, Reads } from "./reads.ts";
@@ -69,7 +69,7 @@ export function createEngine(transport: Transport, deps: EngineDeps): Engine {
 	const stop = new AbortController();
 	let checkTimer: Timer | undefined;
 
-	async function ends(channels: readonly Channel[]): Promise<Bounds[]> {
+	async function ends(channels: readonly Channel[]): Promise<(Position | undefined)[]> {
 		const what = `the ends of ${channels.length} lanes at ${transport.place}`;
 		const ask = (signal: AbortSignal) => transport.ends(channels, signal);
 		try {
@@ -86,10 +86,10 @@ export function createEngine(transport: Transport, deps: EngineDeps): Engine {
 		random: deps.random,
 		subscribe: (channel, lane) => transport.subscribe(channel, lane),
 		read: (channel: Channel, from: Position): Promise<Page> => reads.read({ channel, from, limit: limits.pageEntries }),
-		async ends(channel) {
-			const [bounds] = await ends([channel]);
-			if (bounds === undefined) throw new FanoutError("TransportRefused", `${transport.place} gave no end`);
-			return bounds;
+		async end(channel) {
+			const [end] = await ends([channel]);
+			if (end === undefined) throw new FanoutError("TransportRefused", `${transport.place} gave no end`);
+			return end;
 		},
 		place,
 		report: (error) => {
@@ -105,7 +105,7 @@ export function createEngine(transport: Transport, deps: EngineDeps): Engine {
 		const [first] = lanes.length > 0 ? [] : waiting;
 		let answers = false;
 		if (first !== undefined)
-			answers = await host.ends(first.channel).then(
+			answers = await host.end(first.channel).then(
 				() => true,
 				() => false,
 			);
@@ -124,10 +124,10 @@ export function createEngine(transport: Transport, deps: EngineDeps): Engine {
 
 	async function checkSome(lanes: readonly Lane[]): Promise<void> {
 		const asked = lanes.map((lane) => lane.seen);
-		const bounds = await ends(lanes.map((lane) => lane.channel));
+		const found = await ends(lanes.map((lane) => lane.channel));
 		for (const [index, lane] of lanes.entries()) {
-			const found = bounds[index];
-			if (found !== undefined) lane.compare(found.end, asked[index] as Position);
+			const end = found[index];
+			if (end !== undefined) lane.compare(end, asked[index] as Position);
 			// Entries that came meanwhile need not wait for all of them.
 			if (index % TURN_LANES === TURN_LANES - 1) await new Promise((resolve) => setImmediate(resolve));
 		}

@@ -4,7 +4,7 @@ import type { Channel } from "../core/channel.ts";
 import { type Clock, pause } from "../core/clock.ts";
 import type { FanoutError } from "../core/errors.ts";
 import type { Position } from "../core/position.ts";
-import type { Bounds, Page, Subscriber, Subscription } from "../core/transport.ts";
+import type { Page, Subscriber, Subscription } from "../core/transport.ts";
 import { DEFAULT_RECENT, type RecentLimits } from "./recent.ts";
 
 export interface LaneHost {
@@ -16,7 +16,7 @@ export interface LaneHost {
 	random(): number;
 	subscribe(channel: Channel, lane: Subscriber): Subscription;
 	read(channel: Channel, from: Position): Promise<Page>;
-	ends(channel: Channel): Promise<Bounds>;
+	end(channel: Channel): Promise<Position>;
 	/** The transport's place, as cursors spell it. */
 	readonly place: number;
 	report(error: FanoutError): void;

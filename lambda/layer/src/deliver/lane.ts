@@ -87,7 +87,7 @@ export class Lane implements Subscriber {
 	/** Asks the log for its end and repairs up to it; resolves when the lane is as far as the end was. */
 	async check(): Promise<void> {
 		const asked = this.seen;
-		const { end } = await this.#host.ends(this.channel);
+		const end = await this.#host.end(this.channel);
 		this.compare(end, asked);
 		await this.#filled;
 	}
@@ -251,7 +251,7 @@ export class Lane implements Subscriber {
 				if (page.more && page.entries.length > 0) continue;
 				const { target } = stash;
 				if (target === undefined || isAtOrBefore(target, this.seen)) return;
-				const { end } = await this.#host.ends(this.channel);
+				const end = await this.#host.end(this.channel);
 				if (this.#state !== "filling") return;
 				stash.dropBeyond(end, doubted);
 				if (this.#reached(end, page, patience.isOver(), before)) return stash.correct(undefined);

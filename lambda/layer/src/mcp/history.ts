@@ -29,9 +29,8 @@ type Found = "whole" | "lost" | "short";
 export async function readHistory(question: Question): Promise<boolean> {
 	const { transport, channel, clock, signal } = question;
 	if (!transport.capabilities.replay) return false;
-	const [bounds] = await transport.ends([channel], signal);
-	if (bounds === undefined) return false;
-	const { end } = bounds;
+	const [end] = await transport.ends([channel], signal);
+	if (end === undefined) return false;
 	if (end.offset === 0) return true;
 	for (let tries = 1; !signal.aborted; tries += 1) {
 		let found = await readTo(end, question);

@@ -6,7 +6,7 @@
 import type { Channel } from "../core/channel.ts";
 import { type Envelope, encodeEnvelope, envelopeBytes } from "../core/envelope.ts";
 import { BEGINNING, epochOf, type Position } from "../core/position.ts";
-import type { Bounds, Entry, Page, Subscriber } from "../core/transport.ts";
+import type { Entry, Page, Subscriber } from "../core/transport.ts";
 
 export interface Faults {
 	/** Probabilities in [0, 1], drawn for each entry and subscriber, or for each request. */
@@ -123,11 +123,9 @@ export class FakeBroker {
 		return { channel, ...cut(found, limit), verdict };
 	}
 
-	bounds(channel: Channel): Bounds {
+	endOf(channel: Channel): Position {
 		const log = this.log(channel);
-		if (log === undefined) return { oldest: BEGINNING, end: BEGINNING };
-		const end = this.#end(log);
-		return { oldest: log.entries[0]?.position ?? end, end };
+		return log === undefined ? BEGINNING : this.#end(log);
 	}
 
 	// The script.

@@ -67,7 +67,7 @@ export function createFakeTransport(broker: FakeBroker, options: FakeTransportOp
 				ready: Promise.resolve().then(() => {
 					if (closed) throw new FanoutError("Closed", "the transport is closed");
 					if (broker.chance(faults.endsFails)) throw unavailable("subscription");
-					return broker.bounds(channel).end;
+					return broker.endOf(channel);
 				}),
 				close() {
 					open.delete(stop);
@@ -83,7 +83,7 @@ export function createFakeTransport(broker: FakeBroker, options: FakeTransportOp
 		async ends(channels, signal) {
 			await turn(signal);
 			if (broker.chance(faults.endsFails)) throw unavailable("question for ends");
-			return channels.map((channel) => broker.bounds(channel));
+			return channels.map((channel) => broker.endOf(channel));
 		},
 		async close() {
 			closed = true;

@@ -30,7 +30,7 @@ describe("eviction", () => {
 		const seen = first?.ok ? (first.position as Position) : BEGINNING;
 		await send(b, 3, 4);
 		const [unknown] = await transport.ends([a], never);
-		expect(unknown?.end.offset).toBe(2);
+		expect(unknown?.offset).toBe(2);
 		expect((await readPage(transport, a, seen)).verdict).toBe("retention");
 		expect((await send(a, 5))[0]).toMatchObject({ position: { offset: 3 } });
 		expect(await readPage(transport, a, seen)).toMatchObject({ verdict: "retention", entries: { length: 1 } });
@@ -173,13 +173,13 @@ test("[P3] no history of sends, evictions and resumes hides a loss from a reader
 					await send(channel, ...batch);
 					all.push(...batch);
 				} else if (action === "open" || reader === undefined) {
-					const [bounds] = await transport.ends([channel], never);
-					readers.set(channel.key, { position: bounds?.end as Position, seen: all.length });
+					const [end] = await transport.ends([channel], never);
+					readers.set(channel.key, { position: end as Position, seen: all.length });
 				} else {
 					const page = await readPage(transport, channel, reader.position);
 					if (page.verdict === "whole") expect(numbers(page.entries)).toEqual(all.slice(reader.seen));
-					const [bounds] = await transport.ends([channel], never);
-					readers.set(channel.key, { position: bounds?.end as Position, seen: all.length });
+					const [end] = await transport.ends([channel], never);
+					readers.set(channel.key, { position: end as Position, seen: all.length });
 				}
 			}
 		}),

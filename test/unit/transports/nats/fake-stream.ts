@@ -65,10 +65,6 @@ export class FakeStream {
 			const found = this.kept.findLast((message) => message.subject === subject);
 			return found && this.#stored(found);
 		},
-		next: async (_stream, subject, seq) => {
-			const found = this.kept.find((message) => message.subject === subject && message.seq >= seq);
-			return found && this.#stored(found);
-		},
 		swap: async (subject, text, lastSeq) => {
 			const found = this.kept.findLast((message) => message.subject === subject);
 			return (found?.seq ?? 0) === lastSeq ? this.add(subject, text) : undefined;

@@ -45,13 +45,13 @@ export function world(perChannel = 100) {
 		},
 		followAs,
 		async ends(...names: string[]) {
-			const ends = await ledger.ends(names.map(question));
+			const ends = await ledger.endsNow(names.map(question));
 			return names.map((id) => Number(ends.get(topic(id).key)?.offset));
 		},
 		/** As the engine's regular check asks. */
 		async check(...names: string[]) {
-			const bounds = await ledger.check(names.map(question), 100);
-			return bounds && names.map((_, index) => Number(bounds[index]?.end.offset));
+			const ends = await ledger.check(names.map(question), 100);
+			return ends && names.map((_, index) => Number(ends[index]?.offset));
 		},
 		page,
 		async verdict(id: string, offset: number) {

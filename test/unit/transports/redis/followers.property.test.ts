@@ -81,13 +81,13 @@ class World {
 		this.#answers.push(() => {
 			for (const [index, channel] of FOLLOWED.entries()) {
 				const { at, end } = ends[index] as { at: number; end: Position };
-				if (what === index) this.followers.learn(0, channel, tip, { oldest: end, end });
+				if (what === index) this.followers.learn(0, channel, tip, end);
 				if (what !== "tip") continue;
 				const found = this.followers.vouched(0, channel, tip);
 				if (found === undefined) continue;
 				this.vouched += 1;
 				const all = (this.#ends[index] as Position[]).map(formatPosition);
-				expect(all.lastIndexOf(formatPosition(found.end)), `vouched ${all} at ${at}`).toBeGreaterThanOrEqual(at);
+				expect(all.lastIndexOf(formatPosition(found)), `vouched ${all} at ${at}`).toBeGreaterThanOrEqual(at);
 			}
 		});
 	}

@@ -96,10 +96,10 @@ export class Model {
 		const log = this.keys.log(0, channel);
 		if (op.do === "publish") await this.#publish(index, channel, op.fresh, op.repeat);
 		else if (op.do === "ends") {
-			const [bounds] = (await this.store.ends(0, [channel])).bounds;
-			if (bounds === undefined) throw new Error("no bounds");
-			this.#hand(index, bounds.end);
-			expect(await this.store.read({ channel, from: bounds.end, limit: 5 })).toMatchObject({
+			const [end] = (await this.store.ends(0, [channel])).ends;
+			if (end === undefined) throw new Error("no end");
+			this.#hand(index, end);
+			expect(await this.store.read({ channel, from: end, limit: 5 })).toMatchObject({
 				verdict: "whole",
 				entries: [],
 			});

@@ -75,7 +75,7 @@ it("a loss that many know is told once: their knowledge is settled, and epochs s
 	const random32 = () => random.below(2 ** 32);
 	const open = () => createStore({ client, keys, settings, sharded: false, random32, report: () => undefined });
 	const stores = Array.from({ length: 5 }, open);
-	const endOf = async (store: Store | undefined) => (await store?.ends(0, [news]))?.bounds[0]?.end;
+	const endOf = async (store: Store | undefined) => (await store?.ends(0, [news]))?.ends[0];
 	for (const store of stores) await endOf(store);
 	const before = await endOf(stores[0]);
 	for (const how of ["flush", "foreign"]) {

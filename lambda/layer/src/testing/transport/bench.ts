@@ -8,8 +8,9 @@ import { pause, systemClock } from "../../core/clock.ts";
 import { type Envelope, envelopeBytes } from "../../core/envelope.ts";
 import { createIds } from "../../core/ids.ts";
 import type { Message } from "../../core/message.ts";
+import type { Position } from "../../core/position.ts";
 import { BEGINNING } from "../../core/position.ts";
-import type { Ask, Bounds, Entry, Outcome, Page, Subscriber, Transport } from "../../core/transport.ts";
+import type { Ask, Entry, Outcome, Page, Subscriber, Transport } from "../../core/transport.ts";
 import type { Harness } from "./harness.ts";
 
 const ids = createIds(systemClock);
@@ -163,10 +164,10 @@ export async function settled(bench: Bench, channel: Channel, count: number, fro
 	});
 }
 
-export async function boundsOf(transport: Transport, channel: Channel): Promise<Bounds> {
-	const [bounds] = await transport.ends([channel], never);
-	assert.ok(bounds, "ends answers for every channel");
-	return bounds;
+export async function endOf(transport: Transport, channel: Channel): Promise<Position> {
+	const [end] = await transport.ends([channel], never);
+	assert.ok(end, "ends answers for every channel");
+	return end;
 }
 
 export interface Collector extends Subscriber {

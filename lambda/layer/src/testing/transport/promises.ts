@@ -34,7 +34,7 @@ export const PROMISES: readonly Promised[] = [
 		exceptions: [
 			"What was routed to two lanes, and the first refuses for good, or cannot be reached for longer than the outbox keeps it, is shown only where the first is not followed. Its publisher is told.",
 		],
-		source: "core/transport.ts Verdict, Bounds; deliver",
+		source: "core/transport.ts Verdict, Transport.ends; deliver",
 	},
 	{
 		id: "P4",

@@ -3,11 +3,11 @@
  * from row to row, so a log whose rows are all gone starts a new one. Appends are conditional: two writers never make
  * one row, and an id in the recent tail keeps the row it has. Reads are strongly consistent and skip expired rows.
  */
-import { type Channel, parseChannel } from "../../core/channel.ts";
+import { parseChannel } from "../../core/channel.ts";
 import type { Clock } from "../../core/clock.ts";
 import { FanoutError } from "../../core/errors.ts";
 import { BEGINNING, epochOf, type Position, samePosition } from "../../core/position.ts";
-import type { Ask, Bounds, Page, Verdict } from "../../core/transport.ts";
+import type { Ask, Page, Verdict } from "../../core/transport.ts";
 import { baseOf, decodeEntry, entryOf, positionOf, type Row } from "./log-row.ts";
 import { aws, type DynamoClient, isAwsError } from "./sdk.ts";
 import type { WireEntry } from "./wire.ts";
@@ -60,8 +60,8 @@ export interface Log {
 	read(ask: Ask, signal?: AbortSignal): Promise<Page>;
 	/** The same with envelopes as text, for handing on. */
 	rows(channelKey: string, from: Ask["from"], limit: number, signal?: AbortSignal): Promise<RowPage>;
-	/** `oldest` is exact, or the epoch's beginning, which costs nothing: in a log whose expired rows linger it is sought. */
-	bounds(channel: Channel, isExact: boolean, signal?: AbortSignal): Promise<Bounds>;
+	/** The newest row's position; BEGINNING when the log has none. */
+	newest(channelKey: string, signal?: AbortSignal): Promise<Position>;
 }
 
 export function createLog(options: LogOptions): Log {
@@ -266,13 +266,9 @@ export function createLog(options: LogOptions): Log {
 			const page = await rows(ask.channel.key, ask.from, ask.limit, signal);
 			return { channel: ask.channel, entries: page.entries.map(decodeEntry), more: page.more, verdict: page.verdict };
 		},
-		async bounds(channel, isExact, signal) {
-			const newest = (await newestRows(channel.key, 1, signal))[0];
-			if (newest === undefined) return { oldest: BEGINNING, end: BEGINNING };
-			const end = positionOf(newest);
-			if (!isLive(newest)) return { oldest: end, end };
-			if (!isExact) return { oldest: { epoch: end.epoch, offset: 1 }, end };
-			return { oldest: positionOf(await oldestRow(channel.key, newest, signal)), end };
+		async newest(key, signal) {
+			const [newest] = await newestRows(key, 1, signal);
+			return newest === undefined ? BEGINNING : positionOf(newest);
 		},
 	};
 }

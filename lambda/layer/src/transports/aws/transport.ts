@@ -6,7 +6,8 @@ import type { Channel } from "../../core/channel.ts";
 import type { Clock } from "../../core/clock.ts";
 import { FanoutError } from "../../core/errors.ts";
 import type { Ids } from "../../core/ids.ts";
-import type { Bounds, Subscription, Transport, TransportHost } from "../../core/transport.ts";
+import type { Position } from "../../core/position.ts";
+import type { Subscription, Transport, TransportHost } from "../../core/transport.ts";
 import type { WebSocketClass } from "./dial.ts";
 import { failureOf } from "./failure.ts";
 import { createHome } from "./home.ts";
@@ -28,8 +29,6 @@ export interface AwsParts {
 export const DEDUP_MS = 5 * 60_000;
 export const END_CHECK_MS = 60_000;
 export const MAX_BATCH = { count: 10, bytes: 1024 * 1024 } as const;
-/** Up to so many channels at once `oldest` is exact; beyond, as in the regular check of all, a bound from below. */
-const EXACT_OLDEST = 16;
 const GOODBYE_MS = 1_000;
 /** How long a signed WebSocket address may be used; it is signed anew for every attempt. */
 const SIGNATURE_SECONDS = 60;
@@ -110,23 +109,22 @@ export function createAwsTransport(options: AwsOptions, { clock, ids }: AwsParts
 		},
 		async ends(channels, signal) {
 			insist();
-			const bounds: Bounds[] = new Array(channels.length);
+			const ends: (Position | undefined)[] = channels.map(() => undefined);
 			const failures: unknown[] = [];
-			const isExact = channels.length <= EXACT_OLDEST;
 			// One channel whose partition of the table is throttled keeps no other from being checked.
 			const look = async ([at, channel]: readonly [number, Channel]) => {
 				try {
-					bounds[at] = await log.bounds(channel, isExact, signal);
+					ends[at] = await log.newest(channel.key, signal);
 				} catch (error) {
 					failures.push(error);
 				}
 			};
 			for await (const _ of inOrder([...channels.entries()], settings.readConcurrency, look));
-			if (failures.length === 0) return bounds;
+			if (failures.length === 0) return ends;
 			const { error } = failureOf(failures[0], `a read of ${failures.length} ends of the log in ${region}`);
 			if (failures.length === channels.length) throw error;
 			host?.report({ kind: "error", error });
-			return bounds;
+			return ends;
 		},
 		rest: () => clients.rest(),
 		async close() {

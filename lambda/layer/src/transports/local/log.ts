@@ -6,7 +6,7 @@
 import type { Channel } from "../../core/channel.ts";
 import { type Envelope, type PackedEnvelope, unpackEnvelope } from "../../core/envelope.ts";
 import { NO_EPOCH, type Position } from "../../core/position.ts";
-import type { Ask, Bounds, Entry, Outcome, Page, Subscriber, Verdict } from "../../core/transport.ts";
+import type { Ask, Entry, Outcome, Page, Subscriber, Verdict } from "../../core/transport.ts";
 
 export interface Kept {
 	readonly offset: number;
@@ -78,11 +78,6 @@ export function endPosition(log: Log, epoch: string): Position {
 function entryOf(log: Log, { offset, bytes, packed }: Kept, epoch: string): Entry {
 	const position = { epoch, offset };
 	return packed === undefined ? { position } : { position, envelope: unpackEnvelope(packed, log.channel, bytes) };
-}
-
-export function boundsOf(log: Log, epoch: string): Bounds {
-	const end = endPosition(log, epoch);
-	return { oldest: countOf(log) === 0 ? end : { epoch, offset: log.base + 1 }, end };
 }
 
 export function eventOf(log: Log, id: string): Kept | undefined {

@@ -14,7 +14,7 @@ import { epochOf, type Position } from "../../core/position.ts";
 import type { Outcome, Subscriber, Transport, TransportEvent, TransportHost } from "../../core/transport.ts";
 import { checkBatch, planBatch, refuse, toStored } from "./batch.ts";
 import { hand } from "./hand.ts";
-import { boundsOf, endPosition, type Log, pageOf } from "./log.ts";
+import { endPosition, type Log, pageOf } from "./log.ts";
 import { type LocalOptions, MAX_BATCH, resolveLimits } from "./options.ts";
 import { restore } from "./restore.ts";
 import { createShelf } from "./shelf.ts";
@@ -173,7 +173,7 @@ export function createLocalTransport(options: LocalOptions, { clock, ids, instan
 		async ends(channels, signal) {
 			insist(signal);
 			store.settle();
-			return channels.map((channel) => boundsOf(current(channel), epoch));
+			return channels.map((channel) => endPosition(current(channel), epoch));
 		},
 		async close() {
 			if (state === "closed") return;

@@ -35,9 +35,8 @@ export interface Api {
 	/** Undefined when there is no such stream. */
 	info(stream: string): Promise<StreamInfo | undefined>;
 	create(config: StreamConfig): Promise<void>;
-	/** The newest message of a subject; the oldest at or after a sequence. */
+	/** The newest message of a subject. */
 	last(stream: string, subject: string): Promise<Stored | undefined>;
-	next(stream: string, subject: string, seq: number): Promise<Stored | undefined>;
 	/** Publishes only if `lastSeq` is still the newest of the subject; undefined when it is not. */
 	swap(subject: string, text: string, lastSeq: number): Promise<number | undefined>;
 	readonly prefix: string;
@@ -104,7 +103,6 @@ export function createApi(inbox: Inbox, domain: string | undefined, deadlines: D
 			await ask(`${prefix}.STREAM.CREATE.${config.name}`, config, what, undefined, deadlines.createTimeoutMs);
 		},
 		last: (stream, subject) => get(stream, { last_by_subj: subject }),
-		next: (stream, subject, seq) => get(stream, { seq, next_by_subj: subject }),
 		async swap(subject, text, lastSeq) {
 			const expected = `Nats-Expected-Last-Subject-Sequence: ${lastSeq}\r\n`;
 			const asked = ask<{ seq: number }>(subject, text, "an epoch", expected);

@@ -121,7 +121,7 @@ export function createCore({ nc, settings, clock, random32, report }: JetStreamD
 			};
 		},
 		read: (asks) => asks.map(async (ask) => page(ask)),
-		ends: async (channels) => channels.map((channel) => ({ oldest: endOf(channel), end: endOf(channel) })),
+		ends: async (channels) => channels.map(endOf),
 		denied(error) {
 			const { operation, subject } = error.cause as { operation?: string; subject?: string };
 			if (operation === "publish" && subject !== undefined && underWay.has(subject)) underWay.set(subject, error);

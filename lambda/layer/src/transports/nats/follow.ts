@@ -67,7 +67,7 @@ export function createFollow(deps: FollowDeps): Follow {
 		});
 		open.add(core);
 		const asked = { key: channel.key, log: address.log };
-		const ready = ledger.ends([asked]).then((ends) => {
+		const ready = ledger.endsNow([asked]).then((ends) => {
 			const end = ends.get(channel.key);
 			if (end === undefined) throw new FanoutError("TransportRefused", "no end was given");
 			return end;
@@ -92,7 +92,7 @@ export function createFollow(deps: FollowDeps): Follow {
 			if (all.length === 0) return gate.open();
 			await catchUp();
 			gate.open();
-			const ends = await ledger.ends(all.map(({ channel, address }) => ({ key: channel.key, log: address.log })));
+			const ends = await ledger.endsNow(all.map(({ channel, address }) => ({ key: channel.key, log: address.log })));
 			for (const known of all) {
 				const end = ends.get(known.channel.key);
 				if (end !== undefined && followed.get(known.channel.key) === known) known.subscriber.suspect(end);

@@ -7,8 +7,8 @@ import { fullJitter } from "../../core/backoff.ts";
 import type { Channel } from "../../core/channel.ts";
 import { type Clock, pause } from "../../core/clock.ts";
 import { asFanoutError, FanoutError, isFanoutError } from "../../core/errors.ts";
-import { epochOf } from "../../core/position.ts";
-import type { Ask, Bounds, Page, Subscriber, Subscription, TransportEvent } from "../../core/transport.ts";
+import { epochOf, type Position } from "../../core/position.ts";
+import type { Ask, Page, Subscriber, Subscription, TransportEvent } from "../../core/transport.ts";
 import { createApi } from "./api.ts";
 import { createBatchGet } from "./batch-get.ts";
 import { catchUp } from "./catch-up.ts";
@@ -39,7 +39,7 @@ export interface JetStream {
 	readonly publish: Publish;
 	subscribe(channel: Channel, subscriber: Subscriber): Subscription;
 	read(asks: readonly Ask[]): Promise<Page>[];
-	ends(channels: readonly Channel[]): Promise<Bounds[]>;
+	ends(channels: readonly Channel[]): Promise<(Position | undefined)[]>;
 	/** The connection was told that something is not allowed; only without a log does nothing else tell. */
 	denied?(error: FanoutError): void;
 	disconnected(): void;
@@ -191,7 +191,7 @@ export function createJetStream({ nc, settings, clock, random32, report }: JetSt
 				groups.set(partition, group);
 				group.push({ key: channel.key, log, at });
 			}
-			const bounds: Bounds[] = new Array(channels.length);
+			const ends: (Position | undefined)[] = channels.map(() => undefined);
 			const failures: unknown[] = [];
 			const workers = Math.ceil(groups.size / PARTITION_TURNS);
 			const sliceMs = (CHECK_MS * workers) / groups.size;
@@ -201,10 +201,10 @@ export function createJetStream({ nc, settings, clock, random32, report }: JetSt
 				// What it missed is being handed over, and its ends are told after that.
 				if (gate.isShut && groups.size > 1) return;
 				try {
-					const found = await (isRegular ? ledger.check(group, sliceMs) : ledger.bounds(group));
+					const found = await (isRegular ? ledger.check(group, sliceMs) : ledger.ends(group));
 					for (const [place, { at }] of group.entries()) {
 						const one = found?.[place];
-						if (one !== undefined) bounds[at] = one;
+						if (one !== undefined) ends[at] = one;
 					}
 				} catch (error) {
 					failures.push(error);
@@ -215,7 +215,7 @@ export function createJetStream({ nc, settings, clock, random32, report }: JetSt
 			// One without a leader keeps no other partition from being checked.
 			if (failures.length === groups.size && groups.size > 0) throw failures[0];
 			for (const error of failures) failed(error, "the ends of a partition could not be asked for");
-			return bounds;
+			return ends;
 		},
 		disconnected() {
 			inbox.failAll("disconnected");

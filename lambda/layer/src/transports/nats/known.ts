@@ -27,15 +27,10 @@ export interface Known {
 	/** The newest that came as a live copy: another one that is not newer is odd. */
 	heard: number;
 	heardAtCheck: number;
-	/** Its oldest entry, as it was when `last` was what it says. */
-	oldest: { readonly seq: number; readonly last: number } | undefined;
 }
 
 const NOTHING: Quiet = { last: 0, verified: 0 };
-const FRESH = {
-	...{ ready: false, since: 0, last: 0, verified: 0, before: NOTHING },
-	...{ heard: 0, heardAtCheck: 0, oldest: undefined },
-};
+const FRESH = { ready: false, since: 0, last: 0, verified: 0, before: NOTHING, heard: 0, heardAtCheck: 0 };
 
 export function createKnown(channel: Channel, address: Address, subscriber: Subscriber): Known {
 	return { channel, address, subscriber, ...FRESH };

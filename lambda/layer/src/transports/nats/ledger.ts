@@ -5,7 +5,7 @@
  * the leader is asked, one channel at a time.
  */
 import { type Clock, pause } from "../../core/clock.ts";
-import type { Bounds } from "../../core/transport.ts";
+import type { Position } from "../../core/position.ts";
 import { Turns } from "../../core/turns.ts";
 import type { Api } from "./api.ts";
 import type { BatchGet } from "./batch-get.ts";
@@ -22,8 +22,6 @@ const PIECE = 24;
 const PIECE_REST_MS = 2;
 /** Between the rounds of many who ask by themselves, as when another instance's streams come here. */
 const REST_MS = 20;
-/** Up to so many channels in a round `oldest` is exact; beyond, it is a bound from below. */
-const OLDEST = 16;
 const STALE_TRIES = 5;
 const STALE = { baseMs: 5, factor: 3 } as const;
 const ON_ITS_WAY_MS = 25;
@@ -35,14 +33,9 @@ export interface Subject {
 	readonly log: string;
 }
 
-interface Question extends Subject {
-	readonly oldest: boolean;
-}
-
 interface Answer {
 	readonly snapshot: Snapshot;
 	readonly lasts: ReadonlyMap<string, number>;
-	readonly oldest: ReadonlyMap<string, number>;
 	readonly isOnItsWay: boolean;
 }
 
@@ -60,7 +53,7 @@ export interface LedgerDeps {
 export class Ledger {
 	readonly heard = new Heard();
 	readonly #deps: LedgerDeps;
-	readonly #turns: Turns<Question, Answer>;
+	readonly #turns: Turns<Subject, Answer>;
 
 	constructor(deps: LedgerDeps) {
 		this.#deps = deps;
@@ -71,10 +64,10 @@ export class Ledger {
 	 * What was stored a moment ago may still be on its way as a live copy: an end is told when it had the time to come,
 	 * else every check of a busy instance would find "lost" entries and read them once more.
 	 */
-	async bounds(subjects: readonly Subject[]): Promise<Bounds[]> {
-		const answer = await this.#ask(subjects, true);
+	async ends(subjects: readonly Subject[]): Promise<Position[]> {
+		const answer = await this.#turns.ask(subjects);
 		if (answer.isOnItsWay) await pause(this.#deps.clock, ON_ITS_WAY_MS);
-		return toBounds(subjects, answer);
+		return toEnds(subjects, answer);
 	}
 
 	/**
@@ -83,7 +76,7 @@ export class Ledger {
 	 * to the next: a loss between the copies shows by itself, so a check costs by what is lost, not by what is heard.
 	 * Undefined when the log became another one meanwhile, and for a channel that is followed anew.
 	 */
-	async check(subjects: readonly Subject[], withinMs: number): Promise<(Bounds | undefined)[] | undefined> {
+	async check(subjects: readonly Subject[], withinMs: number): Promise<(Position | undefined)[] | undefined> {
 		const { partition, followed, clock, stop } = this.#deps;
 		const before = await partition.inspect();
 		const lasts = new Map<string, number>();
@@ -113,30 +106,22 @@ export class Ledger {
 		const isOnItsWay = this.#settleAll(settled, found, snapshot, lasts);
 		this.heard.verified(verifiedOfAll(followed.values(), before.last));
 		if (isOnItsWay) await pause(clock, ON_ITS_WAY_MS);
-		const bounds = toBounds(subjects, { snapshot, lasts, oldest: new Map() });
-		return subjects.map(({ key }, index) => (lasts.has(key) ? bounds[index] : undefined));
+		const ends = toEnds(subjects, { snapshot, lasts });
+		return subjects.map(({ key }, index) => (lasts.has(key) ? ends[index] : undefined));
 	}
 
-	/** The same without `oldest`, for channels that are followed. */
-	async ends(subjects: readonly Subject[]): Promise<Map<string, { readonly epoch: string; readonly offset: number }>> {
-		const { snapshot, lasts } = await this.#ask(subjects, false);
-		const ends = subjects.map(({ key }) => {
-			const offset = lasts.get(key) ?? snapshot.last;
-			return [key, { epoch: snapshot.epoch, offset }] as const;
-		});
-		return new Map(ends);
+	/** The same as they are now, by key: who follows them hears what is on its way. */
+	async endsNow(subjects: readonly Subject[]): Promise<Map<string, Position>> {
+		const ends = toEnds(subjects, await this.#turns.ask(subjects));
+		return new Map(subjects.map(({ key }, index) => [key, ends[index] as Position]));
 	}
 
-	#ask(subjects: readonly Subject[], oldest: boolean): Promise<Answer> {
-		return this.#turns.ask(subjects.map(({ key, log }) => ({ key, log, oldest })));
-	}
-
-	async #round(questions: readonly Question[]): Promise<Answer> {
+	async #round(questions: readonly Subject[]): Promise<Answer> {
 		const { partition, followed } = this.#deps;
 		const { epoch } = partition;
 		const [snapshot, early] = await Promise.all([partition.inspect(), this.#early(questions)]);
 		const lasts = new Map<string, number>();
-		const moved = new Map<string, Question>();
+		const moved = new Map<string, Subject>();
 		for (const question of questions) {
 			const known = followed.get(question.key);
 			const seq = early.get(question.key);
@@ -151,13 +136,11 @@ export class Ledger {
 		}
 		const found = await this.#lasts([...moved.values()], snapshot);
 		const isOnItsWay = this.#settleAll([...moved.values()], found, snapshot, lasts);
-		const wanted = new Map(questions.filter(({ oldest }) => oldest).map((question) => [question.key, question]));
-		const oldest = wanted.size > OLDEST ? new Map() : await this.#oldest([...wanted.values()], lasts, snapshot);
-		return { snapshot, lasts, oldest, isOnItsWay };
+		return { snapshot, lasts, isOnItsWay };
 	}
 
 	/** One who opens waits for one answer: the channel's last is asked for beside the partition's own. */
-	async #early(questions: readonly Question[]): Promise<Map<string, number>> {
+	async #early(questions: readonly Subject[]): Promise<Map<string, number>> {
 		const opening = questions.filter(({ key }) => this.#deps.followed.get(key)?.ready === false);
 		return opening.length > SINGLY ? new Map() : this.#singly(opening);
 	}
@@ -193,7 +176,7 @@ export class Ledger {
 		return known.last;
 	}
 
-	async #lasts(questions: readonly Question[], snapshot: Snapshot): Promise<Map<string, number>> {
+	async #lasts(questions: readonly Subject[], snapshot: Snapshot): Promise<Map<string, number>> {
 		if (questions.length <= SINGLY) return this.#singly(questions);
 		const sorted = this.#byVerified(questions);
 		const found = new Map<string, number>();
@@ -259,40 +242,10 @@ export class Ledger {
 		});
 		return found;
 	}
-
-	async #oldest(
-		questions: readonly Question[],
-		lasts: ReadonlyMap<string, number>,
-		snapshot: Snapshot,
-	): Promise<Map<string, number>> {
-		const { api, partition, followed } = this.#deps;
-		const found = new Map<string, number>();
-		await inParallel(questions, async ({ key, log }) => {
-			const last = lasts.get(key) ?? snapshot.last;
-			const known = followed.get(key);
-			const before = known?.oldest;
-			if (before?.last === last && before.seq >= snapshot.first) {
-				found.set(key, before.seq);
-				return;
-			}
-			const message = last < snapshot.first ? undefined : await api.next(partition.stream, log, snapshot.first);
-			const seq = Math.min(message?.seq ?? last, last);
-			found.set(key, seq);
-			if (known !== undefined) known.oldest = { seq, last };
-		});
-		return found;
-	}
 }
 
-function toBounds(
-	subjects: readonly Subject[],
-	{ snapshot, lasts, oldest }: Pick<Answer, "snapshot" | "lasts" | "oldest">,
-): Bounds[] {
-	const at = (seq: number) => ({ epoch: snapshot.epoch, offset: seq });
-	return subjects.map(({ key }) => {
-		const last = lasts.get(key) ?? snapshot.last;
-		return { oldest: at(oldest.get(key) ?? Math.min(last, snapshot.first)), end: at(last) };
-	});
+function toEnds(subjects: readonly Subject[], { snapshot, lasts }: Pick<Answer, "snapshot" | "lasts">): Position[] {
+	return subjects.map(({ key }) => ({ epoch: snapshot.epoch, offset: lasts.get(key) ?? snapshot.last }));
 }
 
 async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {

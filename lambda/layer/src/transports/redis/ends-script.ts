@@ -2,8 +2,8 @@
 import { PARTITION } from "./partition-script.ts";
 
 /**
- * KEYS: state and log of each channel. ARGV: 4 how long an idle channel lives, from now on. Answers epoch, offset, then end
- * and oldest of each. A channel without a state gets one: its end is a floor, under which nothing is known.
+ * KEYS: state and log of each channel. ARGV: 4 how long an idle channel lives, from now on. Answers epoch, offset, then the
+ * end of each. A channel without a state gets one: its end is a floor, under which nothing is known.
  */
 export const ENDS = `${PARTITION}
 local life = ARGV[4]
@@ -24,8 +24,6 @@ for i = 2, #KEYS, 2 do
     redis.call('PEXPIRE', KEYS[i + 1], life)
   end
   answer[#answer + 1] = s.epoch .. '.' .. fmt(s.last)
-  local oldest = redis.call('XRANGE', KEYS[i + 1], '-', '+', 'COUNT', 1)[1]
-  answer[#answer + 1] = oldest and (oldest[2][2] .. '.' .. string.match(oldest[1], '^%d+')) or ''
 end
 return answer
 `;

@@ -8,7 +8,6 @@ import type { Channel } from "../../core/channel.ts";
 import { type Clock, pause } from "../../core/clock.ts";
 import { FanoutError } from "../../core/errors.ts";
 import type { Position } from "../../core/position.ts";
-import type { Bounds } from "../../core/transport.ts";
 import type { Followers } from "./followers.ts";
 import type { Keys } from "./keys.ts";
 import type { Store, Tip } from "./store.ts";
@@ -23,13 +22,10 @@ export const ENDS_CHANNELS = 128;
 export interface Ends {
 	/** Looked up, with others that are asked for in the same turn. */
 	one(channel: Channel): Promise<Position>;
-	/**
-	 * In the order of the channels, without those of partitions that do not answer where others do. The oldest of one that
-	 * was vouched for is as it was when last looked up.
-	 */
-	all(channels: readonly Channel[]): Promise<Bounds[]>;
+	/** In the order of the channels, without those of partitions that do not answer where others do. */
+	all(channels: readonly Channel[]): Promise<(Position | undefined)[]>;
 	/** Looked up in a partition; what is heard from here on continues it. */
-	lookUp(partition: number, channels: readonly Channel[]): Promise<Bounds[]>;
+	lookUp(partition: number, channels: readonly Channel[]): Promise<Position[]>;
 }
 
 interface Waiting {
@@ -52,13 +48,13 @@ export function createEnds({ clock, keys, store, followers, report }: EndsDeps):
 	/** Partitions that have not answered yet what `all` asked. */
 	const late = new Set<number>();
 
-	async function lookUp(partition: number, channels: readonly Channel[]): Promise<Bounds[]> {
-		const chunks: Promise<Bounds[]>[] = [];
+	async function lookUp(partition: number, channels: readonly Channel[]): Promise<Position[]> {
+		const chunks: Promise<Position[]>[] = [];
 		for (let at = 0; at < channels.length; at += ENDS_CHANNELS) {
 			const some = channels.slice(at, at + ENDS_CHANNELS);
-			const asking = store.ends(partition, some).then(({ tip, bounds }) => {
-				for (const [index, each] of bounds.entries()) followers.learn(partition, some[index] as Channel, tip, each);
-				return bounds;
+			const asking = store.ends(partition, some).then(({ tip, ends }) => {
+				for (const [index, end] of ends.entries()) followers.learn(partition, some[index] as Channel, tip, end);
+				return ends;
 			});
 			chunks.push(asking);
 		}
@@ -70,13 +66,13 @@ export function createEnds({ clock, keys, store, followers, report }: EndsDeps):
 		partition: number,
 		channels: readonly Channel[],
 		places: readonly number[],
-		found: Bounds[],
+		found: Position[],
 	): Promise<void> {
-		const bounds = await lookUp(
+		const ends = await lookUp(
 			partition,
 			places.map((place) => channels[place] as Channel),
 		);
-		for (const [index, place] of places.entries()) found[place] = bounds[index] as Bounds;
+		for (const [index, place] of places.entries()) found[place] = ends[index] as Position;
 	}
 
 	/** The places of those that a tip does not vouch for. */
@@ -85,13 +81,13 @@ export function createEnds({ clock, keys, store, followers, report }: EndsDeps):
 		channels: readonly Channel[],
 		places: readonly number[],
 		tip: Tip | undefined,
-		found: Bounds[],
+		found: Position[],
 	): readonly number[] {
 		if (tip === undefined) return places;
 		return places.filter((place) => {
-			const bounds = followers.vouched(partition, channels[place] as Channel, tip);
-			if (bounds !== undefined) found[place] = bounds;
-			return bounds === undefined;
+			const end = followers.vouched(partition, channels[place] as Channel, tip);
+			if (end !== undefined) found[place] = end;
+			return end === undefined;
 		});
 	}
 
@@ -120,8 +116,8 @@ export function createEnds({ clock, keys, store, followers, report }: EndsDeps):
 				partition,
 				some.map(({ channel }) => channel),
 			).then(
-				(bounds) => {
-					for (const [index, { resolve }] of some.entries()) resolve((bounds[index] as Bounds).end);
+				(ends) => {
+					for (const [index, { resolve }] of some.entries()) resolve(ends[index] as Position);
 				},
 				(error) => {
 					for (const { reject } of some) reject(error);
@@ -138,7 +134,7 @@ export function createEnds({ clock, keys, store, followers, report }: EndsDeps):
 				if (waiting.length === 1) setImmediate(flush);
 			}),
 		async all(channels) {
-			const found: Bounds[] = [];
+			const found: Position[] = [];
 			const byPartition = new Map<number, number[]>();
 			for (const [place, channel] of channels.entries()) {
 				const partition = keys.partitionOf(channel);

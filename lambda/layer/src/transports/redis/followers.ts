@@ -2,7 +2,7 @@
 import type { Channel } from "../../core/channel.ts";
 import { asFanoutError, FanoutError } from "../../core/errors.ts";
 import type { Position } from "../../core/position.ts";
-import type { Bounds, Entry, Subscriber } from "../../core/transport.ts";
+import type { Entry, Subscriber } from "../../core/transport.ts";
 import { ENDS_CHANNELS } from "./ends.ts";
 import { Run } from "./run.ts";
 import { envelopeOf, type Tip } from "./store.ts";
@@ -15,7 +15,7 @@ interface Follow {
 	/** The newest that was heard. */
 	heard: Position | undefined;
 	/** What was last looked up, and the partition's tip then, and when. */
-	known: { readonly tip: Tip; readonly bounds: Bounds; readonly atMs: number } | undefined;
+	known: { readonly tip: Tip; readonly end: Position; readonly atMs: number } | undefined;
 }
 
 export interface Followers {
@@ -25,10 +25,10 @@ export interface Followers {
 	has(partition: number): boolean;
 	/** Dispatches what was published to a partition. */
 	heard(partition: number, text: string): void;
-	/** A channel's bounds were looked up when the partition's tip was there. */
-	learn(partition: number, channel: Channel, tip: Tip, bounds: Bounds): void;
-	/** A channel's bounds at the tip, when all that came since they were looked up was heard, and that is not long ago. */
-	vouched(partition: number, channel: Channel, tip: Tip): Bounds | undefined;
+	/** A channel's end was looked up when the partition's tip was there. */
+	learn(partition: number, channel: Channel, tip: Tip, end: Position): void;
+	/** A channel's end at the tip, when all that came since it was looked up was heard, and that is not long ago. */
+	vouched(partition: number, channel: Channel, tip: Tip): Position | undefined;
 	/** Asks for the ends of all that is followed in these partitions, and tells each. */
 	recheck(partitions: readonly number[]): Promise<void>;
 	clear(): void;
@@ -39,7 +39,7 @@ export interface FollowersDeps {
 	/** What was looked up longer ago is looked up again, so that it does not expire. */
 	readonly renewMs: number;
 	saw(partition: number, epoch: string, offset: number): void;
-	lookUp(partition: number, channels: readonly Channel[]): Promise<Bounds[]>;
+	lookUp(partition: number, channels: readonly Channel[]): Promise<Position[]>;
 	report(error: FanoutError): void;
 }
 
@@ -69,7 +69,7 @@ export function createFollowers(deps: FollowersDeps): Followers {
 
 	async function recheckSome(partition: number, follows: readonly Follow[]): Promise<void> {
 		const handed = follows.map((follow) => follow.handed);
-		const bounds = await deps.lookUp(
+		const ends = await deps.lookUp(
 			partition,
 			follows.map(({ channel }) => channel),
 		);
@@ -77,7 +77,7 @@ export function createFollowers(deps: FollowersDeps): Followers {
 			const isCurrent = byPartition.get(partition)?.get(follow.channel.key) === follow;
 			// What was handed over since names the entry before it: a hole shows by itself.
 			if (!isCurrent || follow.handed !== handed[index]) continue;
-			guarded(() => follow.subscriber.suspect(bounds[index]?.end));
+			guarded(() => follow.subscriber.suspect(ends[index]));
 		}
 	}
 
@@ -126,9 +126,9 @@ export function createFollowers(deps: FollowersDeps): Followers {
 				offset += 1;
 			}
 		},
-		learn(partition, channel, tip, bounds) {
+		learn(partition, channel, tip, end) {
 			const follow = byPartition.get(partition)?.get(channel.key);
-			if (follow !== undefined) follow.known = { tip, bounds, atMs: deps.monotonic() };
+			if (follow !== undefined) follow.known = { tip, end, atMs: deps.monotonic() };
 		},
 		vouched(partition, channel, tip) {
 			const { known, heard } = byPartition.get(partition)?.get(channel.key) ?? {};
@@ -137,7 +137,7 @@ export function createFollowers(deps: FollowersDeps): Followers {
 			const { epoch, offset } = known.tip;
 			if (offset < tip.offset && runs.get(partition)?.spans(epoch, offset, tip.offset) !== true) return undefined;
 			const isNewer = heard?.epoch === epoch && heard.offset > offset;
-			return isNewer ? { oldest: known.bounds.oldest, end: heard } : known.bounds;
+			return isNewer ? heard : known.end;
 		},
 		async recheck(partitions) {
 			const asking: Promise<void>[] = [];

@@ -7,7 +7,7 @@ import type { Channel } from "../../core/channel.ts";
 import { decodeEnvelope, type Envelope, encodeEnvelope } from "../../core/envelope.ts";
 import { asFanoutError, FanoutError } from "../../core/errors.ts";
 import { epochOf, type Position, parsePosition } from "../../core/position.ts";
-import type { Ask, Bounds, Entry, Page, Verdict } from "../../core/transport.ts";
+import type { Ask, Entry, Page, Verdict } from "../../core/transport.ts";
 import type { Client } from "./client.ts";
 import { ENDS, TIPS } from "./ends-script.ts";
 import type { Keys } from "./keys.ts";
@@ -37,7 +37,7 @@ export interface Store {
 	open(): Promise<void>;
 	publish(channel: Channel, batch: readonly Envelope[]): Promise<Accepted[]>;
 	/** Ends in a partition, as they are at its tip; what is asked for lives on. */
-	ends(partition: number, channels: readonly Channel[]): Promise<{ readonly tip: Tip; readonly bounds: Bounds[] }>;
+	ends(partition: number, channels: readonly Channel[]): Promise<{ readonly tip: Tip; readonly ends: Position[] }>;
 	/** Of each; none of one that does not stand as it did, or fails. */
 	tips(partitions: readonly number[]): ReadonlyMap<number, Promise<Tip | undefined>>;
 	read(ask: Ask): Promise<Page>;
@@ -184,12 +184,7 @@ export function createStore(deps: StoreDeps): Store {
 		async ends(partition, channels) {
 			const more = channels.flatMap((channel) => [keys.state(partition, channel), keys.log(partition, channel)]);
 			const answer = await run(ENDS_SCRIPT, partition, more, [life]);
-			const bounds = channels.map((_, index) => {
-				const end = parsePosition(answer[2 + 2 * index]);
-				const oldest = answer[3 + 2 * index];
-				return { end, oldest: oldest === "" ? end : parsePosition(oldest) };
-			});
-			return { tip: tipOf(answer), bounds };
+			return { tip: tipOf(answer), ends: answer.slice(2).map(parsePosition) };
 		},
 		async read({ channel, from, limit }) {
 			const partition = keys.partitionOf(channel);

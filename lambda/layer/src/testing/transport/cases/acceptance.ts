@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { encodeEnvelope, envelopeBytes } from "../../../core/envelope.ts";
 import {
-	boundsOf,
+	endOf,
 	envelopeOf,
 	insist,
 	never,
@@ -119,7 +119,7 @@ export const acceptanceCases = [
 				const outcomes = await transport.publish(channel, [envelope], { mayExist: false }, aborted).catch(() => []);
 				assert.ok(outcomes.every(({ ok }) => !ok));
 				await assert.rejects(transport.ends([channel], aborted));
-				const from = (await boundsOf(transport, channel)).end;
+				const from = await endOf(transport, channel);
 				await assert.rejects(async () => {
 					for await (const _page of transport.read([{ channel, from, limit: 1 }], aborted)) break;
 				});

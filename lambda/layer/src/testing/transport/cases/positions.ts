@@ -3,10 +3,10 @@ import assert from "node:assert/strict";
 import { envelopeBytes } from "../../../core/envelope.ts";
 import { BEGINNING, isPosition } from "../../../core/position.ts";
 import {
-	boundsOf,
 	cannotForget,
 	cannotReset,
 	collect,
+	endOf,
 	eventually,
 	insist,
 	loseOldest,
@@ -40,7 +40,7 @@ export const positionCases = [
 				bench.atEnd(() => subscription.close());
 				const end = await subscription.ready;
 				assert.ok(isPosition(end));
-				assert.deepEqual(end, (await boundsOf(transport, channel)).end);
+				assert.deepEqual(end, await endOf(transport, channel));
 				assert.deepEqual((await readAll(transport, channel, end)).entries, []);
 				await send(transport, channel, 3, 4);
 				assert.deepEqual(numbersOf(await settled(bench, channel, 2, end)), [3, 4]);
@@ -54,8 +54,6 @@ export const positionCases = [
 			const subscription = transport.subscribe(channel, collect());
 			bench.atEnd(() => subscription.close());
 			const end = await subscription.ready;
-			const bounds = await boundsOf(transport, channel);
-			assert.deepEqual(bounds.oldest, bounds.end);
 			const { entries, more, verdict } = await readPage(transport, { channel, from: end, limit: 10 });
 			assert.deepEqual({ entries, more, verdict }, { entries: [], more: false, verdict: "whole" });
 			await send(transport, channel, 1);
@@ -78,7 +76,7 @@ export const positionCases = [
 					await send(transport, channel, n);
 					await eventually(harness, `event ${n} live or in the end`, async () => {
 						if (numbersOf(live.entries).includes(n)) return true;
-						const { end } = await boundsOf(transport, channel);
+						const end = await endOf(transport, channel);
 						return (await readAll(transport, channel)).entries.at(-1)?.position.offset === end.offset &&
 							end.offset >= before.offset + n
 							? true
@@ -107,9 +105,7 @@ export const positionCases = [
 						assert.deepEqual(numbersOf(entries), upTo(7).slice(index), `from ${index} by ${limit}`);
 					}
 				}
-				const { oldest, end } = await boundsOf(transport, channel);
-				assert.deepEqual(oldest, all[0]?.position);
-				assert.deepEqual(end, all.at(-1)?.position);
+				assert.deepEqual(await endOf(transport, channel), all.at(-1)?.position);
 			}),
 	),
 	defineCase(
@@ -165,7 +161,7 @@ export const positionCases = [
 			const ends = await transport.ends(channels, never);
 			assert.equal(ends.length, channels.length);
 			for (const [index, channel] of channels.entries()) {
-				assert.deepEqual(ends[index], await boundsOf(transport, channel));
+				assert.deepEqual(ends[index], await endOf(transport, channel));
 			}
 		}),
 	),
@@ -211,7 +207,6 @@ export const positionCases = [
 				assert.equal((await readAll(transport, channel)).verdict, "retention");
 				const oldest = entries[0];
 				assert.ok(oldest);
-				assert.deepEqual((await boundsOf(transport, channel)).oldest, oldest.position);
 				const rest = await readAll(transport, channel, oldest.position);
 				assert.equal(rest.verdict, "whole");
 				assert.deepEqual(numbersOf(rest.entries), numbersOf(entries.slice(1)));
