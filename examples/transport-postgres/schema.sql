@@ -63,11 +63,11 @@ END $$;
 
 -- What is asked for lives on. No row's lock is waited for: two who renew many would wait for each other.
 CREATE FUNCTION ends(keys text[], kept interval)
-RETURNS TABLE (key text, epoch text, base float8, last float8) LANGUAGE sql AS $$
+RETURNS TABLE (key text, epoch text, "offset" float8) LANGUAGE sql AS $$
 	UPDATE channel SET used = clock_timestamp() WHERE key IN (
 		SELECT key FROM channel WHERE key = ANY (keys) AND used < now() - kept / 4 FOR UPDATE SKIP LOCKED
 	);
-	SELECT c.key, c.epoch, base(c), c.last FROM channel c WHERE c.key = ANY (keys) AND c.line = line();
+	SELECT c.key, c.epoch, c.last FROM channel c WHERE c.key = ANY (keys) AND c.line = line();
 $$;
 
 -- One row without an entry where the log has none after the position; no row where there is no log.

@@ -8,7 +8,6 @@ import {
 	type Ask,
 	asFanoutError,
 	BEGINNING,
-	type Bounds,
 	type Channel,
 	type Durability,
 	decodeEnvelope,
@@ -120,14 +119,11 @@ export function createPostgresTransport(options: PostgresOptions): Transport {
 		else found.subscriber.entry(entryOf(running, found.channel, position, text));
 	}
 
-	async function boundsOf(at: Running, channels: readonly Channel[]): Promise<Bounds[]> {
+	async function endsOf(at: Running, channels: readonly Channel[]): Promise<Position[]> {
 		const keys = channels.map(({ key }) => key);
-		const rows = await ask<Head & { key: string }>(at, "no ends", "SELECT * FROM ends($1, $2)", [keys, kept]);
-		const byKey = new Map(rows.map((row) => [row.key, row]));
-		return keys.map((key) => {
-			const { epoch, base, last } = byKey.get(key) ?? { epoch: BEGINNING.epoch, base: 0, last: 0 };
-			return { oldest: { epoch, offset: Math.min(base + 1, last) }, end: { epoch, offset: last } };
-		});
+		const rows = await ask<Position & { key: string }>(at, "no ends", "SELECT * FROM ends($1, $2)", [keys, kept]);
+		const byKey = new Map(rows.map(({ key, epoch, offset }) => [key, { epoch, offset }]));
+		return keys.map((key) => byKey.get(key) ?? BEGINNING);
 	}
 
 	async function pageOf(at: Running, { channel, from, limit }: Ask): Promise<Page> {
@@ -248,8 +244,8 @@ export function createPostgresTransport(options: PostgresOptions): Transport {
 				if (followed.has(channel.key)) throw new FanoutError("Unsupported", "a channel has one live subscription");
 				followed.set(channel.key, { channel, subscriber });
 				// The end is asked for after it: what comes between is in both, what came before is in the end.
-				const [bounds] = await boundsOf(at, [channel]);
-				return (bounds as Bounds).end;
+				const [end] = await endsOf(at, [channel]);
+				return end as Position;
 			};
 			const ready = follow();
 			// Whoever waits for it sees it; whoever closed first must not bring the process down.
@@ -262,7 +258,7 @@ export function createPostgresTransport(options: PostgresOptions): Transport {
 		async *read(asks, signal) {
 			for (const each of asks) yield await pageOf(insist(signal), each);
 		},
-		ends: async (channels, signal) => boundsOf(insist(signal), channels),
+		ends: async (channels, signal) => endsOf(insist(signal), channels),
 		close() {
 			closing ??= (async () => {
 				followed.clear();

@@ -22,7 +22,6 @@ export type { Message, Notification, Request, Response } from "./core/message.ts
 export { BEGINNING, epochOf, MAX_OFFSET, NO_EPOCH, type Position } from "./core/position.ts";
 export type {
 	Ask,
-	Bounds,
 	Capabilities,
 	Durability,
 	Entry,
