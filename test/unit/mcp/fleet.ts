@@ -1,6 +1,7 @@
 /** A fleet in one process: real SDK handlers on fanouts over one broker, and real SDK clients that call them directly. */
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { createMcpHandler, type McpHttpHandler, McpServer } from "@modelcontextprotocol/server";
+import type { FanoutOptions } from "../../../lambda/layer/src/config/options.ts";
 import type { FanoutError } from "../../../lambda/layer/src/core/errors.ts";
 import { createFanout, type Fanout } from "../../../lambda/layer/src/fanout.ts";
 import {
@@ -45,7 +46,11 @@ export function buildServer(onCall: () => Promise<unknown> = async () => {}): Mc
 	return server;
 }
 
-export async function startFleet(size: number, options: Omit<Partial<FleetHandlerOptions>, "fanout"> = {}) {
+export async function startFleet(
+	size: number,
+	options: Omit<Partial<FleetHandlerOptions>, "fanout"> = {},
+	more: FanoutOptions = {},
+) {
 	const broker = new FakeBroker(createRandom(5).next);
 	const errors: FanoutError[] = [];
 	const cleanups: (() => Promise<unknown>)[] = [];
@@ -55,7 +60,8 @@ export async function startFleet(size: number, options: Omit<Partial<FleetHandle
 
 	async function add(): Promise<Handler> {
 		const onerror = (error: FanoutError) => errors.push(error);
-		const fanout = await createFanout({ transports: [createFakeTransport(broker)], timeoutMs: 2_000, onerror });
+		const transports = [createFakeTransport(broker)];
+		const fanout = await createFanout({ transports, timeoutMs: 2_000, onerror, ...more });
 		const mcp = createMcpHandler(() => buildServer(() => onCall.current()), { bus: fanout.bus() });
 		const handler = createFleetHandler(mcp, { ...options, fanout });
 		fanouts.push(fanout);

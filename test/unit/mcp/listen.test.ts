@@ -1,6 +1,7 @@
 import { createMcpHandler, type ServerEvent } from "@modelcontextprotocol/server";
 import { afterEach, expect, test } from "vitest";
 import { createChannel } from "../../../lambda/layer/src/core/channel.ts";
+import { systemClock } from "../../../lambda/layer/src/core/clock.ts";
 import { MAX_FRAMES } from "../../../lambda/layer/src/mcp/frame-body.ts";
 import { auth, buildServer, type Fleet, type Handler, PRINCIPAL, rawListen, settle, startFleet } from "./fleet.ts";
 
@@ -88,6 +89,18 @@ test("[P3] catchUpMs bounds how far back a new listen is told", async () => {
 	await updated("docs://a", 5);
 	await settle();
 	expect(heard.map(({ n }) => n)).toEqual([5]);
+});
+
+test("[P3] a wall clock that is set forward makes no change of the last minutes an old one", async () => {
+	let aheadMs = 0;
+	const clock = { ...systemClock, now: () => Date.now() + aheadMs };
+	const { fleet, handler, updated } = await fleetOf(1, {}, { clock });
+	await fleet.listen(handler, ["docs://a"]);
+	await updated("docs://a");
+	await settle();
+	aheadMs = 3_600_000;
+	const { heard } = await fleet.listen(handler, ["docs://a"]);
+	await expect.poll(() => heard.map(({ uri }) => uri)).toEqual(["docs://a"]);
 });
 
 test("[P3] a principal's past is read when its first listen opens, and never shown to another", async () => {

@@ -28,8 +28,8 @@ export class FleetRequest implements RequestScope {
 		return this.#host.catchUpMs;
 	}
 
-	now(): number {
-		return this.#host.clock.now();
+	monotonic(): number {
+		return this.#host.clock.monotonic();
 	}
 
 	closed(listen: Listen): void {

@@ -27,6 +27,7 @@ export interface HeardDeps {
 export class HeardChannel implements Sink {
 	readonly channel: Channel;
 	readonly audience = new Audience();
+	/** By the monotonic clock: one that is set forward would make what has just changed an old change. */
 	readonly recent = new RecentChanges();
 	/** How many hold it; at zero it is closed. */
 	users = 0;
@@ -82,13 +83,13 @@ export class HeardChannel implements Sink {
 	deliver(envelope: Envelope): boolean {
 		const change = changeOf(envelope);
 		if (change === undefined) return false;
-		this.recent.add(change.key, this.#deps.clock.now());
+		this.recent.add(change.key, this.#deps.clock.monotonic());
 		this.audience.tell(change);
 		return true;
 	}
 
 	mark(): void {
-		this.recent.lost(this.#deps.clock.now());
+		this.recent.lost(this.#deps.clock.monotonic());
 		this.audience.missed();
 	}
 
@@ -107,24 +108,24 @@ export class HeardChannel implements Sink {
 	async #readPast(windowMs: number): Promise<void> {
 		await this.opened;
 		const { clock, transports, report } = this.#deps;
-		const now = clock.now();
+		const [now, readAt] = [clock.now(), clock.monotonic()];
 		const see = (envelope: Envelope) => {
 			const change = changeOf(envelope);
-			if (change !== undefined) this.recent.add(change.key, Math.min(envelope.publishedAt, now));
+			if (change !== undefined) this.recent.add(change.key, readAt - Math.max(0, now - envelope.publishedAt));
 		};
 		const read = async (transport: Transport, channel: Channel) => {
 			const what = `reading what changed lately at ${transport.place}`;
 			const isWhole = await withDeadline(clock, HISTORY_TIMEOUT_MS, what, (signal) =>
 				readHistory({ transport, channel, sinceMs: now - windowMs, clock, signal, see }),
 			);
-			if (!isWhole) this.recent.lost(now);
+			if (!isWhole) this.recent.lost(readAt);
 		};
 		const channels = this.#more === undefined ? [this.channel] : [this.channel, this.#more];
 		const reads = transports.flatMap((transport) => channels.map((channel) => [transport, channel] as const));
 		await Promise.all(
 			reads.map(([transport, channel]) =>
 				read(transport, channel).catch((error) => {
-					this.recent.lost(now);
+					this.recent.lost(readAt);
 					if (!this.#closed) report(asFanoutError(error, "TransportUnavailable", "history could not be read", true));
 				}),
 			),

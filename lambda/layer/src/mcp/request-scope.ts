@@ -22,7 +22,7 @@ export interface RequestScope extends TenantScope {
 	readonly catchUpMs: number;
 	/** Called when the body of the listen has ended. */
 	closed(listen: Listen): void;
-	now(): number;
+	monotonic(): number;
 	/** The listen that the request opened. */
 	listen: Listen | undefined;
 }
@@ -98,7 +98,7 @@ class Joined implements ListenHost {
 	async #catchUp(listen: Listen, asked: Filter): Promise<void> {
 		const { catchUpMs } = this.#scope;
 		await Promise.all(this.#held.map((heard) => heard.ready(catchUpMs)));
-		const sinceMs = this.#scope.now() - catchUpMs;
+		const sinceMs = this.#scope.monotonic() - catchUpMs;
 		const changed = (key: string) => this.#held.some(({ recent }) => recent.hasSince(key, sinceMs));
 		if (!this.#isJoined) return;
 		listen.catchUp({
