@@ -49,6 +49,15 @@ async function instance(user: string, more: NatsOptions = {}): Promise<Instance>
 	return started;
 }
 
+test("[P7] a login in the addresses of the servers is the login", async () => {
+	const addresses = servers.urls.map((url) => url.replace("://", "://all:s3cret@"));
+	const started = await startInstance({ servers: addresses, partitions: 2 }, 2_000);
+	open.push(started);
+	const stream = await started.open(topic("login"));
+	await started.publish(topic("login"), 1);
+	await vi.waitFor(() => expect(stream.numbers).toEqual([1]), LATE);
+});
+
 test("[P3] [P7] who may not hear live copies is told so, and gets all by checks of ends", async () => {
 	const [all, deaf] = [await instance("all"), await instance("deaf")];
 	const stream = await deaf.open(topic("news"));

@@ -1,6 +1,5 @@
 import { expect, test } from "vitest";
 import type { FanoutError } from "../../../../lambda/layer/src/core/errors.ts";
-import { shownServers } from "../../../../lambda/layer/src/transports/nats/dial.ts";
 import { type NatsOptions, resolveNatsOptions } from "../../../../lambda/layer/src/transports/nats/options.ts";
 import { configOf, differences } from "../../../../lambda/layer/src/transports/nats/streams.ts";
 import { createSubjects } from "../../../../lambda/layer/src/transports/nats/subjects.ts";
@@ -62,8 +61,27 @@ test.each<[string, NatsOptions]>([
 	expect(refused()?.message).toContain(name);
 });
 
-test("[P10] what is shown of a server has no password", () => {
-	expect(shownServers(["nats://me:secret@a:1", "tls://token@b:2", "c:3"])).toBe("nats://a:1, tls://b:2, c:3");
+// Of digits: the client library takes what stands behind the first colon for the port.
+test.each(["secret", "12345", "s@1/2#3?4"])("[P10] the login me:%s is taken out of the addresses", (password) => {
+	const { servers, login } = resolveNatsOptions({ servers: [`nats://me:${password}@a:1`, "tls://b:2", "c:3"] });
+	expect(servers).toEqual(["nats://a:1", "tls://b:2", "c:3"]);
+	expect(login).toEqual({ user: "me", password });
+	expect(resolveNatsOptions({ servers: "s%40cret@b, s%40cret@c" })).toMatchObject({
+		servers: ["b", "c"],
+		login: { token: "s@cret" },
+	});
+});
+
+test.each<[string, NatsOptions]>([
+	["is no address", { servers: "nats://me:hun/ter2" }],
+	["is no address behind its login", { servers: "nats://me:hunter2@" }],
+	["is not percent-encoded", { servers: "nats://me:hunter2%@a:1" }],
+	["differs between servers", { servers: ["nats://me:hunter2@a:1", "nats://me:hunter3@b:2"] }],
+	["has another beside it", { servers: "nats://me:hunter2@a:1", token: "hunter3" }],
+])("[P10] an address whose login %s is refused, and not shown", (_what, options) => {
+	expect(() => resolveNatsOptions(options)).toThrow(
+		expect.objectContaining({ code: "ConfigInvalid", message: expect.not.stringMatching(/hun|ter/) }),
+	);
 });
 
 test("an existing stream with other settings is described line by line; the server's own additions are none", () => {

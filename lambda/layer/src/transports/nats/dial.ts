@@ -12,14 +12,10 @@ import { closeSilent } from "./silent.ts";
 const RECONNECT_MS = 250;
 const JITTER_MS = 250;
 
-/** A URL may carry a password: what is shown does not. */
-export function shownServers(servers: readonly string[]): string {
-	return servers.map((server) => server.replace(/\/\/[^@/]*@/, "//")).join(", ");
-}
-
 function connectionOptions(options: NatsOptions, settings: NatsSettings, name: string): ConnectionOptions {
 	const { credsAuthenticator, nkeyAuthenticator } = loadNatsClient();
 	const bytes = (text: string) => new TextEncoder().encode(text);
+	const { token, user, password } = settings.login;
 	return {
 		servers: [...settings.servers],
 		name,
@@ -32,9 +28,9 @@ function connectionOptions(options: NatsOptions, settings: NatsSettings, name: s
 		pingInterval: settings.pingMs,
 		maxPingOut: 2,
 		...(settings.inboxPrefix !== undefined && { inboxPrefix: settings.inboxPrefix }),
-		...(options.token !== undefined && { token: options.token }),
-		...(options.user !== undefined && { user: options.user }),
-		...(options.password !== undefined && { pass: options.password }),
+		...(token !== undefined && { token }),
+		...(user !== undefined && { user }),
+		...(password !== undefined && { pass: password }),
 		...(options.nkey !== undefined && { authenticator: nkeyAuthenticator(bytes(options.nkey)) }),
 		...(options.creds !== undefined && { authenticator: credsAuthenticator(bytes(options.creds)) }),
 		...(options.tls !== undefined && { tls: options.tls }),
@@ -66,10 +62,11 @@ export async function dial(
 	} catch (cause) {
 		given = false;
 		const detail = cause instanceof Error ? cause.message : String(cause);
+		const shown = servers.join(", ");
 		throw new FanoutError(
 			"TransportUnavailable",
-			`the nats transport could not connect to ${shownServers(servers)} within ${connectTimeoutMs} ms: ${detail}`,
-			{ cause, retryable: true, data: { servers: shownServers(servers), timeoutMs: connectTimeoutMs } },
+			`the nats transport could not connect to ${shown} within ${connectTimeoutMs} ms: ${detail}`,
+			{ cause, retryable: true, data: { servers: shown, timeoutMs: connectTimeoutMs } },
 		);
 	}
 }

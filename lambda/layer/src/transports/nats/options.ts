@@ -4,6 +4,7 @@
  */
 import { FanoutError } from "../../core/errors.ts";
 import { checkNames } from "../../core/ranges.ts";
+import { type Login, readAddresses } from "./address.ts";
 import type { NatsConnection, TlsOptions } from "./client.ts";
 
 export const DEFAULT_SERVERS = ["nats://127.0.0.1:4222"] as const;
@@ -31,6 +32,7 @@ const PREFIX = /^(?=.{1,64}$)[\w-]+(?:\.[\w-]+)*$/;
 const NAME = /^[\w-]{1,64}$/;
 
 export interface NatsOptions {
+	/** `[nats://|tls://][user:password@|token@]host[:port]`; in one text with commas between them. */
 	readonly servers?: string | readonly string[] | undefined;
 	/** A ready connection; it stays open when the transport closes, and its own reconnect settings hold. */
 	readonly connection?: NatsConnection | undefined;
@@ -95,7 +97,9 @@ export interface LogSettings {
 }
 
 export interface NatsSettings extends LogSettings {
+	/** Without logins. */
 	readonly servers: readonly string[];
+	readonly login: Login;
 	readonly clientName: string;
 	readonly jetstream: boolean;
 	readonly domain: string | undefined;
@@ -118,10 +122,14 @@ function positive(name: string, value: number, most = Number.MAX_SAFE_INTEGER): 
 	throw invalid(name, `must be a positive integer${bound}, not ${String(value)}`);
 }
 
-function credentials(options: NatsOptions): void {
-	const ways = (["token", "user", "nkey", "creds"] as const).filter((name) => options[name] !== undefined);
+/** The login by name or token, which may be in the addresses. */
+function loginOf(options: NatsOptions, inAddresses: Login | undefined): Login {
+	const named = (["token", "user", "nkey", "creds"] as const).filter((name) => options[name] !== undefined);
+	const ways = inAddresses === undefined ? named : ["servers", ...named];
 	if (ways.length > 1) throw invalid(ways.join(", nats."), "are several ways to log in: name one");
-	if (options.password !== undefined && options.user === undefined) throw invalid("password", "needs nats.user");
+	const { token, user, password } = options;
+	if (password !== undefined && user === undefined) throw invalid("password", "needs nats.user");
+	return inAddresses ?? { token, user, password };
 }
 
 const KNOWN: Readonly<Record<keyof NatsOptions, true>> = {
@@ -141,11 +149,10 @@ const KNOWN: Readonly<Record<keyof NatsOptions, true>> = {
 
 export function resolveNatsOptions(options: NatsOptions): NatsSettings {
 	checkNames("nats", options, KNOWN);
-	credentials(options);
-	const servers =
-		typeof options.servers === "string" ? options.servers.split(",") : (options.servers ?? DEFAULT_SERVERS);
-	const named = servers.map((server) => server.trim()).filter((server) => server !== "");
+	const given = typeof options.servers === "string" ? options.servers.split(",") : (options.servers ?? DEFAULT_SERVERS);
+	const named = given.map((server) => server.trim()).filter((server) => server !== "");
 	if (named.length === 0) throw invalid("servers", "names no server");
+	const { servers, login } = readAddresses(named);
 	const prefix = options.prefix ?? DEFAULT_PREFIX;
 	if (!PREFIX.test(prefix)) {
 		throw invalid("prefix", "is tokens of letters, digits, - or _, joined by dots, of at most 64 characters");
@@ -158,7 +165,8 @@ export function resolveNatsOptions(options: NatsOptions): NatsSettings {
 	const maxAgeMs = positive("maxAgeMs", options.maxAgeMs ?? DEFAULT_MAX_AGE_MS);
 	const maxMessages = positive("maxMessages", options.maxMessages ?? DEFAULT_MAX_MESSAGES);
 	return {
-		servers: named,
+		servers,
+		login: loginOf(options, login),
 		jetstream: options.jetstream ?? true,
 		domain: options.domain,
 		inboxPrefix: options.inboxPrefix,
