@@ -28,6 +28,24 @@ export const systemClock: Clock = {
 	},
 };
 
+/** So often at the least is an answer looked for before its time is over. */
+const LOOKS = 4;
+
+/**
+ * Runs `task` when an answer was waited for `ms`. A process that is held still, or has much to do at once, looks at
+ * nothing meanwhile: of what goes by between two turns only a part counts, or it would take its own delay for silence.
+ */
+export function afterLooking(clock: Clock, ms: number, task: () => void, keepsAlive = false): Timer {
+	let looks = 0;
+	const look = (): void => {
+		looks += 1;
+		if (looks === LOOKS) task();
+		else timer = clock.after(ms / LOOKS, look, keepsAlive);
+	};
+	let timer = clock.after(ms / LOOKS, look, keepsAlive);
+	return { cancel: () => timer.cancel() };
+}
+
 /** Runs `task` at a wall time, which may be further away than a timer of Node's reaches; one that is past, at once. */
 export function at(clock: Clock, atMs: number, task: () => void): Timer {
 	let timer: Timer | undefined;

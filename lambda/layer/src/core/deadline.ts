@@ -8,7 +8,7 @@ import { onAbort } from "./on-abort.ts";
  * returned promise settles then, even when the task ignores its signal.
  */
 export async function withDeadline<T>(
-	clock: Clock,
+	clock: Pick<Clock, "after">,
 	timeoutMs: number,
 	what: string,
 	task: (signal: AbortSignal) => Promise<T>,

@@ -1,7 +1,7 @@
 /** The registry over a store: deadlines, bounds, compare-and-set with few retries. The contract is in port.ts. */
 import { fullJitter } from "../core/backoff.ts";
 import { type Channel, createChannel } from "../core/channel.ts";
-import { type Clock, pause } from "../core/clock.ts";
+import { afterLooking, type Clock, pause } from "../core/clock.ts";
 import { withDeadline } from "../core/deadline.ts";
 import { asFanoutError, FanoutError } from "../core/errors.ts";
 import type { Ids } from "../core/ids.ts";
@@ -48,12 +48,14 @@ export function createRegistry(options: RegistryOptions): Registry {
 	const report = options.onerror ?? (() => {});
 	const mint = () => ids.next();
 	const terms = createTerms({ store, namespace, clock, mint });
+	// Of many that come at once each has its answer read when all have been seen to.
+	const patient: Pick<Clock, "after"> = { after: (...wait) => afterLooking(clock, ...wait) };
 	let closing: Promise<void> | undefined;
 
 	async function call<T>(what: string, task: (signal: AbortSignal) => Promise<T>, outer?: AbortSignal): Promise<T> {
 		if (closing !== undefined) throw new FanoutError("Closed", "the session registry is closed");
 		try {
-			return await withDeadline(clock, timeoutMs, `${what} of the ${store.name} registry`, task, outer);
+			return await withDeadline(patient, timeoutMs, `${what} of the ${store.name} registry`, task, outer);
 		} catch (error) {
 			throw asFanoutError(error, "TransportUnavailable", `${what} of the ${store.name} registry failed`, true);
 		}
