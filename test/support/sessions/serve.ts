@@ -70,6 +70,8 @@ export async function serve(build: (tools: Tools, context: SessionContext) => Se
 		const auth = authenticate(req);
 		serveMcp(Object.assign(req, { method, url }, auth && { auth }), res);
 	}).listen(port);
+	// Its clients let go of connections first: a busy one would send a call into one that is being closed here.
+	server.keepAliveTimeout = 0;
 	process.once("SIGTERM", async () => {
 		await handler.drain({ graceMs: 2_000, noticeMs: Number(process.env.NOTICE_MS ?? 0) });
 		server.close();
