@@ -6,6 +6,7 @@ import { createFanout, type Fanout } from "../../lambda/layer/src/fanout.ts";
 import { FakeBroker } from "../../lambda/layer/src/testing/fake-broker.ts";
 import { createFakeTransport } from "../../lambda/layer/src/testing/fake-transport.ts";
 import { createRandom } from "../support/random.ts";
+import { settle } from "../support/settle.ts";
 
 const open: Fanout[] = [];
 afterEach(async () => {
@@ -27,8 +28,6 @@ async function make(options: Parameters<typeof createFanout>[0] = {}) {
 	open.push(fanout);
 	return { broker, fanout, subscribers };
 }
-
-const settle = () => new Promise((resolve) => setTimeout(resolve, 30));
 
 test("[P7] the bus hears again after its lane was ended by the transport, and is told what it may have missed", async () => {
 	const { fanout, subscribers } = await make();

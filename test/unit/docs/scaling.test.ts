@@ -4,7 +4,8 @@ import { keepListening } from "mcp-fanout/client";
 import { expect, test } from "vitest";
 import { SCALING_FILE, scalingMarkdown } from "../../run/matrix.ts";
 import { ROOT } from "../../support/root.ts";
-import { type Handler, settle, startFleet } from "../mcp/fleet.ts";
+import { settle } from "../../support/settle.ts";
+import { type Handler, startFleet } from "../mcp/fleet.ts";
 
 const page = readFileSync(SCALING_FILE, "utf8");
 const fences = (language: string) =>

@@ -6,6 +6,7 @@ import { FakeBroker } from "../../../lambda/layer/src/testing/fake-broker.ts";
 import { createFakeClock } from "../../../lambda/layer/src/testing/fake-clock.ts";
 import { createFakeTransport } from "../../../lambda/layer/src/testing/fake-transport.ts";
 import { createRandom } from "../../support/random.ts";
+import { settle } from "../../support/settle.ts";
 
 const open: Fanout[] = [];
 afterEach(async () => {
@@ -24,8 +25,6 @@ async function fleet(size: number) {
 	open.push(...fanouts);
 	return { broker, errors, buses: fanouts.map((fanout) => fanout.bus()), fanouts };
 }
-
-const settle = () => new Promise((resolve) => setTimeout(resolve, 20));
 
 test("[P2] an event published on one instance reaches listeners on every instance, once, params carried", async () => {
 	const { buses } = await fleet(3);

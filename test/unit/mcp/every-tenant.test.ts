@@ -1,7 +1,8 @@
 import { afterEach, expect, test } from "vitest";
 import { createChannel, everyTenantChannel, parseChannel } from "../../../lambda/layer/src/core/channel.ts";
 import type { Fanout } from "../../../lambda/layer/src/fanout.ts";
-import { auth, type Fleet, type Handler, settle, startFleet, TENANT } from "./fleet.ts";
+import { settle } from "../../support/settle.ts";
+import { auth, type Fleet, type Handler, startFleet, TENANT } from "./fleet.ts";
 
 const fleets: Fleet[] = [];
 afterEach(async () => {

@@ -2,7 +2,8 @@ import { createMcpHandler } from "@modelcontextprotocol/server";
 import { afterEach, expect, test } from "vitest";
 import { seamOf } from "../../../lambda/layer/src/mcp/bus.ts";
 import { createFleetHandler, createSessionHandler } from "../../../lambda/layer/src/mcp/index.ts";
-import { auth, buildServer, type Fleet, PRINCIPAL, rawListen, settle, startFleet, TENANT } from "./fleet.ts";
+import { settle } from "../../support/settle.ts";
+import { auth, buildServer, type Fleet, PRINCIPAL, rawListen, startFleet, TENANT } from "./fleet.ts";
 
 const fleets: Fleet[] = [];
 afterEach(async () => {

@@ -126,5 +126,3 @@ export function rawListen(handler: Handler, filter: object, extra: FetchExtra = 
 	};
 	return handler.fetch(new Request(URL_OF_FLEET, { method: "POST", headers, body: JSON.stringify(body) }), extra);
 }
-
-export const settle = (ms = 20) => new Promise((resolve) => setTimeout(resolve, ms));

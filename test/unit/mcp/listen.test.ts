@@ -3,7 +3,8 @@ import { afterEach, expect, test } from "vitest";
 import { createChannel } from "../../../lambda/layer/src/core/channel.ts";
 import { systemClock } from "../../../lambda/layer/src/core/clock.ts";
 import { MAX_FRAMES } from "../../../lambda/layer/src/mcp/frame-body.ts";
-import { auth, buildServer, type Fleet, type Handler, PRINCIPAL, rawListen, settle, startFleet } from "./fleet.ts";
+import { settle } from "../../support/settle.ts";
+import { auth, buildServer, type Fleet, type Handler, PRINCIPAL, rawListen, startFleet } from "./fleet.ts";
 
 const fleets: Fleet[] = [];
 afterEach(async () => {

@@ -1,6 +1,8 @@
 import { McpServer } from "@modelcontextprotocol/server";
 import { afterEach, expect, test } from "vitest";
 import type { Store } from "../../../../lambda/layer/src/sessions/store.ts";
+import { createFakeClock } from "../../../../lambda/layer/src/testing/fake-clock.ts";
+import { settle } from "../../../support/settle.ts";
 import {
 	buildV2,
 	type FleetOptions,
@@ -12,7 +14,7 @@ import {
 	textOf,
 	tool,
 } from "./fleet.ts";
-import { callTool, follow, get, open, settle } from "./raw.ts";
+import { callTool, follow, get, open } from "./raw.ts";
 
 let fleet: SessionFleet;
 afterEach(() => fleet?.stop());
@@ -182,21 +184,27 @@ test("the log level is the session's on every process, whether it was there befo
 });
 
 test("a session that nobody uses or hears ends, and one that is too old does however much it is used", async () => {
-	await start(2, { sessionOptions: { idleMs: 400 } });
+	const clock = createFakeClock();
+	await start(2, { clock, sessionOptions: { idleMs: 400 } });
 	const [used, idle] = [await open(fleet, 0), await open(fleet, 0)];
 	const heard = await open(fleet, 0);
 	const stream = follow(await fleet.call(1, get(heard)));
 	for (let n = 0; n < 8; n += 1) {
-		await settle(100);
+		await clock.advance(100);
 		expect((await callTool(fleet, n % 2, used, "where")).status).toBe(200);
 	}
 	expect((await callTool(fleet, 1, idle, "where")).status).toBe(404);
 	expect(stream.isEnded).toBe(false);
 	expect((await callTool(fleet, 0, heard, "where")).status).toBe(200);
 	await fleet.stop();
-	await start(1, { sessionOptions: { maxAgeMs: 300, idleMs: 800 } });
+	await start(1, { clock, sessionOptions: { maxAgeMs: 300, idleMs: 800 } });
 	const old = await open(fleet, 0);
 	const ending = follow(await fleet.call(0, get(old)));
+	for (let n = 0; n < 3; n += 1) {
+		await clock.advance(90);
+		expect((await callTool(fleet, 0, old, "where")).status).toBe(200);
+	}
+	await clock.advance(200);
 	await ending.ended;
 	expect((await callTool(fleet, 0, old, "where")).status).toBe(404);
 });

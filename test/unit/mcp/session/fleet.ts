@@ -5,6 +5,7 @@ import { StreamableHTTPClientTransport as TransportV1 } from "@modelcontextproto
 import { McpServer as McpServerV1 } from "@modelcontextprotocol/sdk/server/mcp.js";
 import { createMcpHandler, fromJsonSchema, McpServer } from "@modelcontextprotocol/server";
 import { z } from "zod";
+import { type Clock, systemClock } from "../../../../lambda/layer/src/core/clock.ts";
 import type { FanoutError } from "../../../../lambda/layer/src/core/errors.ts";
 import { createFanout, type Fanout } from "../../../../lambda/layer/src/fanout.ts";
 import {
@@ -91,6 +92,8 @@ export interface FleetOptions extends Omit<Partial<FleetHandlerOptions>, "fanout
 	readonly store?: (store: Store, place: number) => Store;
 	/** As functions: nothing is followed but while it is held. */
 	readonly follow?: "held" | undefined;
+	/** Of every process and the registry; default the system's. */
+	readonly clock?: Clock;
 	/** Logs have an epoch before their first entry, as on NATS and Redis. */
 	readonly eager?: boolean;
 }
@@ -99,7 +102,7 @@ export type SessionFleet = Awaited<ReturnType<typeof startSessions>>;
 
 export async function startSessions(
 	size: number,
-	{ server = "v2", build, store, follow, eager, ...options }: FleetOptions = {},
+	{ server = "v2", build, store, follow, eager, clock = systemClock, ...options }: FleetOptions = {},
 ) {
 	const broker = new FakeBroker(createRandom(7).next, { eager: eager ?? false });
 	const table = new MemoryTable();
@@ -111,11 +114,12 @@ export async function startSessions(
 
 	async function add(): Promise<void> {
 		const place = handlers.length;
-		const memory = createMemoryStore({ table });
+		const memory = createMemoryStore({ table, clock });
 		const fanout = await createFanout({
 			transports: [createFakeTransport(broker)],
 			registry: { store: store?.(memory, place) ?? memory },
 			timeoutMs: 2_000,
+			clock,
 			follow,
 			onerror: (error) => void errors.push(error),
 		});

@@ -1,8 +1,9 @@
 import { afterEach, expect, test } from "vitest";
 import { createChannel } from "../../../../lambda/layer/src/core/channel.ts";
 import type { Store } from "../../../../lambda/layer/src/sessions/store.ts";
+import { settle } from "../../../support/settle.ts";
 import { buildV2, type FleetOptions, post, type SessionFleet, startSessions, tool } from "./fleet.ts";
-import { callTool, follow, get, note, numbers, open, remove, settle } from "./raw.ts";
+import { callTool, follow, get, note, numbers, open, remove } from "./raw.ts";
 
 let fleet: SessionFleet;
 afterEach(() => fleet?.stop());

@@ -2,8 +2,10 @@ import { afterEach, expect, test } from "vitest";
 import { FanoutError } from "../../../../lambda/layer/src/core/errors.ts";
 import { VERIFY_MS } from "../../../../lambda/layer/src/mcp/session/live-sessions.ts";
 import type { Store } from "../../../../lambda/layer/src/sessions/store.ts";
+import { createFakeClock } from "../../../../lambda/layer/src/testing/fake-clock.ts";
+import { settle } from "../../../support/settle.ts";
 import { buildV2, type FleetOptions, hello, post, type SessionFleet, startSessions, tool } from "./fleet.ts";
-import { callTool, follow, get, open, remove, settle } from "./raw.ts";
+import { callTool, follow, get, open, remove } from "./raw.ts";
 
 let fleet: SessionFleet;
 afterEach(() => fleet?.stop());
@@ -176,9 +178,10 @@ test("[P9] a client that has left before its stream is made leaves no stream", a
 });
 
 test("a session that nobody uses is not kept in use by being looked after", async () => {
-	await start(1, { sessionOptions: { idleMs: 1_600 } });
+	const clock = createFakeClock();
+	await start(1, { clock, sessionOptions: { idleMs: 1_600 } });
 	const session = await open(fleet, 0);
-	await settle(2_600);
+	await clock.advance(2_600);
 	expect((await callTool(fleet, 0, session, "where")).status).toBe(404);
 });
 

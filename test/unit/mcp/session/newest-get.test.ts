@@ -2,8 +2,9 @@
 import { McpServer } from "@modelcontextprotocol/server";
 import { afterEach, expect, test } from "vitest";
 import type { Store } from "../../../../lambda/layer/src/sessions/store.ts";
+import { settle } from "../../../support/settle.ts";
 import { type FleetOptions, type SessionFleet, startSessions } from "./fleet.ts";
-import { callTool, follow, get, note, numbers, open, settle } from "./raw.ts";
+import { callTool, follow, get, note, numbers, open } from "./raw.ts";
 
 let fleet: SessionFleet;
 afterEach(() => fleet?.stop());

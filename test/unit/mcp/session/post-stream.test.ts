@@ -5,8 +5,9 @@ import type { SessionHost } from "../../../../lambda/layer/src/mcp/session/host.
 import { MAX_REQUESTS } from "../../../../lambda/layer/src/mcp/session/post.ts";
 import { PROBE_MS } from "../../../../lambda/layer/src/mcp/session/post-replay.ts";
 import { MAX_UNREAD_BYTES } from "../../../../lambda/layer/src/mcp/session/sse-body.ts";
+import { settle } from "../../../support/settle.ts";
 import { buildV2, type FleetOptions, hello, post, type SessionFleet, startSessions, tool } from "./fleet.ts";
-import { follow, get, open, settle } from "./raw.ts";
+import { follow, get, open } from "./raw.ts";
 
 let fleet: SessionFleet;
 afterEach(() => fleet?.stop());

@@ -98,7 +98,5 @@ export async function callTool(fleet: SessionFleet, place: number, session: stri
 	return { status: response.status, body: await response.text() };
 }
 
-export const settle = (ms = 30) => new Promise((resolve) => setTimeout(resolve, ms));
-
 export const note = (n: number) => ({ method: "notifications/message", params: { level: "info", data: n } });
 export const numbers = (stream: Stream): unknown[] => stream.messages.map(({ params }) => params?.data);

@@ -3,8 +3,9 @@ import { afterEach, expect, test } from "vitest";
 import { MAX_SUBSCRIPTIONS } from "../../../../lambda/layer/src/mcp/session/facts.ts";
 import type { Store } from "../../../../lambda/layer/src/sessions/store.ts";
 import { FAKE_CAPABILITIES } from "../../../../lambda/layer/src/testing/fake-transport.ts";
+import { settle } from "../../../support/settle.ts";
 import { buildV1, buildV2, type FleetOptions, hello, post, type SessionFleet, startSessions, tool } from "./fleet.ts";
-import { callTool, follow, get, open, settle } from "./raw.ts";
+import { callTool, follow, get, open } from "./raw.ts";
 
 let fleet: SessionFleet;
 afterEach(() => fleet?.stop());

@@ -1,7 +1,8 @@
 /** What a session's server says by itself: to whom it goes, and what becomes of it when nobody takes it. */
 import { afterEach, expect, test } from "vitest";
+import { settle } from "../../../support/settle.ts";
 import { buildV2, type FleetOptions, post, type SessionFleet, startSessions } from "./fleet.ts";
-import { callTool, open, remove, settle } from "./raw.ts";
+import { callTool, open, remove } from "./raw.ts";
 
 let fleet: SessionFleet;
 afterEach(() => fleet?.stop());

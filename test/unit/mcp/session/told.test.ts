@@ -3,8 +3,9 @@ import { afterEach, expect, test } from "vitest";
 import { createChannel } from "../../../../lambda/layer/src/core/channel.ts";
 import type { Json } from "../../../../lambda/layer/src/sessions/record.ts";
 import type { Store } from "../../../../lambda/layer/src/sessions/store.ts";
+import { settle } from "../../../support/settle.ts";
 import { buildV2, type FleetOptions, post, type SessionFleet, startSessions } from "./fleet.ts";
-import { callTool, follow, get, open, settle } from "./raw.ts";
+import { callTool, follow, get, open } from "./raw.ts";
 
 let fleet: SessionFleet;
 afterEach(() => fleet?.stop());
