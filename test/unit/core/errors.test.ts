@@ -1,3 +1,4 @@
+import { inspect } from "node:util";
 import { describe, expect, test } from "vitest";
 import * as one from "../../../lambda/layer/src/core/errors.ts";
 
@@ -29,6 +30,15 @@ describe("the brand", () => {
 });
 
 describe("causes", () => {
+	test("are printed once each, however deep: a missing library took a page", () => {
+		const wrap = (cause: unknown) =>
+			new one.FanoutError("TransportUnavailable", "no start", { cause, causes: [cause] });
+		const printed = inspect(wrap(wrap(wrap(new Error("no such module")))), { depth: 9 });
+		expect(printed.match(/Error: no such module/g)).toHaveLength(1);
+		const several = new one.FanoutError("AllBroadcastersFailed", "all", { causes: [new Error("1"), new Error("2")] });
+		expect(inspect(several)).toMatch(/Error: 1[\s\S]*Error: 2/);
+	});
+
 	test("are kept: one, or all in their order", () => {
 		const cause = new Error("why");
 		const error = new one.FanoutError("TransportUnavailable", "down", { cause, retryable: true, data: { a: 1 } });

@@ -54,6 +54,9 @@ export class FanoutError extends Error {
 		this.causes = options.causes ?? (options.cause === undefined ? [] : [options.cause]);
 		this.data = options.data ?? {};
 		Object.defineProperty(this, BRAND, { value: true });
+		// Who prints the error prints its cause: both would be there twice, and theirs four times.
+		const [only = options.cause] = this.causes;
+		if (this.causes.length < 2 && only === options.cause) Object.defineProperty(this, "causes", { enumerable: false });
 	}
 }
 
