@@ -4,12 +4,12 @@
  */
 import { parseArgs } from "node:util";
 import { createFanout, type FanoutOptions } from "mcp-fanout";
-import { CONFIG_FILE, type Explanation, explain, loadConfig, parseConfig, readText } from "mcp-fanout/config";
+import { CONFIG_FILE, type Explanation, explain, inForce, loadConfig, parseConfig, readText } from "mcp-fanout/config";
 import { EXIT, failed, type Output } from "./output.ts";
 import { FILE_FLAG, fileOf, withoutFiles } from "./whom.ts";
 
 export const CHECK_USAGE = `  check [file] [--session <id>] [--method <name>] [--sessions <n>] [--dial]
-      file        or --config <file>, here and below; default: FANOUT_CONFIG, then ./${CONFIG_FILE}
+      file        or --config <file>, here and below; default: FANOUT_CONFIG, then ./${CONFIG_FILE}, then the environment
       --session   shows what becomes of a notification to this session; without it, of one to everyone
       --method    its method (default notifications/message)
       --sessions  how many sessions the process holds (default 0)
@@ -19,7 +19,7 @@ const DEFAULT_METHOD = "notifications/message";
 const NAMES = ["local", "nats", "redis", "aws"] as const;
 
 interface Call {
-	readonly file: string;
+	readonly file: string | undefined;
 	readonly session: string | undefined;
 	readonly method: string | undefined;
 	readonly sessions: number;
@@ -100,16 +100,19 @@ export async function check(args: readonly string[], environment: NodeJS.Process
 		return EXIT.usage;
 	}
 	try {
-		const { options } = parseConfig({ file: call.file, text: readText(call.file) }, environment);
+		const { file = "environment" } = call;
+		const text = call.file === undefined ? undefined : readText(call.file);
+		const options = inForce(parseConfig({ file, text }, environment).options, environment);
 		const explanation = explain(options);
-		output.out(`${call.file}: ok`);
+		output.out(text === undefined ? `no ${CONFIG_FILE} here, the environment: ok` : `${file}: ok`);
 		for (const line of describe(explanation, options)) output.out(line);
 		for (const warning of explanation.warnings) output.out(`warning: ${warning}`);
 		if (call.session !== undefined || call.method !== undefined) {
 			for (const line of decided(explanation, call)) output.out(line);
 		}
-		if (call.dial && !(await dialled(await loadConfig(call.file, environment), output))) return EXIT.dial;
-		return EXIT.fine;
+		if (!call.dial) return EXIT.fine;
+		const dialling = inForce(await loadConfig(call.file, environment), environment);
+		return (await dialled(dialling, output)) ? EXIT.fine : EXIT.dial;
 	} catch (error) {
 		return failed(error, output);
 	}

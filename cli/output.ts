@@ -25,7 +25,8 @@ export function word(text: string): string {
 export function failed(error: unknown, output: Output): number {
 	if (!isFanoutError(error)) throw error;
 	const lines = [error, ...error.causes].map((one) => (one instanceof Error ? one.message : String(one)));
-	output.err([...new Set(lines)].join("\n  "));
+	// Most messages end with their cause's.
+	output.err(lines.filter((line, at) => !lines.slice(0, at).some((said) => said.includes(line))).join("\n  "));
 	const isAsked = error.code === "ConfigInvalid" || error.code.startsWith("Invalid");
 	return isAsked ? EXIT.problems : EXIT.dial;
 }

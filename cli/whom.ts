@@ -1,6 +1,6 @@
 /** Whom a command is about, by its flags; and a fanout of the command's own beside the processes that run. */
 import { createFanout, type Fanout, type FanoutOptions, type StreamRequest, type Target } from "mcp-fanout";
-import { CONFIG_FILE, configFile, loadConfig } from "mcp-fanout/config";
+import { configFile, loadConfig } from "mcp-fanout/config";
 
 export const WHOM_USAGE = `--session <id> | --principal <id> | --topic <name> | --all | --every-tenant, [--tenant <id>]`;
 
@@ -52,8 +52,13 @@ export function namedFile(positionals: readonly string[], config?: string): stri
 	return named[0];
 }
 
-export function fileOf(positionals: readonly string[], environment: NodeJS.ProcessEnv, config?: string): string {
-	return namedFile(positionals, config) ?? configFile(environment) ?? CONFIG_FILE;
+/** Undefined where there is none, as for a fanout: then the environment says all. */
+export function fileOf(
+	positionals: readonly string[],
+	environment: NodeJS.ProcessEnv,
+	config?: string,
+): string | undefined {
+	return namedFile(positionals, config) ?? configFile(environment);
 }
 
 /** Files are the running process's: a command neither waits for their locks nor sends what is queued in them. */
@@ -65,8 +70,12 @@ export function withoutFiles({ local, outbox, ...rest }: FanoutOptions): FanoutO
 	};
 }
 
-/** A fanout by the file; nothing of it outlives the command. */
-export async function openBeside(file: string, environment: NodeJS.ProcessEnv, more: FanoutOptions): Promise<Fanout> {
+/** A fanout by the file, or by the environment alone; nothing of it outlives the command. */
+export async function openBeside(
+	file: string | undefined,
+	environment: NodeJS.ProcessEnv,
+	more: FanoutOptions,
+): Promise<Fanout> {
 	const options = withoutFiles(await loadConfig(file, environment));
 	return createFanout({ ...options, reload: { watch: false }, startup: "fail", ...more });
 }

@@ -85,6 +85,26 @@ test("exit codes: 1 for a file with problems, 2 for a wrong call, 3 for a target
 	expect(unknown.err).toMatch(/^no such command: chek\n/);
 });
 
+test("without a file the environment says all, as it does for a fanout: variables, a cell, or nothing", async () => {
+	const lines = async (environment: NodeJS.ProcessEnv) => (await run(["check"], environment)).out.slice(0, 2);
+	const first = "no fanout.toml here, the environment: ok";
+	expect(await lines({})).toEqual([first, "transports by priority: local"]);
+	expect(await lines({ FANOUT_NATS_SERVERS: "nats://nats-1:4222" })).toEqual([first, "transports by priority: nats"]);
+	expect(await lines({ FANOUT_TOPIC_ARN: "arn:aws:sns:us-east-1:1:t" })).toEqual([
+		first,
+		"transports by priority: aws",
+	]);
+	const general = file("general.toml", "[notification]\ntimeout_ms = 100\n");
+	const inCell = await run(["check", general], { FANOUT_TOPIC_ARN: "arn:aws:sns:us-east-1:1:t" });
+	expect(inCell.out).toContain("transports by priority: aws");
+});
+
+test("what failed is said once, although its causes say it too", async () => {
+	const { err } = await run(["check", join(directory, "missing.toml")]);
+	expect(err.match(/ENOENT/g)).toHaveLength(1);
+	expect(err.split("\n")).toHaveLength(1);
+});
+
 test("--dial starts each enabled target and says which one does not answer", async () => {
 	const text = `[notification]
 start_timeout_ms = 2000

@@ -13,11 +13,15 @@ writeFileSync(
 	`[notification]\n[notification.local]\nfile = '${log}'\n[notification.outbox]\nfile = '${log}.outbox'\n`,
 );
 
-async function run(args: readonly string[], signal?: AbortSignal) {
+async function run(
+	args: readonly string[],
+	signal?: AbortSignal,
+	environment: NodeJS.ProcessEnv = { FANOUT_CONFIG: file },
+) {
 	const out: string[] = [];
 	const err: string[] = [];
 	const output = { out: (text: string) => void out.push(text), err: (text: string) => void err.push(text) };
-	return { code: await main(args, { FANOUT_CONFIG: file }, output, signal), out, err: err.join("\n") };
+	return { code: await main(args, environment, output, signal), out, err: err.join("\n") };
 }
 
 test("a wrong call is told with how it is called, and exits with 2", async () => {
@@ -58,4 +62,9 @@ test("a configuration of one process is warned of, and its files are left alone"
 	expect([code, err]).toEqual([0, expect.stringMatching(/^warning: /)]);
 	expect(() => rmSync(log)).toThrow("ENOENT");
 	expect(() => rmSync(`${log}.outbox`)).toThrow("ENOENT");
+});
+
+test("where there is no file the environment configures them", async () => {
+	const { code, out } = await run(["send", "--all", "--method", "x"], undefined, { FANOUT_CLUSTER_ID: "by-variable" });
+	expect([code, out.join("")]).toEqual([0, expect.stringContaining('"by-variable/default/all:"')]);
 });

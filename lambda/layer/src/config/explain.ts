@@ -5,6 +5,7 @@ import type { Reach } from "../core/transport.ts";
 import { isAlways } from "../route/condition.ts";
 import { type Condition, DEFAULT_FALLBACK, type RoutingRule } from "../route/options.ts";
 import { byPriority, createRouter, type RouteTarget } from "../route/router.ts";
+import { ENV } from "./env-names.ts";
 import type { FanoutOptions } from "./options.ts";
 
 const NAMES = ["local", "nats", "redis", "aws"] as const;
@@ -66,6 +67,12 @@ function warningsOf(rules: readonly RoutingRule[], enabled: readonly string[]): 
 			...(skipped.length === 0 ? [] : [`${name} skips ${skipped.join(", ")}: not enabled`]),
 		];
 	});
+}
+
+/** With what a fanout takes where no transport is named: the cell that the environment tells of, or this process. */
+export function inForce(options: FanoutOptions, environment: NodeJS.ProcessEnv): FanoutOptions {
+	if (NAMES.some((name) => options[name] !== undefined)) return options;
+	return { ...options, ...((environment[ENV.topicArn] ?? "") === "" ? { local: {} } : { aws: {} }) };
 }
 
 export function explain(options: FanoutOptions): Explanation {
