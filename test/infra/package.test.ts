@@ -5,3 +5,4 @@ import "./synth.ts";
 
 describe("the layer", async () => void (await import("./package/layer.ts")));
 describe("declarations", async () => void (await import("./package/declarations.ts")));
+describe("blocks of the pages", async () => void (await import("./package/blocks.ts")));

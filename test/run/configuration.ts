@@ -51,9 +51,10 @@ targets = ["local"]
 - **Nothing is ignored.** An unknown key, a value that AWS fixes otherwise, a topic of another region or a rule for a
   transport without a table is refused, all at once, with file, line, what was found and what is allowed. The mailbox
   queue's visibility timeout is compared with the queue when the transport starts.
-- **\`fanout check fanout.toml --session lambda-7 --method notifications/progress\`** says what would become of a
+- **\`npx fanout check fanout.toml --session lambda-7 --method notifications/progress\`** says what would become of a
   notification, which rules are never reached and which targets are skipped; \`--dial\` starts every transport. Exit
-  codes: 0 fine, 1 problems in the file, 2 a wrong call, 3 a target that did not start.
+  codes: 0 fine, 1 problems in the file, 2 a wrong call, 3 a target that did not start. Without a file it is the
+  environment's.
 - **AWS.** The cell's other names come from the environment that \`FanoutLayer.attach\` sets, else from the SSM parameter
   \`/<parameter_prefix>/environment\` that the stacks write. \`cluster_id\` must then be the cell's namespace. Another
   region's mailbox is named by \`/<parameter_prefix>/mailbox-name\` there, read with the first message to that region; the
