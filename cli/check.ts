@@ -6,7 +6,7 @@ import { parseArgs } from "node:util";
 import { createFanout, type FanoutOptions } from "mcp-fanout";
 import { CONFIG_FILE, type Explanation, explain, inForce, loadConfig, parseConfig, readText } from "mcp-fanout/config";
 import { EXIT, failed, type Output } from "./output.ts";
-import { FILE_FLAG, fileOf, withoutFiles } from "./whom.ts";
+import { alone, FILE_FLAG, fileOf, NAMES } from "./whom.ts";
 
 export const CHECK_USAGE = `  check [file] [--session <id>] [--method <name>] [--sessions <n>] [--dial]
       file        or --config <file>, here and below; default: FANOUT_CONFIG, then ./${CONFIG_FILE}, then the environment
@@ -16,7 +16,6 @@ export const CHECK_USAGE = `  check [file] [--session <id>] [--method <name>] [-
       --dial      starts every enabled transport and closes it again`;
 
 const DEFAULT_METHOD = "notifications/message";
-const NAMES = ["local", "nats", "redis", "aws"] as const;
 
 interface Call {
 	readonly file: string | undefined;
@@ -79,10 +78,9 @@ async function dialled(options: FanoutOptions, output: Output): Promise<boolean>
 	for (const name of NAMES) {
 		const one = options[name];
 		if (one === undefined || one.enabled === false) continue;
-		const { routing: _routing, local: _l, nats: _n, redis: _r, aws: _a, ...rest } = options;
 		const started = performance.now();
 		try {
-			const fanout = await createFanout({ ...withoutFiles({ ...rest, [name]: one }), startup: "fail" });
+			const fanout = await createFanout({ ...alone(options, name), startup: "fail" });
 			output.out(`${name}: started in ${Math.round(performance.now() - started)} ms`);
 			await fanout.close();
 		} catch (error) {

@@ -1,5 +1,6 @@
-/** Finds the command and runs it. Exit codes: 0 as it should be, 1 a configuration or message with problems or a session that is not there, 2 a wrong call, 3 a target that does not start or take it. */
+/** Finds the command and runs it. Exit codes: 0 as it should be, 1 a configuration or message with problems, a session that is not there or a check that fails, 2 a wrong call, 3 a target that does not start or take it. */
 import { CHECK_USAGE, check } from "./check.ts";
+import { DOCTOR_USAGE, doctor } from "./doctor.ts";
 import { EXIT, type Output } from "./output.ts";
 import { SEND_USAGE, send } from "./send.ts";
 import { SESSIONS_USAGE, sessions } from "./sessions.ts";
@@ -13,7 +14,9 @@ ${SEND_USAGE}
 
 ${TAIL_USAGE}
 
-${SESSIONS_USAGE}`;
+${SESSIONS_USAGE}
+
+${DOCTOR_USAGE}`;
 
 export async function main(
 	args: readonly string[],
@@ -30,6 +33,7 @@ export async function main(
 	if (command === "send") return send(rest, environment, output);
 	if (command === "tail") return tail(rest, environment, output, signal);
 	if (command === "sessions") return sessions(rest, environment, output);
+	if (command === "doctor") return doctor(rest, environment, output, signal);
 	output.err(command === undefined ? USAGE : `no such command: ${command}\n\n${USAGE}`);
 	return EXIT.usage;
 }

@@ -11,6 +11,11 @@ export const EXIT = { fine: 0, problems: 1, usage: 2, dial: 3 } as const;
 /** C1 controls, DEL, and what breaks lines or turns the direction of text: JSON leaves them as they are, terminals obey. */
 const UNSEEN = /[\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
 
+/** A text of others as part of one line. */
+export function line(text: string): string {
+	return text.replace(/[\s\p{Cc}]+/gu, " ").replace(UNSEEN, " ");
+}
+
 /** As JSON that does nothing to a terminal. */
 export function json(value: unknown): string {
 	return JSON.stringify(value).replace(UNSEEN, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`);

@@ -2,10 +2,10 @@
  * `fanout tail`: what is published to somebody from now on, as JSON lines: `{"cursor","message"}`, and `{"mark","cursor"}`
  * where something is missing. It is a client stream like any other, on a socket that prints.
  */
-import { EventEmitter } from "node:events";
 import { parseArgs } from "node:util";
 import type { Fanout } from "mcp-fanout";
 import { EXIT, failed, type Output } from "./output.ts";
+import { PrintingSocket } from "./printing-socket.ts";
 import { ALONE, FILE_FLAG, fileOf, openBeside, streamOf, WHOM_FLAGS, WHOM_USAGE } from "./whom.ts";
 
 export const TAIL_USAGE = `  tail [file] ${WHOM_USAGE}
@@ -26,36 +26,6 @@ function callOf(args: readonly string[], environment: NodeJS.ProcessEnv) {
 	}
 	const filter = values.method === undefined ? undefined : { methods: [values.method] };
 	return { file: fileOf(positionals, environment, values.config), count, request: { ...streamOf(values), filter } };
-}
-
-/** A socket whose peer is the terminal: it takes everything, and answers every ping. */
-class PrintingSocket extends EventEmitter {
-	readyState = 1;
-	readonly bufferedAmount = 0;
-	readonly #print: (frame: string) => void;
-
-	constructor(print: (frame: string) => void) {
-		super();
-		this.#print = print;
-	}
-
-	send(frame: string, done?: () => void): void {
-		this.#print(frame);
-		done?.();
-	}
-
-	ping(): void {
-		this.emit("pong");
-	}
-
-	close(): void {
-		this.terminate();
-	}
-
-	terminate(): void {
-		this.readyState = 3;
-		this.emit("close");
-	}
 }
 
 async function follow(

@@ -45,20 +45,15 @@ export function streamOf(flags: WhomFlags): StreamRequest {
 
 export const FILE_FLAG = { config: { type: "string" } } as const;
 
-/** The file that is named, first or by --config; throws for two. */
-export function namedFile(positionals: readonly string[], config?: string): string | undefined {
-	const named = config === undefined ? positionals : [config, ...positionals];
-	if (named.length > 1) throw new Error(`one file at a time, not ${named.join(" ")}`);
-	return named[0];
-}
-
-/** Undefined where there is none, as for a fanout: then the environment says all. */
+/** Throws for two. Undefined where there is none, as for a fanout: then the environment says all. */
 export function fileOf(
 	positionals: readonly string[],
 	environment: NodeJS.ProcessEnv,
 	config?: string,
 ): string | undefined {
-	return namedFile(positionals, config) ?? configFile(environment);
+	const named = config === undefined ? positionals : [config, ...positionals];
+	if (named.length > 1) throw new Error(`one file at a time, not ${named.join(" ")}`);
+	return named[0] ?? configFile(environment);
 }
 
 /** Files are the running process's: a command neither waits for their locks nor sends what is queued in them. */
@@ -68,6 +63,15 @@ export function withoutFiles({ local, outbox, ...rest }: FanoutOptions): FanoutO
 		...(local && { local: { ...local, file: undefined } }),
 		...(outbox && { outbox: { ...outbox, file: undefined } }),
 	};
+}
+
+export const NAMES = ["local", "nats", "redis", "aws"] as const;
+export type Name = (typeof NAMES)[number];
+
+/** The same with one of its transports, and no rules: they may name others. */
+export function alone(options: FanoutOptions, name: Name): FanoutOptions {
+	const { routing: _routing, local: _l, nats: _n, redis: _r, aws: _a, ...rest } = options;
+	return withoutFiles({ ...rest, [name]: options[name] ?? {} });
 }
 
 /** A fanout by the file, or by the environment alone; nothing of it outlives the command. */

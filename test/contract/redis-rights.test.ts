@@ -10,6 +10,7 @@ import { createFanout } from "../../lambda/layer/src/fanout.ts";
 import { createRedisStore } from "../../lambda/layer/src/sessions/redis-store.ts";
 import { registryCases } from "../../lambda/layer/src/testing/registry/index.ts";
 import { dialRedis } from "../../lambda/layer/src/transports/redis/index.ts";
+import { doctor } from "../support/doctor.ts";
 import { waitFor } from "../support/proc.ts";
 import { ROOT } from "../support/root.ts";
 import { startValkeyCluster, startValkeyServer } from "../support/valkey.ts";
@@ -58,6 +59,22 @@ describe("the transport needs no more", () => {
 		// All that a logger would print, causes too.
 		expect(inspect(await wrong.catch((error: Error) => error), { depth: null })).not.toContain("wr0ng");
 		await works({ url: `redis://127.0.0.1:${server.port}` });
+	});
+
+	it("and neither does fanout doctor, on one server and on a cluster", async () => {
+		const server = kept(await startValkeyServer());
+		const { primaries } = kept(await startValkeyCluster());
+		await admit([server.admin], everywhere, alone, sessions);
+		await admit(
+			primaries.map(({ admin }) => admin),
+			...[everywhere, cluster, clusterSessions],
+		);
+		const nodes = JSON.stringify(primaries.map(({ host, port }) => `${host}:${port}`));
+		for (const where of [`url = "${server.url}"`, `cluster_nodes = ${nodes}`]) {
+			const file = `[notification.redis]\n${where}\nusername = "fanout"\n`;
+			const { code, failed } = await doctor(file, { FANOUT_REDIS_PASSWORD: "s3cret" }, "--round-trip");
+			expect([code, failed], where).toEqual([0, []]);
+		}
 	});
 
 	it("and what an operator or a program does wrong is told without a login, a key or what was published [P10]", async () => {

@@ -7,7 +7,7 @@ import { ENV } from "./config/env-names.ts";
 import type { FanoutSettings } from "./config/options.ts";
 import type { Clock } from "./core/clock.ts";
 import { FanoutError } from "./core/errors.ts";
-import type { Transport } from "./core/transport.ts";
+import type { Capabilities, Transport } from "./core/transport.ts";
 import { DEFAULT_PRIORITY, OTHER_PRIORITY } from "./route/options.ts";
 import type { RegistryStore, SessionRegistryOptions } from "./sessions/options.ts";
 import type { Store } from "./sessions/store.ts";
@@ -15,11 +15,16 @@ import { resolveNatsOptions } from "./transports/nats/options.ts";
 
 export interface StoreParts {
 	readonly settings: FanoutSettings;
-	readonly transports: readonly Transport[];
+	/** All that run: what they reach, at the least. */
+	readonly transports: readonly (Pick<Transport, "name"> & {
+		readonly capabilities: Pick<Capabilities, "reach">;
+	})[];
 	readonly instanceId: string;
 	readonly clock: Clock;
 	readonly random: () => number;
 	readonly onerror: (error: FanoutError) => void;
+	/** A look that makes nothing: where a start would make the store, it fails with `isAbsent` in its data. */
+	readonly mustExist?: boolean;
 }
 
 const KEEPERS = [
@@ -68,7 +73,7 @@ export async function openElsewhere(was: FanoutSettings, parts: StoreParts): Pro
 }
 
 export async function openStore(parts: StoreParts): Promise<Store> {
-	const { settings, instanceId, clock, random, onerror } = parts;
+	const { settings, instanceId, clock, random, onerror, mustExist } = parts;
 	const { nats, redis, aws, registry } = settings;
 	if (typeof registry.store === "object") return registry.store;
 	const name = storeName(parts);
@@ -85,6 +90,7 @@ export async function openStore(parts: StoreParts): Promise<Store> {
 			replicas: registry.replicas ?? nats.replicas,
 			storage: registry.storage ?? nats.storage,
 			domain: nats.domain,
+			mustExist,
 			...(connection === undefined
 				? { dial: (signal) => dialNats(nats, clock, `mcp-fanout sessions ${instanceId}`, signal) }
 				: { connection }),

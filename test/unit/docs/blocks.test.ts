@@ -12,6 +12,6 @@ test("each block of TOML is a configuration without a problem", () => {
 test("what a block says to type is there for who installed the package: the command is called by npx", () => {
 	const lines = blocksIn("sh").flatMap(({ code }) => code.split("\n").filter((line) => line !== ""));
 	expect(lines.length).toBeGreaterThan(8);
-	const known = /^(npx (cdk|fanout (check|send|tail|sessions))|npm (start|test))\b/;
+	const known = /^(npx (cdk|fanout (check|doctor|send|tail|sessions))|npm (start|test))\b/;
 	expect(lines.filter((line) => !known.test(line))).toEqual([]);
 });

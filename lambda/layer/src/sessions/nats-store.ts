@@ -31,6 +31,8 @@ export type NatsStoreOptions = {
 	readonly storage?: "file" | "memory" | undefined;
 	/** JetStream domain, as of a leaf node. */
 	readonly domain?: string | undefined;
+	/** True: a start fails where the bucket is not there (`isAbsent` in the error's data), and makes none. */
+	readonly mustExist?: boolean | undefined;
 	readonly onerror?: ((error: FanoutError) => void) | undefined;
 } & (
 	| {
@@ -65,7 +67,7 @@ export function createNatsStore(options: NatsStoreOptions): Store {
 	const retentionMs = checkRetention(options.retentionMs ?? DEFAULT_RETENTION_MS);
 	const stream = `KV_${bucket}`;
 	const subjectPrefix = `$KV.${bucket}.`;
-	const settings = { bucket, replicas, storage, retentionMs, domain };
+	const settings = { bucket, replicas, storage, retentionMs, domain, mustExist: options.mustExist };
 	const watches = new Set<Watch>();
 	let standing: Open | undefined;
 	let making: Promise<void> | undefined;

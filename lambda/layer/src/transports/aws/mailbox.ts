@@ -17,6 +17,8 @@ export interface MailboxMessage {
 
 export interface Mailbox {
 	send(region: string, message: MailboxMessage, signal: AbortSignal): Promise<void>;
+	/** The queue's address, looked up where it is not known yet. */
+	find(region: string, signal: AbortSignal): Promise<string>;
 }
 
 export interface MailboxNames {
@@ -65,6 +67,7 @@ export function createMailbox(clients: AwsClients, own: MailboxNames): Mailbox {
 	}
 
 	return {
+		find: urlIn,
 		async send(region, { id, channelKey, text }, abortSignal) {
 			const command = new aws.sqs.SendMessageCommand({
 				QueueUrl: await urlIn(region, abortSignal),

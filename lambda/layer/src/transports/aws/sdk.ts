@@ -13,6 +13,7 @@ import type * as Sns from "@aws-sdk/client-sns";
 import type * as Sqs from "@aws-sdk/client-sqs";
 import type * as Ssm from "@aws-sdk/client-ssm";
 import type * as Document from "@aws-sdk/lib-dynamodb";
+import type { Clock } from "../../core/clock.ts";
 import { FanoutError } from "../../core/errors.ts";
 import { type Credentials, signAddress } from "./sign.ts";
 
@@ -177,6 +178,33 @@ export function createAwsClients(options: AwsClientsOptions): AwsClients {
 		close() {
 			for (const client of made.values()) client.destroy();
 			made.clear();
+		},
+	};
+}
+
+export interface Dates {
+	/** How far the service's clock is ahead of this one, to a second; undefined before an answer told it. */
+	readonly skewMs: number | undefined;
+}
+
+/** Compares the dates of a client's answers, refusals too, with the clock. The library itself tells only what is minutes off. */
+export function watchDates({ middlewareStack }: SqsClient, clock: Pick<Clock, "now">): Dates {
+	let skewMs: number | undefined;
+	middlewareStack.add(
+		(next) => async (args) => {
+			const from = clock.now();
+			const result = await next(args);
+			const { headers } = (result.response ?? {}) as { readonly headers?: Readonly<Record<string, string>> };
+			const told = Date.parse(headers?.date ?? "");
+			if (!Number.isNaN(told)) skewMs = told - (from + clock.now()) / 2;
+			return result;
+		},
+		// Next to the wire: behind it a refusal is an exception, without its date.
+		{ step: "deserialize", priority: "low", name: "fanoutDates" },
+	);
+	return {
+		get skewMs() {
+			return skewMs;
 		},
 	};
 }

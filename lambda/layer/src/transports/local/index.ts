@@ -1,4 +1,5 @@
 /** Tier 1: the transport of one process, in memory or in a SQLite file. */
+export { examineLocal } from "./examine.ts";
 export {
 	DEFAULT_MAX_BYTES,
 	DEFAULT_MAX_EVENTS,

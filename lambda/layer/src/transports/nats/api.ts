@@ -22,6 +22,11 @@ export interface StreamInfo {
 		readonly last_seq: number;
 	};
 	readonly ts: string;
+	/** Absent where the server is alone. */
+	readonly cluster?: {
+		readonly leader?: string;
+		readonly replicas?: readonly { readonly name: string; readonly current: boolean; readonly offline?: boolean }[];
+	};
 }
 
 export interface Stored {

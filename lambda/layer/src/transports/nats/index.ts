@@ -1,6 +1,7 @@
 /** Tier 2: NATS, with JetStream's log or without one. */
 
 export { dialNats } from "./dial.ts";
+export { examineNats } from "./examine.ts";
 export {
 	DEFAULT_MAX_AGE_MS,
 	DEFAULT_MAX_MESSAGES,

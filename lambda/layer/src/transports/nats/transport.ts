@@ -15,25 +15,14 @@ import { type Core, createCore } from "./core.ts";
 import { dial, type Watch, watch } from "./dial.ts";
 import { closed, disconnected } from "./failure.ts";
 import { createJetStream, type JetStream } from "./jetstream.ts";
-import {
-	END_CHECK_MS,
-	ENDS_BATCH,
-	MAX_BATCH,
-	type NatsOptions,
-	type NatsSettings,
-	resolveNatsOptions,
-} from "./options.ts";
+import { END_CHECK_MS, ENDS_BATCH, MAX_BATCH, type NatsOptions, resolveNatsOptions } from "./options.ts";
+import { checkServer, OVERHEAD_BYTES } from "./server.ts";
 
 export interface NatsParts {
 	readonly clock: Clock;
 	readonly ids: Ids;
 	readonly instanceId: string;
 }
-
-/** Atomic batches came with 2.12. */
-const MIN_SERVER = [2, 12] as const;
-/** What headers and subject may add to an envelope. */
-const OVERHEAD_BYTES = 4_096;
 
 interface Running {
 	readonly nc: NatsConnection;
@@ -179,24 +168,6 @@ function tooLarge(envelope: Envelope, maxPayloadBytes: number): Outcome {
 	const message = `the envelope takes ${bytes} bytes encoded, nats takes at most ${maxPayloadBytes}`;
 	const error = new FanoutError("PayloadTooLarge", message, { data: { bytes, maxPayloadBytes } });
 	return { ok: false, uncertain: false, error };
-}
-
-function checkServer({ info }: NatsConnection, { maxPayloadBytes, jetstream }: NatsSettings): void {
-	if (info === undefined) throw disconnected();
-	const [major = 0, minor = 0] = info.version.split(".").map(Number);
-	if (jetstream && (major < MIN_SERVER[0] || (major === MIN_SERVER[0] && minor < MIN_SERVER[1]))) {
-		throw new FanoutError(
-			"Unsupported",
-			`nats-server is ${info.version}; the log needs ${MIN_SERVER.join(".")} or later`,
-		);
-	}
-	if (maxPayloadBytes + OVERHEAD_BYTES > info.max_payload) {
-		throw new FanoutError(
-			"ConfigInvalid",
-			`nats.maxPayloadBytes is ${maxPayloadBytes}, but the server takes ${info.max_payload} with headers (max_payload)`,
-			{ data: { maxPayloadBytes, serverMaxPayload: info.max_payload } },
-		);
-	}
 }
 
 /** Work that has its own deadline, left alone when the caller's signal aborts first. */

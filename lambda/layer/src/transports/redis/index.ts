@@ -1,5 +1,6 @@
 /** Tier 2: Redis or Valkey, one server, a Sentinel group or a cluster. */
 export { dialRedis } from "./dial.ts";
+export { examineRedis } from "./examine.ts";
 export {
 	DEFAULT_DEDUP_MS,
 	DEFAULT_MAX_EVENTS_PER_CHANNEL,
