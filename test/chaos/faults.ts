@@ -52,7 +52,7 @@ export async function perform(fault: Fault, stage: Stage): Promise<void> {
 			await sleep(fault.forMs);
 			return instance.start();
 		case "freeze-instance":
-			instance.freeze();
+			await instance.freeze();
 			await sleep(fault.forMs);
 			instance.thaw();
 			return;
@@ -114,7 +114,7 @@ async function freezeBroker(forMs: number, { world, random, history }: Stage): P
 	const broker = await world.leader(random);
 	// Who was replaced meanwhile still takes writes for a moment, and forgets them.
 	const over = world.mayLose ? history.mayLose() : undefined;
-	broker.freeze();
+	await broker.freeze();
 	await sleep(forMs);
 	broker.thaw();
 	await world.settled?.();

@@ -5,6 +5,7 @@
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { holdStill } from "../support/hold-still.ts";
 import { freePorts } from "../support/ports.ts";
 import { type Proc, startProc, waitFor } from "../support/proc.ts";
 import { CHILD_PATH, ROOT } from "../support/root.ts";
@@ -32,7 +33,7 @@ export interface Instance {
 	start(): Promise<void>;
 	/** kill -9. */
 	kill(): Promise<void>;
-	freeze(): void;
+	freeze(): Promise<void>;
 	thaw(): void;
 	stop(): Promise<void>;
 }
@@ -117,7 +118,7 @@ export async function createInstance({ logDir, ...options }: InstanceOptions): P
 			process.kill(pid, "SIGKILL");
 			await proc?.stop();
 		},
-		freeze: () => void process.kill(pid, "SIGSTOP"),
+		freeze: () => holdStill(pid),
 		thaw: () => void process.kill(pid, "SIGCONT"),
 		async stop() {
 			control?.destroy();

@@ -66,7 +66,7 @@ export async function staleOwner(instance: Instance, forMs: number, stage: Ownin
 	});
 	try {
 		await until("its stream is open", async () => isOpen || end !== "");
-		instance.freeze();
+		await instance.freeze();
 		const others = () => instances.filter((other) => other !== instance && other.isUp());
 		const taken = until("another takes it over", async () => {
 			const [other] = others().length === 0 ? [] : [random.pick(others())];

@@ -2,6 +2,7 @@
  * Worlds of Valkey servers: one with or without a file, a primary with a replica under Sentinels, a cluster whose
  * primaries have a replica each. Replication is asynchronous: a replica that takes over may lack what was acknowledged.
  */
+import { holdStill } from "../support/hold-still.ts";
 import { waitFor } from "../support/proc.ts";
 import {
 	MASTER_NAME,
@@ -26,7 +27,7 @@ async function brokerOf(server: ValkeyServer): Promise<Broker> {
 		name: `valkey ${server.port}`,
 		kill: () => server.kill(),
 		start: () => server.start(),
-		freeze: () => void process.kill(pid, "SIGSTOP"),
+		freeze: () => holdStill(pid),
 		thaw: () => void process.kill(pid, "SIGCONT"),
 	};
 }

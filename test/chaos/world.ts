@@ -9,7 +9,7 @@ export interface Broker {
 	readonly name: string;
 	kill(): Promise<void>;
 	start(): Promise<void>;
-	freeze(): void;
+	freeze(): Promise<void>;
 	thaw(): void;
 }
 

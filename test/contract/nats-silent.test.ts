@@ -78,7 +78,7 @@ test("[P9] a connection that was passed in, and whose server hangs, holds up nob
 	const parts = { clock: systemClock, ids, instanceId: ids.next() };
 	const transport = createNatsTransport({ connection, storage: "memory" }, parts);
 	await transport.start({ report: () => {} }, AbortSignal.timeout(10_000));
-	node?.freeze();
+	await node?.freeze();
 	let isClosed = false;
 	transport.close().then(() => {
 		isClosed = true;

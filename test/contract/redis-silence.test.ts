@@ -7,6 +7,7 @@ import { systemClock } from "../../lambda/layer/src/core/clock.ts";
 import { createDialler } from "../../lambda/layer/src/transports/redis/client.ts";
 import { nodeOf, slotOf } from "../../lambda/layer/src/transports/redis/cluster.ts";
 import { createKeys } from "../../lambda/layer/src/transports/redis/keys.ts";
+import { holdStill } from "../support/hold-still.ts";
 import { waitFor } from "../support/proc.ts";
 import { openGate } from "../support/tcp-gate.ts";
 import {
@@ -156,7 +157,7 @@ describe("one node of a cluster that is held still", () => {
 			a.transport.subscribe(channel, { entry() {}, suspect: () => void told.add(channel), ended() {} });
 		await Promise.all(some.map((channel) => follow(channel).ready));
 		expect(new Set(some.map(isStill)).size).toBe(2);
-		process.kill(pid, "SIGSTOP");
+		await holdStill(pid);
 		try {
 			for (const round of ["first", "next"]) {
 				let bounds: unknown[] | undefined;
@@ -180,7 +181,7 @@ describe("one node of a cluster that is held still", () => {
 		const before = (await Promise.all(some.map((channel) => a.open(channel)))).map((stream) => ({ ...stream }));
 		await Promise.all(some.map((channel) => accepted(a, channel, upTo(3))));
 		await Promise.all(some.map((channel) => b.open(channel)));
-		process.kill(pid, "SIGSTOP");
+		await holdStill(pid);
 		try {
 			let whole = 0;
 			for (const { channel, cursor } of before) {

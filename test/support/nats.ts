@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { holdStill } from "./hold-still.ts";
 import { freePorts } from "./ports.ts";
 import { type Proc, startProc, waitFor } from "./proc.ts";
 import { silent } from "./progress.ts";
@@ -19,8 +20,8 @@ export interface NatsNode {
 	readonly url: string;
 	/** kill -9, at once. */
 	kill(): Promise<void>;
-	/** SIGSTOP and SIGCONT. */
-	freeze(): void;
+	/** Resolves when it stands still. */
+	freeze(): Promise<void>;
 	thaw(): void;
 	/** Again, on the same ports and data. */
 	start(): Promise<void>;
@@ -73,7 +74,7 @@ export async function startNatsServers(size: 1 | 3 = 1, extra: readonly string[]
 function nodeOf({ name, port, monitorPort, dir, args }: NodePlan): NatsNode {
 	let proc: Proc | undefined;
 	const pidFile = join(dir, "server.pid");
-	const signal = (which: NodeJS.Signals) => process.kill(Number(readFileSync(pidFile, "utf8")), which);
+	const pid = () => Number(readFileSync(pidFile, "utf8"));
 	const monitor = async (path: string): Promise<unknown> => {
 		const response = await fetch(`http://127.0.0.1:${monitorPort}${path}`, { signal: AbortSignal.timeout(2_000) });
 		return response.ok ? response.json() : undefined;
@@ -85,14 +86,14 @@ function nodeOf({ name, port, monitorPort, dir, args }: NodePlan): NatsNode {
 		async kill() {
 			if (proc?.running() !== true) return;
 			try {
-				signal("SIGKILL");
+				process.kill(pid(), "SIGKILL");
 			} catch (error) {
 				if (!["ESRCH", "ENOENT"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
 			}
 			await proc.stop();
 		},
-		freeze: () => signal("SIGSTOP"),
-		thaw: () => signal("SIGCONT"),
+		freeze: () => holdStill(pid()),
+		thaw: () => void process.kill(pid(), "SIGCONT"),
 		async start() {
 			const { command, args: first } = await natsCommand(silent);
 			const own = ["--addr", "127.0.0.1", "--port", String(port), "--http_port", String(monitorPort)];
