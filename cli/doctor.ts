@@ -27,8 +27,10 @@ type Call = ReturnType<typeof callOf>;
 
 function failing(error: unknown): Finding[] {
 	if (!isFanoutError(error)) throw error;
+	// Secrets by ARN and a cell's parameter are read with the file, and no server starts without them.
+	const todo = error.code === "ConfigInvalid" ? undefined : "does it exist, and may this process's role read it?";
 	// One problem of a file each, where there are several.
-	return error.message.split("\n").map((found) => ({ state: "fail", found }));
+	return error.message.split("\n").map((found) => ({ state: "fail", found, todo }));
 }
 
 const hasFailed = (findings: readonly Finding[]) => findings.some(({ state }) => state === "fail");

@@ -1,5 +1,5 @@
 /** `fanout sessions` beside a fleet that owns some, on both brokers. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -36,7 +36,7 @@ describe.each(Object.entries(ROWS))("%s", (name, start) => {
 		await stop?.();
 	});
 
-	async function run(...args: string[]) {
+	async function run(...args: readonly string[]) {
 		const out: string[] = [];
 		const err: string[] = [];
 		const output = { out: (text: string) => void out.push(text), err: (text: string) => void err.push(text) };
@@ -101,6 +101,17 @@ describe.each(Object.entries(ROWS))("%s", (name, start) => {
 			out: [],
 			err: expect.stringContaining("no cursor"),
 		});
+	});
+
+	test("a transport that is away, and keeps none of them, is told of and hides none", async () => {
+		const other = name === "nats" ? "redis" : "nats";
+		const away = other === "redis" ? 'url = "redis://127.0.0.1:9"' : 'servers = ["nats://127.0.0.1:9"]\npriority = 9';
+		const more = `[notification.${other}]\n${away}\nconnect_timeout_ms = 300\n`;
+		const beside = join(directory, `${name}-beside.toml`);
+		writeFileSync(beside, readFileSync(file, "utf8") + more);
+		const { code, out, err } = await run(beside, "--session", "one");
+		expect([code, out]).toEqual([0, [expect.stringMatching(/^one principal=ann /)]]);
+		expect(err).toMatch(/^TransportUnavailable: .*127\.0\.0\.1:9/);
 	});
 
 	test("a term that was given back is told as such", async () => {

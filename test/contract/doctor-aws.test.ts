@@ -1,5 +1,6 @@
 /** `fanout doctor` as a process of a deployed cell would run it: a child with the cell's environment, and no file. */
 import { execFile } from "node:child_process";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ENV } from "mcp-fanout/env-names";
 import { afterAll, expect, it } from "vitest";
@@ -42,6 +43,28 @@ it("finds all that the cell gives a process, and hears what it publishes to a to
 	expect(out).not.toContain(emulator.env.AWS_SECRET_ACCESS_KEY);
 	expect(code).toBe(0);
 }, 90_000);
+
+it("reads a file's cell from its parameter, or says that it cannot", async () => {
+	const file = join(emulator.dir, "doctor.toml");
+	const prefix = near.environment[ENV.mailboxName].replace(/-mailbox\.fifo$/, "");
+	const namespace = near.environment[ENV.namespace];
+	const run = (named: string) => {
+		writeFileSync(
+			file,
+			`[notification]\ncluster_id = "${namespace}"\n[notification.aws]\nparameter_prefix = "${named}"\n`,
+		);
+		// Without the cell's own variables.
+		return doctor(Object.fromEntries(Object.keys(near.environment).map((name) => [name, ""])), file);
+	};
+	const found = await run(prefix);
+	expect([found.code, found.out]).toEqual([0, expect.not.stringMatching(/^fail/m)]);
+	expect(found.out).toMatch(new RegExp(`^ok {3}aws: the mailbox queue of ${far.region} answered`, "m"));
+	const none = await run("nobodys-fanout");
+	expect(none.code).toBe(1);
+	expect(none.out).toMatch(
+		/^fail configuration: reading the SSM parameter \/nobodys-fanout\/environment in \S+ failed: ParameterNotFound.* -> does it exist/,
+	);
+}, 60_000);
 
 it("says which of them it does not find, and looks at the others", async () => {
 	const { code, out } = await doctor({ [ENV.mailboxName]: "nobodys-mailbox.fifo", [ENV.logTable]: "nobodys-log" });
