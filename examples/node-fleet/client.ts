@@ -22,7 +22,7 @@ async function open(name: string, user?: string, isOfThe2025Era = false): Promis
 	const heard: string[] = [];
 	client.setNotificationHandler("notifications/resources/updated", ({ params }) => void heard.push(params.uri));
 	client.setNotificationHandler("notifications/tools/list_changed", () => void heard.push("tools"));
-	const headers = user === undefined ? {} : { authorization: `Bearer ${user}` };
+	const headers: Record<string, string> = user === undefined ? {} : { authorization: `Bearer ${user}` };
 	await client.connect(new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers } }));
 	if (isOfThe2025Era) await client.subscribeResource({ uri: HANDBOOK });
 	else await client.listen({ toolsListChanged: true, resourceSubscriptions: [HANDBOOK] });

@@ -16,3 +16,11 @@ test("what every transport takes is no misspelling: enabled and priority", async
 	const fanout = await createFanout({ local: { enabled: true, priority: 3 }, nats: { enabled: false, servers: "x" } });
 	await fanout.close();
 });
+
+test("an older Node is told which one is needed, and not what it lacks", async () => {
+	const { withResolvers } = Promise;
+	Reflect.deleteProperty(Promise, "withResolvers");
+	const attempt = createFanout();
+	Promise.withResolvers = withResolvers;
+	await expect(attempt).rejects.toMatchObject({ code: "Unsupported", message: expect.stringMatching(/Node 22\.13/) });
+});

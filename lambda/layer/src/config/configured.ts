@@ -34,6 +34,10 @@ export async function configured(
 	options: FanoutOptions,
 	environment: NodeJS.ProcessEnv = process.env,
 ): Promise<Configured> {
+	// Before the rest: an older Node would fail by what it lacks, wherever that is met first.
+	if (!("withResolvers" in Promise)) {
+		throw new FanoutError("Unsupported", `mcp-fanout needs Node 22.13 or later, and this is ${process.version}`);
+	}
 	checkShape(options);
 	// Who makes none of their own need not load how they are checked.
 	if (options.transports !== undefined) (await import("./own-transports.ts")).checkTransports(options.transports);
