@@ -18,7 +18,7 @@ CREATE TABLE log (
 	PRIMARY KEY (channel, epoch, place),
 	UNIQUE (channel, epoch, id)
 );
-CREATE INDEX ON log USING brin (at);
+CREATE INDEX ON log (at);
 
 CREATE FUNCTION line() RETURNS text LANGUAGE sql AS $$
 	SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)
@@ -82,12 +82,16 @@ RETURNS TABLE (epoch text, base float8, last float8, place float8, body text) LA
 	WHERE c.key = k AND c.line = line() ORDER BY e.place
 $$;
 
--- What is too old goes at once, so that what is left of a log has no holes; by one instance at a time.
-CREATE FUNCTION sweep(kept interval) RETURNS void LANGUAGE plpgsql AS $$
+-- What is too old goes, the oldest first and about so many rows at a time, by one instance at a time; says whether more
+-- has to. An entry is never older than the one in front of it, so what is left of a log has no holes.
+CREATE FUNCTION sweep(kept interval, most int) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+	until timestamptz := (SELECT at FROM log WHERE at < now() - kept ORDER BY at OFFSET most LIMIT 1);
 BEGIN
-	IF NOT pg_try_advisory_xact_lock(hashtext(current_schema()), 1) THEN RETURN; END IF;
-	DELETE FROM log WHERE at < now() - kept;
-	DELETE FROM channel WHERE used < now() - kept;
+	IF NOT pg_try_advisory_xact_lock(hashtext(current_schema()), 1) THEN RETURN false; END IF;
+	DELETE FROM log WHERE at <= coalesce(until, now() - kept);
+	IF until IS NULL THEN DELETE FROM channel WHERE used < now() - kept; END IF;
+	RETURN until IS NOT NULL;
 END $$;
 
 -- How well the server keeps what it accepted.

@@ -41,6 +41,7 @@ export interface PostgresOptions {
 /** An answer takes no longer, or its connection is given up. */
 const TIMEOUT_MS = 4_000;
 const SWEEP_MS = 60_000;
+const SWEEP_ROWS = 20_000;
 /** Envelope bytes in one page, unless its first entry alone is more. */
 const PAGE_BYTES = 256 * 1024;
 
@@ -100,7 +101,9 @@ export function createPostgresTransport(options: PostgresOptions): Transport {
 
 	function entryOf({ host }: Running, channel: Channel, position: Position, text: string): Entry {
 		try {
-			return { position, envelope: decodeEnvelope(text, channel) };
+			const envelope = decodeEnvelope(text, channel);
+			if (envelope.channel.key === channel.key) return { position, envelope };
+			throw new FanoutError("InvalidEnvelope", "it is another channel's");
 		} catch (cause) {
 			// A place without an envelope is told as a gap; one that is left out is a hole that nothing fills.
 			host.report({ kind: "error", error: asFanoutError(cause, "InvalidEnvelope", "an entry cannot be read") });
@@ -144,6 +147,13 @@ export function createPostgresTransport(options: PostgresOptions): Transport {
 		return { channel, entries, more, verdict: !isOurs ? "epoch" : isGone ? "retention" : "whole" };
 	}
 
+	/** In parts: all at once may take longer than an answer may. */
+	async function sweep(): Promise<void> {
+		const values = [kept, SWEEP_ROWS];
+		const [done] = await ask<{ more: boolean }>(insist(), "old entries stay", "SELECT sweep($1, $2) AS more", values);
+		if (done?.more) await sweep();
+	}
+
 	/** Makes the tables where there are none, and asks how well the server keeps what it accepts. */
 	async function prepare(pool: Pool): Promise<Durability> {
 		const tables = await readFile(new URL("./schema.sql", import.meta.url), "utf8");
@@ -169,7 +179,8 @@ export function createPostgresTransport(options: PostgresOptions): Transport {
 		const pool = new Pool(config);
 		// Lost connections are told by the calls on them; an error that nobody listens for would end the process.
 		pool.on("error", () => {}).on("connect", (client) => client.on("error", () => {}));
-		const report = (error: unknown) => isFanoutError(error) && host.report({ kind: "error", error });
+		const report = (error: unknown) =>
+			closing === undefined && isFanoutError(error) && host.report({ kind: "error", error });
 		const listener = createListener({
 			config,
 			topic: schema,
@@ -185,8 +196,8 @@ export function createPostgresTransport(options: PostgresOptions): Transport {
 			await listener.open();
 			// Whoever asked may have gone, and ask again.
 			if (closing !== undefined || signal.aborted) throw new FanoutError("Aborted", "the start was aborted");
-			const sweep = () => ask(insist(), "old entries stay", "SELECT sweep($1)", [kept]).catch(report);
-			running = { host, pool, listener, durability, sweeping: setInterval(sweep, SWEEP_MS).unref() };
+			const sweeping = setInterval(() => sweep().catch(report), SWEEP_MS).unref();
+			running = { host, pool, listener, durability, sweeping };
 		} catch (cause) {
 			listener.close();
 			await pool.end();
