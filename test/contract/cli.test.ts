@@ -1,3 +1,5 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -86,6 +88,22 @@ test("an interruption ends it, also one that comes while it opens", async () => 
 	expect(await late.code).toBe(0);
 	expect(new Set(late.out.slice(0, -1).map(numberOf))).toEqual(new Set([1]));
 	expect(JSON.parse(late.out.at(-1) ?? "")).toEqual({ end: "closed" });
+});
+
+test("a tail whose output nobody reads any more ends, as behind `| head`", async () => {
+	const entry = join(import.meta.dirname, "../../cli/fanout.ts");
+	const args = ["--conditions=mcp-fanout-source", entry, "tail", "--config", file, "--topic", "piped"];
+	const tail = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] });
+	const ended = once(tail, "exit");
+	const publishing = setInterval(() => void running.to({ topic: "piped" }).send(message(1)), 50);
+	try {
+		await once(tail.stdout, "data");
+		tail.stdout.destroy();
+		expect(await ended).toEqual([0, null]);
+	} finally {
+		clearInterval(publishing);
+		tail.kill("SIGKILL");
+	}
 });
 
 test("a broker that is away is told with its address, by both, with exit code 3", async () => {
