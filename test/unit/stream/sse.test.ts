@@ -6,6 +6,7 @@ import { afterEach, expect, test } from "vitest";
 import { createHub } from "../../../lambda/layer/src/stream/hub.ts";
 import type { ClientStream, StreamLimits, StreamOptions } from "../../../lambda/layer/src/stream/port.ts";
 import { openSse } from "../../../lambda/layer/src/stream/sse.ts";
+import { asOfOlderNode } from "../../support/older-node.ts";
 import { NEWS, numbersIn, progress, scriptFeeds, turn, until } from "./support.ts";
 
 const cleanups: (() => unknown)[] = [];
@@ -261,4 +262,15 @@ test("a response that the application ends itself is let go without stray bytes"
 	expect(await streams[0]?.closed).toBe("closed");
 	await until(() => read.isOver);
 	expect(read.text).not.toContain('"n":1');
+});
+
+test.each([
+	["this Node", () => {}],
+	["an older one", asOfOlderNode],
+])("[P6] on %s, a stream that waits behind another on its connection goes with its client", async (_node, before) => {
+	const { hub, port } = await serve({ before });
+	const client = rawClient(port, "GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(2));
+	await until(() => hub.size === 2);
+	client.socket.destroy();
+	await until(() => hub.size === 0);
 });

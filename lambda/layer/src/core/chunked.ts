@@ -16,12 +16,6 @@ export function directSocket(res: ServerResponse): Socket | undefined {
 	return socket !== null && res.writableLength === socket.writableLength ? socket : undefined;
 }
 
-/** Whether nobody takes the response any more, and `close` may be over. HTTP/2's own does not say so, but its stream does. */
-export function isLost(res: ServerResponse): boolean {
-	const { stream } = res as { readonly stream?: { readonly destroyed: boolean } };
-	return res.destroyed || stream?.destroyed === true;
-}
-
 /** Lengths as chunks spell them, of what most frames have: spelled anew, each costs as much as the rest of its frame. */
 const HEX = Array.from({ length: 2_048 }, (_, length) => length.toString(16));
 

@@ -6,13 +6,13 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import { Readable } from "node:stream";
-import { pipeline } from "node:stream/promises";
-import { chunkOf, directSocket, isLost } from "../core/chunked.ts";
+import { chunkOf, directSocket } from "../core/chunked.ts";
 import { systemClock, type Timer } from "../core/clock.ts";
 import { type Leaving, leavingOf, type Outlet } from "../core/outlet.ts";
+import { isLost, whenOver } from "../core/response-end.ts";
 import type { FetchHandler } from "./fleet-handler.ts";
 import type { AuthInfoLike } from "./identity.ts";
+import { writeBody } from "./node-body.ts";
 import { resolveBodyBounds, toRequest } from "./node-request.ts";
 import type { BodyBounds } from "./session/body.ts";
 import { INTERNAL_ERROR, refuse } from "./session/refusal.ts";
@@ -58,15 +58,14 @@ export function toNodeHandler(handler: FetchHandler, options: NodeHandlerOptions
 
 	return async (req, res, given) => {
 		const left = new AbortController();
-		const onClose = () => {
+		whenOver(res, () => {
 			// On HTTP/2 one that was broken off counts as finished.
 			if (!res.writableEnded || !res.writableFinished) left.abort();
-		};
-		res.once("close", onClose);
+		});
 		if (isLost(res)) left.abort();
 		const response = await ask(req, typeof given === "function" ? undefined : given, left.signal);
 		try {
-			await answer(req, res, response, { report, endGraceMs, left: left.signal });
+			await answer(req, res, response, { report, endGraceMs });
 		} catch (error) {
 			if (!isClients(error)) report(error);
 			res.destroy();
@@ -87,8 +86,7 @@ async function answer({ method }: IncomingMessage, res: ServerResponse, response
 	}
 	// Whoever waits for the head of a stream must not wait for its first frame.
 	res.flushHeaders();
-	// A response of HTTP/2 that is broken off looks finished to a pipeline, which would go on with the body.
-	await (leave(body, res, how) ?? pipeline(Readable.fromWeb(body), res, { signal: how.left }));
+	await (leave(body, res, how) ?? writeBody(body, res));
 }
 
 /** The client left, or did not read what it was sent. */
@@ -104,8 +102,6 @@ function headersOf({ headers }: Response): Record<string, string | string[]> {
 
 interface Leave {
 	readonly endGraceMs: number;
-	/** Aborts when the client went away. */
-	readonly left: AbortSignal;
 	report(error: unknown): void;
 }
 
@@ -116,7 +112,7 @@ function leave(body: ReadableStream<Uint8Array>, res: ServerResponse, how: Leave
 	const outlet = new ResponseOutlet(res, leaving, how);
 	leaving.leaveBy(outlet);
 	return new Promise((resolve) => {
-		res.once("close", () => {
+		whenOver(res, () => {
 			outlet.closed();
 			leaving.cancel();
 			resolve();

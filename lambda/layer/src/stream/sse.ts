@@ -4,8 +4,9 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import { chunkOf, directSocket, isLost } from "../core/chunked.ts";
+import { chunkOf, directSocket } from "../core/chunked.ts";
 import { FanoutError } from "../core/errors.ts";
+import { isLost, whenOver } from "../core/response-end.ts";
 import type { HubStream } from "./client-stream.ts";
 import { SSE_HEARTBEAT, sseEncoding } from "./frames.ts";
 import type { Hub } from "./hub.ts";
@@ -39,7 +40,7 @@ class SseWire implements Wire {
 			this.#stream.gone();
 			return;
 		}
-		res.on("close", () => {
+		whenOver(res, () => {
 			if (this.#onDrain !== undefined) this.#target.off("drain", this.#onDrain);
 			this.#stream.gone();
 		});
