@@ -160,7 +160,7 @@ test("what a file may say of any one key is taken at the start, to its bounds", 
 	expect(taken).toBeGreaterThan(100);
 });
 
-test("any configuration works or is refused with each problem at its place", { timeout: 60_000 }, () => {
+test("any configuration works or is refused with each problem at its place", { timeout: 120_000 }, () => {
 	const counts = { working: 0, refused: 0 };
 	fc.assert(
 		fc.property(text, environment, fc.nat(9), (source, variablesSet, sessions) => {

@@ -66,7 +66,7 @@ it("every position ever handed out reads on whole, in order, or is told; and nob
 		}),
 		{ seed, numRuns: 200 },
 	);
-});
+}, 120_000);
 
 it("a loss that many know is told once: their knowledge is settled, and epochs stand still again [P3]", async () => {
 	const settings = resolveSettings({ url: server.url, prefix: "many", partitions: 1 });
