@@ -1,6 +1,7 @@
 /** The packed package's declarations, compiled as a user does that checks libraries too, and has installed no optional peer. */
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, globSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import { ROOT } from "../../support/root.ts";
@@ -8,6 +9,10 @@ import { scratch } from "../synth.ts";
 import { buildPackage, SOURCE } from "./build.ts";
 
 const COMPILER = join(ROOT, "node_modules/typescript/bin/tsc");
+/** Of the line before ours, which many have: attw brings it. */
+const OLDER_COMPILER = createRequire(createRequire(import.meta.url).resolve("@arethetypeswrong/core")).resolve(
+	"typescript/bin/tsc",
+);
 
 const { exports, dependencies, peerDependencies } = JSON.parse(readFileSync(join(SOURCE, "package.json"), "utf8")) as {
 	readonly exports: Readonly<Record<string, unknown>>;
@@ -33,8 +38,19 @@ beforeAll(() => {
 	unpacked = join(directory, "package");
 });
 
-/** What the compiler says of a program, and of a folder beside it, with the package, its dependencies, Node's types and the libraries named. */
-function compile(code: string, libraries: readonly string[], skipLibCheck: boolean, beside = ""): string {
+interface How {
+	readonly skipLibCheck?: boolean;
+	/** A folder that lies beside the program. */
+	readonly beside?: string;
+	readonly compiler?: string;
+	readonly options?: { readonly target: string; readonly lib: readonly string[] };
+}
+
+const USUAL = { target: "es2024", lib: ["es2024", "esnext.disposable", "dom"] };
+
+/** What the compiler says of a program with the package, its dependencies, Node's types and the libraries named. */
+function compile(code: string, libraries: readonly string[], how: How = {}): string {
+	const { skipLibCheck = true, beside = "", compiler = COMPILER, options = USUAL } = how;
 	const directory = scratch("fanout-consumer-");
 	const modules = join(directory, "node_modules");
 	// Not linked: a compiler that follows links would find our own node_modules above it.
@@ -43,7 +59,7 @@ function compile(code: string, libraries: readonly string[], skipLibCheck: boole
 		mkdirSync(dirname(join(modules, name)), { recursive: true });
 		symlinkSync(join(ROOT, "node_modules", name), join(modules, name));
 	}
-	const compilerOptions = { module: "nodenext", target: "es2024", lib: ["es2024", "esnext.disposable", "dom"] };
+	const compilerOptions = { module: "nodenext", ...options };
 	const strictly = { strict: true, exactOptionalPropertyTypes: true, noEmit: true, types: ["node"], skipLibCheck };
 	const endings = { allowImportingTsExtensions: true, verbatimModuleSyntax: true };
 	if (beside !== "") cpSync(join(ROOT, beside), directory, { recursive: true });
@@ -53,7 +69,7 @@ function compile(code: string, libraries: readonly string[], skipLibCheck: boole
 	);
 	writeFileSync(join(directory, "package.json"), '{"type":"module"}');
 	writeFileSync(join(directory, "use.ts"), code);
-	return spawnSync(process.execPath, [COMPILER, "-p", directory], { cwd: directory, encoding: "utf8" }).stdout;
+	return spawnSync(process.execPath, [compiler, "-p", directory], { cwd: directory, encoding: "utf8" }).stdout;
 }
 
 const entries = Object.keys(exports)
@@ -65,13 +81,21 @@ const entries = Object.keys(exports)
 	.filter((path) => !path.endsWith(".ts"))
 	.map((path) => `mcp-fanout${path.slice(1)}`);
 
+const everyEntry = entries
+	.map((name, n) => `import * as m${n} from ${JSON.stringify(name)};\nexport { m${n} };\n`)
+	.join("");
+
 test("every entry point compiles where no optional peer is installed and libraries are checked", () => {
 	expect(entries).toContain("mcp-fanout/transports/redis");
 	expect(Object.keys(peerDependencies).length).toBeGreaterThan(5);
-	const code = entries
-		.map((name, n) => `import * as m${n} from ${JSON.stringify(name)};\nexport { m${n} };\n`)
-		.join("");
-	expect(compile(code, [], false)).toBe("");
+	expect(compile(everyEntry, [], { skipLibCheck: false })).toBe("");
+});
+
+test.each(["es2022", "es2022 dom"])("and on TypeScript 5, with the library of %s", (lib) => {
+	const { version } = createRequire(OLDER_COMPILER)("typescript/package.json") as { readonly version: string };
+	expect(version).toMatch(/^5\./);
+	const options = { target: "es2022", lib: lib.split(" ") };
+	expect(compile(everyEntry, [], { skipLibCheck: false, compiler: OLDER_COMPILER, options })).toBe("");
 });
 
 test("where a peer is installed its types are whole: a client of another library is refused", () => {
@@ -86,7 +110,7 @@ test("where a peer is installed its types are whole: a client of another library
 		await createFanout({ redis: { client: await connect() } });
 		// @ts-expect-error
 		await createFanout({ nats: { connection: new Redis() } });`;
-	expect(compile(code, libraries, true)).toBe("");
+	expect(compile(code, libraries)).toBe("");
 });
 
 test("a transport from outside needs the public entries and its own library, and nothing else of ours", () => {
@@ -99,5 +123,5 @@ test("a transport from outside needs the public entries and its own library, and
 		const harness: Harness = { createTransport, namespace: () => "own", limits: { waitMs: 5_000 } };
 		export const missing = transportCases.map((each) => each.missing(harness));
 		await createFanout({ transports: [await createTransport()] });`;
-	expect(compile(code, ["pg", "@types/pg"], true, "examples/transport-postgres")).toBe("");
+	expect(compile(code, ["pg", "@types/pg"], { beside: "examples/transport-postgres" })).toBe("");
 });

@@ -5,7 +5,8 @@
  */
 export interface Term {
 	count: number;
-	readonly over: PromiseWithResolvers<void>;
+	/** Spelled out: in the declarations the name of its type would ask readers for a library of 2024. */
+	readonly over: { readonly promise: Promise<void>; resolve(): void };
 }
 
 export class Pending {
@@ -43,5 +44,5 @@ export class Pending {
 }
 
 function newTerm(): Term {
-	return { count: 0, over: Promise.withResolvers() };
+	return { count: 0, over: Promise.withResolvers<void>() };
 }

@@ -171,11 +171,13 @@ export class FrameStream extends OutletStream {
 		this.#body = body;
 	}
 
+	/** @internal Not in the declarations: where TypeScript 5 has the DOM's streams these have no such method. */
 	override values(options?: { preventCancel?: boolean }): ReturnType<ReadableStream<Uint8Array>["values"]> {
 		const isPlain = !this.locked && options?.preventCancel !== true;
 		return isPlain ? (this.#body as unknown as ReturnType<typeof this.values>) : super.values(options);
 	}
 
+	/** @internal */
 	override [Symbol.asyncIterator](): ReturnType<ReadableStream<Uint8Array>["values"]> {
 		return this.values();
 	}
