@@ -9,9 +9,10 @@ import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promi
 import { createChannel } from "../../lambda/layer/src/core/channel.ts";
 import type { Sink } from "../../lambda/layer/src/core/client-feed.ts";
 import type { Envelope } from "../../lambda/layer/src/core/envelope.ts";
+import { SSE_HEADERS } from "../../lambda/layer/src/core/sse.ts";
 import { createFanout } from "../../lambda/layer/src/fanout.ts";
 import { createHub } from "../../lambda/layer/src/stream/hub.ts";
-import { openSse, SSE_HEADERS } from "../../lambda/layer/src/stream/sse.ts";
+import { openSse } from "../../lambda/layer/src/stream/sse.ts";
 import { collected } from "./memory.ts";
 
 export type Order =

@@ -6,7 +6,7 @@
 import { createServer } from "node:http";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
-import { SSE_HEADERS } from "../../lambda/layer/src/stream/sse.ts";
+import { SSE_HEADERS } from "../../lambda/layer/src/core/sse.ts";
 import type { NatsOptions } from "../../lambda/layer/src/transports/nats/index.ts";
 import { fanoutEnds, type HopEnds, METHOD, paramsOf, runHop } from "./hop.ts";
 

@@ -9,7 +9,7 @@ import { createServer } from "node:http";
 import { createAdapter } from "@socket.io/redis-streams-adapter";
 import { Redis } from "ioredis";
 import { Server } from "socket.io";
-import { SSE_HEADERS } from "../../lambda/layer/src/stream/sse.ts";
+import { SSE_HEADERS } from "../../lambda/layer/src/core/sse.ts";
 import { fanoutEnds, type HopEnds, METHOD, paramsOf, runHop } from "./hop.ts";
 
 const [role = "", kind = "", url = "", streams] = process.argv.slice(2);

@@ -265,3 +265,25 @@ test("[P6] the client of a listen that has ended and takes nothing of what is le
 		answer.destroy();
 	}
 });
+
+test("[P7] a connection is kept after an answer, and not after a stream or a refusal for now", async () => {
+	const { response, body } = openListen();
+	const url = await serve(({ url }) => {
+		const { search } = new URL(url);
+		if (search === "?listen") return response();
+		if (search === "?busy") return new Response("", { status: 503 });
+		const type = search === "?call" ? "text/event-stream" : "application/json";
+		return new Response("{}", { headers: { "content-type": type } });
+	});
+	const connectionOf = async (search: string, method: string) => {
+		const answer = await fetch(`${url}${search}`, { method });
+		if (search === "?listen") body.end();
+		await answer.text();
+		return answer.headers.get("connection");
+	};
+	// A call's answer may be a stream of its own, which ends with it.
+	for (const search of ["", "?call"]) expect(await connectionOf(search, "POST")).toBe("keep-alive");
+	expect(await connectionOf("?listen", "POST")).toBe("close");
+	expect(await connectionOf("?call", "GET")).toBe("close");
+	expect(await connectionOf("?busy", "POST")).toBe("close");
+});

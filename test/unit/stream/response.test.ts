@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { leavingOf } from "../../../lambda/layer/src/core/outlet.ts";
+import { sseEncoding } from "../../../lambda/layer/src/stream/frames.ts";
 import type { ClientStream, StreamLimits } from "../../../lambda/layer/src/stream/port.ts";
 import { openResponse, type ResponseOptions } from "../../../lambda/layer/src/stream/response.ts";
 import { scriptOutlet } from "../../support/outlet.ts";
@@ -90,6 +91,17 @@ test("refusals become responses", async () => {
 	expect(feeds).toHaveLength(0);
 	await expect(stream.opened).rejects.toMatchObject({ code: "TooManyStreams" });
 	expect(open({ filter: { methods: [""] } }).response.status).toBe(400);
+});
+
+test("[P7] after the close a stream that has ended sends the client on, in its own spelling and with its own headers", async () => {
+	const spelling = { ...sseEncoding, end: () => "" };
+	const { hub } = open();
+	await hub.close();
+	const request = new Request("http://localhost/");
+	const options = { channels: [NEWS], encoding: spelling, retryMs: 7, headers: { "X-Own": "1" } };
+	const response = openResponse(hub, request, options);
+	expect([response.status, response.headers.get("content-type")]).toEqual([200, "text/event-stream"]);
+	expect([response.headers.get("x-own"), await response.text()]).toEqual(["1", "retry: 7\n\n"]);
 });
 
 function connect(response: Response, takes?: number) {

@@ -15,11 +15,13 @@ import { FleetRequest, type RequestHost } from "./fleet-request.ts";
 import { type AuthInfoLike, expiryOf, type Identity, type IdentityOptions } from "./identity.ts";
 import type { Listen } from "./listen.ts";
 import { readJson } from "./session/body.ts";
+import { holdsGet } from "./session/checks.ts";
 import { eraOfBody, eraOfHeader } from "./session/era.ts";
 import type { SessionFactory } from "./session/factory.ts";
-import { createSessionServer, holdsGet } from "./session/handler.ts";
+import { createSessionServer } from "./session/handler.ts";
 import { resolveSessionOptions, type SessionOptions } from "./session/options.ts";
 import { refuseForNow } from "./session/refusal.ts";
+import { sentOn } from "./session/sent-on.ts";
 
 export const DEFAULT_CATCH_UP_MS = 600_000;
 const KNOWN: Readonly<Record<keyof FleetHandlerOptions, true>> = {
@@ -142,7 +144,8 @@ export function createFleetHandler<H extends FetchHandler>(handler: H, options: 
 
 	const fleet = {
 		async fetch(request: Request, extra?: FetchExtra): Promise<Response> {
-			const response = await answer(request, extra);
+			const answered = await answer(request, extra);
+			const response = sessions === undefined ? answered : sentOn(request, answered);
 			return options.fanout.affinity?.mark(response) ?? response;
 		},
 		holds(request: Request): boolean {

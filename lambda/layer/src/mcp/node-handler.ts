@@ -78,6 +78,8 @@ export function toNodeHandler(handler: FetchHandler, options: NodeHandlerOptions
 async function answer({ method }: IncomingMessage, res: ServerResponse, response: Response, how: Leave): Promise<void> {
 	const { body } = response;
 	const isGone = isLost(res);
+	// On a connection that is kept, whoever is sent away or comes back would ask the same process again.
+	if (isHeld(method, response)) res.shouldKeepAlive = false;
 	if (!isGone) res.writeHead(response.status, headersOf(response));
 	if (isGone || body === null || method === "HEAD") {
 		if (!isGone) res.end();
@@ -87,6 +89,12 @@ async function answer({ method }: IncomingMessage, res: ServerResponse, response
 	// Whoever waits for the head of a stream must not wait for its first frame.
 	res.flushHeaders();
 	await (leave(body, res, how) ?? writeBody(body, res));
+}
+
+/** A stream that stays open, or a request that shall be made again. */
+function isHeld(method: string | undefined, { status, headers, body }: Response): boolean {
+	if (status === 503 || (body !== null && leavingOf(body) !== undefined)) return true;
+	return method === "GET" && headers.get("content-type")?.startsWith("text/event-stream") === true;
 }
 
 /** The client left, or did not read what it was sent. */

@@ -8,9 +8,11 @@ import { type FanoutBus, seamOf } from "./bus.ts";
 import { createEntry } from "./entry.ts";
 import type { FetchExtra } from "./fleet-handler.ts";
 import type { IdentityOptions } from "./identity.ts";
+import { holdsGet } from "./session/checks.ts";
 import type { SessionFactory } from "./session/factory.ts";
-import { createSessionServer, holdsGet } from "./session/handler.ts";
+import { createSessionServer } from "./session/handler.ts";
 import type { SessionOptions } from "./session/options.ts";
+import { sentOn } from "./session/sent-on.ts";
 
 export interface SessionHandlerOptions extends IdentityOptions, Omit<SessionOptions, "sessionless"> {
 	readonly fanout: { bus(): FanoutBus; drain(how: DrainRequest): Promise<void> };
@@ -34,15 +36,18 @@ export function createSessionHandler(factory: SessionFactory, options: SessionHa
 	const { sessions: host, clock } = deps;
 	const server = createSessionServer(host, factory, sessionOptions);
 	const enter = createEntry({ principal, tenant, identityTimeoutMs }, deps);
+
+	async function answer(request: Request, extra: FetchExtra | undefined): Promise<Response> {
+		const authInfo = extra?.authInfo ?? undefined;
+		const identity = await enter(request, authInfo);
+		if (identity instanceof Response) return identity;
+		const answered = await server.serve({ request, authInfo, identity, parsedBody: extra?.parsedBody });
+		if (answered === undefined) throw new FanoutError("ConfigInvalid", "sessionless is for a fleet handler");
+		return answered;
+	}
+
 	return {
-		async fetch(request, extra) {
-			const authInfo = extra?.authInfo ?? undefined;
-			const identity = await enter(request, authInfo);
-			if (identity instanceof Response) return identity;
-			const answer = await server.serve({ request, authInfo, identity, parsedBody: extra?.parsedBody });
-			if (answer === undefined) throw new FanoutError("ConfigInvalid", "sessionless is for a fleet handler");
-			return answer;
-		},
+		fetch: async (request, extra) => sentOn(request, await answer(request, extra)),
 		holds: holdsGet,
 		get sessions() {
 			return server.size;

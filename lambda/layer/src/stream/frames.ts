@@ -6,6 +6,7 @@
  */
 import type { Reason } from "../core/client-feed.ts";
 import { type Envelope, encodeMessageAscii } from "../core/envelope.ts";
+import { sseCursor } from "../core/sse.ts";
 
 export interface Encoding {
 	message(json: string, cursor: string | undefined): string;
@@ -30,12 +31,10 @@ export function messageJson(envelope: Envelope): string {
 
 export const sseEncoding: Encoding = {
 	message: (json, cursor) => (cursor === undefined ? `data: ${json}\n\n` : `id: ${cursor}\ndata: ${json}\n\n`),
-	cursor: (cursor) => `event: cursor\nid: ${cursor}\ndata: \n\n`,
+	cursor: sseCursor,
 	mark: (reason, cursor) => `event: mark\nid: ${cursor}\ndata: {"reason":"${reason}"}\n\n`,
 	end: (reason) => `event: end\ndata: {"reason":"${reason}"}\n\n`,
 };
-
-export const SSE_HEARTBEAT = ": hb\n\n";
 
 export const jsonEncoding: Encoding = {
 	message: (json, cursor) =>

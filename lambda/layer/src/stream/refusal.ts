@@ -1,11 +1,16 @@
 /**
  * Streams that were never opened. An endpoint that throws in a request listener ends the process, so hostile or
- * excess requests are answered on their own connection, and the caller gets a stream that has ended.
+ * excess requests are answered on their own connection, and the caller gets a stream that has ended. So does the client
+ * of an instance that goes away, where it hears server-sent events: a status would end an EventSource for good, and an
+ * MCP client's GET after two of them, though another instance is there.
  */
 import { type FanoutError, isFanoutError } from "../core/errors.ts";
+import { SSE_HEADERS, sseRetry } from "../core/sse.ts";
+import type { Encoding } from "./frames.ts";
 import type { ClientStream } from "./port.ts";
 
 const RETRY_AFTER_SECONDS = 5;
+const RETRY_MS = 1_000;
 
 export interface Refusal {
 	readonly error: FanoutError;
@@ -20,27 +25,31 @@ function statusOf({ code }: FanoutError): number {
 	return code === "ScopeRequired" ? 403 : 400;
 }
 
+/** What stays of a client of server-sent events that is sent on. */
+interface Sent {
+	readonly encoding: Encoding;
+	readonly retryMs?: number | undefined;
+}
+
 /** How to refuse a stream for this error; anything but a FanoutError is a bug and thrown on. */
-export function refusalOf(error: unknown): Refusal {
+export function refusalOf(error: unknown, sse?: Sent): Refusal {
 	if (!isFanoutError(error)) throw error;
+	const stream = endedBy(error);
+	if (error.code === "Closed" && sse !== undefined) {
+		const body = sseRetry(sse.retryMs ?? RETRY_MS) + sse.encoding.end("shutdown");
+		return { error, status: 200, headers: SSE_HEADERS, body, stream };
+	}
 	const status = statusOf(error);
+	const headers = {
+		"Content-Type": "application/json",
+		...(status === 503 ? { "Retry-After": String(RETRY_AFTER_SECONDS) } : {}),
+	};
+	return { error, status, headers, body: JSON.stringify({ error: error.code, message: error.message }), stream };
+}
+
+function endedBy(error: FanoutError): ClientStream {
 	const opened = Promise.reject(error);
 	// Callers who look at `opened` see the error; for those who do not it is no unhandled rejection.
 	opened.catch(() => undefined);
-	return {
-		error,
-		status,
-		headers: {
-			"Content-Type": "application/json",
-			...(status === 503 ? { "Retry-After": String(RETRY_AFTER_SECONDS) } : {}),
-		},
-		body: JSON.stringify({ error: error.code, message: error.message }),
-		stream: {
-			id: "",
-			opened,
-			closed: Promise.resolve("closed"),
-			update: () => Promise.reject(error),
-			close() {},
-		},
-	};
+	return { id: "", opened, closed: Promise.resolve("closed"), update: () => Promise.reject(error), close() {} };
 }

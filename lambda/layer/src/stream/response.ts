@@ -6,12 +6,12 @@
 import { FanoutError } from "../core/errors.ts";
 import { isLeaseOver } from "../core/lease.ts";
 import { type Leaving, type Outlet, OutletStream } from "../core/outlet.ts";
+import { SSE_HEADERS, SSE_HEARTBEAT, sseRetry } from "../core/sse.ts";
 import type { HubStream } from "./client-stream.ts";
-import { type Encoding, SSE_HEARTBEAT, sseEncoding } from "./frames.ts";
+import { type Encoding, sseEncoding } from "./frames.ts";
 import type { Hub } from "./hub.ts";
 import type { ClientStream, StreamOptions } from "./port.ts";
 import { refusalOf } from "./refusal.ts";
-import { SSE_HEADERS } from "./sse.ts";
 import type { Wire } from "./wire.ts";
 
 export interface ResponseOptions extends StreamOptions {
@@ -42,7 +42,7 @@ class BodyWire implements Wire, Leaving {
 	constructor(stream: HubStream, signal: AbortSignal, retryMs: number | undefined) {
 		this.#stream = stream;
 		this.#signal = signal;
-		if (retryMs !== undefined) this.#pending = `retry: ${Math.max(0, Math.floor(retryMs))}\n\n`;
+		if (retryMs !== undefined) this.#pending = sseRetry(retryMs);
 		const source = {
 			start: (controller: ReadableStreamDefaultController<Uint8Array>) => {
 				this.#controller = controller;
@@ -149,24 +149,24 @@ class BodyWire implements Wire, Leaving {
 	}
 }
 
-/** Answers the request with a client stream; one that is refused becomes a 503, 403 or 400. */
+/** Answers the request with a client stream; one that is refused becomes a 503, 403 or 400, or is sent on. */
 export function openResponse(hub: Hub, request: Request, options: ResponseOptions): Response {
 	let body: ReadableStream<Uint8Array> | undefined;
 	let stream: HubStream;
+	const { encoding = sseEncoding, retryMs } = options;
 	try {
 		// Whoever answers a HEAD drops the body unread, and the stream would stay.
 		if (request.method === "HEAD") throw new FanoutError("Unsupported", "a response to HEAD cannot carry a stream");
 		const lastEventId = options.lastEventId ?? request.headers.get("last-event-id") ?? undefined;
-		const { encoding = sseEncoding } = options;
 		stream = hub.open(lastEventId === undefined ? options : { ...options, lastEventId }, encoding, (opened) => {
-			const wire = new BodyWire(opened, request.signal, options.retryMs);
+			const wire = new BodyWire(opened, request.signal, retryMs);
 			body = wire.body;
 			return wire;
 		});
 	} catch (error) {
-		const { status, headers, body: text, stream: ended } = refusalOf(error);
+		const { status, headers, body: text, stream: ended } = refusalOf(error, { encoding, retryMs });
 		options.onStream?.(ended);
-		return new Response(text, { status, headers });
+		return new Response(text, { status, headers: status === 200 ? { ...headers, ...options.headers } : headers });
 	}
 	try {
 		options.onStream?.(stream);

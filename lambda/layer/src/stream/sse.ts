@@ -1,25 +1,20 @@
 /**
  * Client streams as server-sent events on node:http. Headers leave at once; frames straight to the socket where that is
- * plain HTTP/1.1, and on anything else (HTTP/1.0, HTTP/2, a pipelined or wrapped response) by `res.write`.
+ * plain HTTP/1.1, and on anything else (HTTP/1.0, HTTP/2, a pipelined or wrapped response) by `res.write`. A connection
+ * ends with its stream: on one that is kept a client would come back to the very process that sends it away.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { chunkOf, directSocket } from "../core/chunked.ts";
 import { FanoutError } from "../core/errors.ts";
 import { isLost, whenOver } from "../core/response-end.ts";
+import { SSE_HEADERS, SSE_HEARTBEAT, sseRetry } from "../core/sse.ts";
 import type { HubStream } from "./client-stream.ts";
-import { SSE_HEARTBEAT, sseEncoding } from "./frames.ts";
+import { sseEncoding } from "./frames.ts";
 import type { Hub } from "./hub.ts";
 import type { ClientStream, StreamOptions } from "./port.ts";
 import { refusalOf } from "./refusal.ts";
 import type { Wire } from "./wire.ts";
-
-/** `no-transform` keeps compressing middleware and proxies from holding frames back. */
-export const SSE_HEADERS = {
-	"Content-Type": "text/event-stream",
-	"Cache-Control": "no-cache, no-transform",
-	"X-Accel-Buffering": "no",
-} as const;
 
 class SseWire implements Wire {
 	#pending = "";
@@ -31,7 +26,7 @@ class SseWire implements Wire {
 	constructor(stream: HubStream, res: ServerResponse, retryMs: number | undefined) {
 		this.#stream = stream;
 		this.#res = res;
-		if (retryMs !== undefined) this.#pending = `retry: ${Math.max(0, Math.floor(retryMs))}\n\n`;
+		if (retryMs !== undefined) this.#pending = sseRetry(retryMs);
 	}
 
 	start(): void {
@@ -95,18 +90,20 @@ class SseWire implements Wire {
 	}
 }
 
-/** Opens a client stream on this response; one that is refused is answered here (503, 403 or 400) and has ended. */
+/** Opens a client stream on this response; one that is refused, or sent on, is answered here and has ended. */
 export function openSse(hub: Hub, req: IncomingMessage, res: ServerResponse, options: StreamOptions): ClientStream {
 	if (res.headersSent) throw new FanoutError("Unsupported", "the response's headers are sent already");
 	let stream: HubStream;
+	const { retryMs } = options;
+	res.shouldKeepAlive = false;
 	try {
 		if (req.method === "HEAD") throw new FanoutError("Unsupported", "a response to HEAD cannot carry a stream");
 		const header = req.headers["last-event-id"];
 		const lastEventId = options.lastEventId ?? (typeof header === "string" ? header : undefined);
 		const request = lastEventId === undefined ? options : { ...options, lastEventId };
-		stream = hub.open(request, sseEncoding, (opened) => new SseWire(opened, res, options.retryMs));
+		stream = hub.open(request, sseEncoding, (opened) => new SseWire(opened, res, retryMs));
 	} catch (error) {
-		const { status, headers, body, stream: ended } = refusalOf(error);
+		const { status, headers, body, stream: ended } = refusalOf(error, { encoding: sseEncoding, retryMs });
 		res.writeHead(status, headers).end(body);
 		return ended;
 	}

@@ -72,7 +72,11 @@ test.each(["principal", "tenant"] as const)(
 		expect(answer.status).toBe(503);
 		expect(answer.headers.get("retry-after")).toBe("1");
 		expect(await answer.text()).toContain("50 ms");
-		expect(fleet.errors.map(({ code }) => code)).toEqual(["DeadlineExceeded"]);
+		// A GET has two refusals and then no other try.
+		const listen = get("a", "1x", { "mcp-protocol-version": "2025-11-25" });
+		const sent = await fleet.call(0, listen, until(now() + 60));
+		expect([sent.status, await sent.text()]).toEqual([200, "retry: 1000\n\nevent: cursor\nid: 1x\ndata: \n\n"]);
+		expect(fleet.errors.map(({ code }) => code)).toEqual(["DeadlineExceeded", "DeadlineExceeded"]);
 		await expect(start(1, { identityTimeoutMs: 0 })).rejects.toThrow("identityTimeoutMs");
 	},
 );

@@ -1,5 +1,6 @@
 import { afterEach, expect, test } from "vitest";
 import { type Era, methodIn, type SessionFleet, startSessions, textOf } from "./fleet.ts";
+import { follow, get, note } from "./raw.ts";
 
 let fleet: SessionFleet | undefined;
 afterEach(async () => {
@@ -37,5 +38,59 @@ for (const [server, client] of PAIRS as [Era, Era][]) {
 			expect(await textOf(one.client.callTool({ name: "ask", arguments: {} }))).toContain('{"name":"ann"}');
 		}
 		expect(fleet.errors).toEqual([]);
+	});
+}
+
+/** A client whose GETs go where the test says; it gives up after two refusals. */
+async function listener(era: Era, fleet: SessionFleet, route: () => number) {
+	const gets = { count: 0 };
+	const heard: unknown[] = [];
+	const { client, transport } = await fleet.connect(era, ({ method }) => {
+		if (method !== "GET") return 0;
+		gets.count += 1;
+		return route();
+	});
+	client.fallbackNotificationHandler = async ({ params }: { params?: unknown }) => {
+		heard.push((params as { data?: unknown }).data);
+	};
+	await expect.poll(() => gets.count).toBe(1);
+	const session = transport.sessionId ?? "";
+	const send = (place: number, n: number) => fleet.fanouts[place]?.to({ session }).send(note(n));
+	await send(1, 1);
+	await expect.poll(() => heard).toEqual([1]);
+	return { gets, heard, session, send };
+}
+
+for (const era of ["v1", "v2"] as const) {
+	test(`[P3] [P7] ${era} clients: who comes back to a process that drains is sent on, however often, and misses nothing`, async () => {
+		fleet = await startSessions(2, { sessionOptions: { retryMs: 20 } });
+		let place = 0;
+		const { gets, heard, send } = await listener(era, fleet, () => place);
+		await fleet.handlers[0]?.drain({ graceMs: 50 });
+		await send(1, 2);
+		await expect.poll(() => gets.count, { timeout: 20_000 }).toBeGreaterThan(4);
+		place = 1;
+		await send(1, 3);
+		await expect.poll(() => heard).toEqual([1, 2, 3]);
+	});
+
+	test(`[P3] [P7] ${era} clients: who comes back while the registry is away is sent on, however often, and misses nothing`, async () => {
+		let isAway = false;
+		fleet = await startSessions(2, {
+			sessionOptions: { retryMs: 20 },
+			store: (store, place) => ({
+				...store,
+				read: (...args) => (isAway && place === 1 ? Promise.reject(new Error("away")) : store.read(...args)),
+			}),
+		});
+		const { gets, heard, session, send } = await listener(era, fleet, () => 1);
+		const newer = follow(await fleet.call(0, get(session)));
+		isAway = true;
+		await send(0, 2);
+		await expect.poll(() => gets.count, { timeout: 20_000 }).toBeGreaterThan(4);
+		isAway = false;
+		await newer.ended;
+		await send(0, 3);
+		await expect.poll(() => heard).toEqual([1, 2, 3]);
 	});
 }

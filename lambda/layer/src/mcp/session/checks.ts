@@ -58,3 +58,8 @@ export function accepts(headers: Headers, type: string): boolean {
 	const named = (headers.get("accept") ?? "").split(",").map((part) => part.split(";")[0]?.trim().toLowerCase());
 	return named.includes(type);
 }
+
+/** Whether it is a session's GET, which is answered with a stream. */
+export function holdsGet({ method, headers }: Request): boolean {
+	return method === "GET" && headers.has("mcp-session-id") && accepts(headers, "text/event-stream");
+}

@@ -10,7 +10,7 @@ import { asFanoutError, FanoutError } from "../../core/errors.ts";
 import type { Request as Ask } from "../../core/message.ts";
 import { type AuthInfoLike, expiryOf, type Identity } from "../identity.ts";
 import { readJson } from "./body.ts";
-import { accepts, checkAccept, checkAddress, checkVersion } from "./checks.ts";
+import { checkAccept, checkAddress, checkVersion } from "./checks.ts";
 import type { SessionFactory } from "./factory.ts";
 import { hasPriming } from "./facts.ts";
 import { Gets } from "./gets.ts";
@@ -50,10 +50,6 @@ export interface SessionServer {
 	/** Waits for what runs, `graceMs` at most, then gives all back. GET streams are the fanout's to end. */
 	drain(graceMs: number): Promise<void>;
 	close(): Promise<void>;
-}
-
-export function holdsGet({ method, headers }: Request): boolean {
-	return method === "GET" && headers.has("mcp-session-id") && accepts(headers, SSE_TYPE);
 }
 
 export function createSessionServer(

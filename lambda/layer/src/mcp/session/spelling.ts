@@ -4,6 +4,7 @@
  * resource that they subscribed to. A stream that ends says nothing: its client comes back with its cursor.
  */
 import { CHANGE_METHODS } from "../../core/message.ts";
+import { sseCursor } from "../../core/sse.ts";
 import type { SessionFacts } from "./facts.ts";
 import type { Spelling } from "./host.ts";
 
@@ -18,7 +19,7 @@ export function spellFor(factsNow: () => Pick<SessionFacts, "capabilities" | "ur
 		`event: message\n${cursor === undefined ? "" : `id: ${cursor}\n`}data: ${json}\n\n`;
 	return {
 		message: frame,
-		cursor: (cursor) => `event: cursor\nid: ${cursor}\ndata: \n\n`,
+		cursor: sseCursor,
 		mark(_reason, cursor) {
 			const { capabilities, uris } = factsNow();
 			const lists = LISTS.filter(([name]) => declares(capabilities[name])).map(([, method]) => ({ method }));

@@ -6,16 +6,12 @@
  */
 import type { Clock, Timer } from "../../core/clock.ts";
 import { isLeaseOver } from "../../core/lease.ts";
+import { SSE_HEADERS, SSE_HEARTBEAT } from "../../core/sse.ts";
 
 const HEARTBEAT_MS = 15_000;
 const HIGH_WATER_BYTES = 1024 * 1024;
 export const MAX_UNREAD_BYTES = 4 * 1024 * 1024;
 export const MAX_STALL_MS = 60_000;
-const SSE_HEADERS = {
-	"content-type": "text/event-stream",
-	"cache-control": "no-cache, no-transform",
-	"x-accel-buffering": "no",
-} as const;
 
 export interface BodyOptions {
 	readonly clock: Clock;
@@ -104,7 +100,7 @@ export class SseBody {
 
 	#beat(): void {
 		this.#timer = this.#options.clock.after(HEARTBEAT_MS, () => {
-			this.#enqueue(": hb\n\n");
+			this.#enqueue(SSE_HEARTBEAT);
 			if (!this.#isOver) this.#beat();
 		});
 	}
