@@ -276,3 +276,21 @@ test("[P6] [P8] one that owns as many as it may gives back what it was not heard
 	await clock.advance(LEASE_MS);
 	expect((await b.claim(session)).hold.acting).toBe(true);
 });
+
+test("[P7] [P8] a session whose record cannot be read keeps no other from being given back", async () => {
+	const [a, b] = [await started("a"), await started("b")];
+	const other = createChannel("session", "other");
+	const holds = [(await a.claim(session)).hold, (await a.claim(other)).hold];
+	isDeaf = true;
+	const released = Promise.all(holds.map((hold) => code(hold.release())));
+	await clock.advance(2_500);
+	await released;
+	isDeaf = false;
+	// As a release too new would write it.
+	const row = table.rows.get(session.key);
+	if (row === undefined) throw new Error("no row");
+	table.rows.set(session.key, { ...row, text: '{"v":999}' });
+	await clock.advance(LEASE_MS);
+	expect((await b.claim(other)).hold.acting).toBe(true);
+	expect(errors.map((error) => error.code)).toContain("UnknownRecordVersion");
+});

@@ -12,7 +12,7 @@ export interface Orphans {
 	has(session: Channel): boolean;
 	add(session: Channel, principal?: string | undefined): void;
 	delete(session: Channel): void;
-	/** One after another, until one cannot be. */
+	/** One after another, until the store does not answer; throws the first failure. */
 	giveBack(): Promise<void>;
 	clear(): void;
 }
@@ -36,20 +36,26 @@ export function createOrphans({ registry, claim, isWanted }: OrphansDeps): Orpha
 		},
 		delete: ({ key }) => void orphans.delete(key),
 		async giveBack() {
+			const failures: unknown[] = [];
 			for (const [key, { session, principal }] of orphans) {
-				const record = await registry.get(session);
-				if (isWanted(session)) continue;
 				try {
-					const { hold, created } = await claim(session, {
-						principal: record === undefined ? principal : record.principal,
-					});
+					const record = await registry.get(session);
+					if (isWanted(session)) continue;
+					const opening = { principal: record === undefined ? principal : record.principal };
+					const { hold, created } = await claim(session, opening);
 					await (created ? hold.remove() : hold.release());
 				} catch (error) {
 					const isAnothers = isFanoutError(error, "Conflict") && error.data.owner !== undefined;
-					if (!isAnothers) throw error;
+					if (!isAnothers) {
+						failures.push(error);
+						// A store that is away is for all of them, a record that cannot be read is for one.
+						if (!isFanoutError(error) || error.retryable) break;
+						continue;
+					}
 				}
 				orphans.delete(key);
 			}
+			if (failures.length > 0) throw failures[0];
 		},
 		clear: () => orphans.clear(),
 	};
