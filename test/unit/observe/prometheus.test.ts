@@ -83,6 +83,17 @@ test("two fanouts have registries of their own, and what is ended leaves nothing
 	undo.push(observePrometheus(one.fanout, promClient, first));
 });
 
+test("a registry that has one of the names already is left as it was", async () => {
+	const { fanout } = await openFanout(undo);
+	const registry = new promClient.Registry();
+	new promClient.Gauge({ name: "mcp_fanout_streams", help: "the application's own", registers: [registry] });
+	const before = await registry.metrics();
+	expect(() => observePrometheus(fanout, promClient, registry)).toThrow("already been registered");
+	expect(await registry.metrics()).toBe(before);
+	registry.removeSingleMetric("mcp_fanout_streams");
+	undo.push(observePrometheus(fanout, promClient, registry));
+});
+
 test("a clock behind the publisher's makes a delay of nothing, not of less", async () => {
 	let turnsBack = 0;
 	const clock = { ...systemClock, now: () => Date.now() - 60_000 * turnsBack++ };

@@ -3,7 +3,7 @@
  * Names are `mcp_fanout_…` with their unit, counters end in `_total`.
  */
 import type { Registry } from "prom-client";
-import { type Metric, measure, type Observed } from "./metrics.ts";
+import { type Instruments, type Metric, measure, type Observed } from "./metrics.ts";
 
 type PromClient = Pick<typeof import("prom-client"), "Counter" | "Gauge" | "Histogram" | "register">;
 
@@ -18,10 +18,14 @@ export function observePrometheus(
 	const names: string[] = [];
 	const settings = ({ name, unit, help, labels }: Metric, end: string) => {
 		const full = `mcp_fanout_${name.replaceAll(".", "_")}${UNITS[unit]}${end}`;
-		names.push(full);
+		// One that is there is somebody else's, and refused by the client.
+		if (registry.getSingleMetric(full) === undefined) names.push(full);
 		return { name: full, help, labelNames: [...labels], registers: [registry] };
 	};
-	const stop = measure(fanout, {
+	const remove = () => {
+		for (const name of names) registry.removeSingleMetric(name);
+	};
+	const instruments: Instruments = {
 		counter(metric) {
 			const counter = new client.Counter(settings(metric, "_total"));
 			return (labels) => counter.inc(labels);
@@ -49,9 +53,15 @@ export function observePrometheus(
 				});
 			}
 		},
-	});
-	return () => {
-		stop();
-		for (const name of names) registry.removeSingleMetric(name);
 	};
+	try {
+		const stop = measure(fanout, instruments);
+		return () => {
+			stop();
+			remove();
+		};
+	} catch (error) {
+		remove();
+		throw error;
+	}
 }
