@@ -2,7 +2,6 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { createFanout, type Fanout } from "mcp-fanout";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type NatsNode, type NatsServers, startNatsServers } from "../support/nats.ts";
@@ -15,6 +14,7 @@ const LATE = { timeout: 15_000, interval: 50 };
 let servers: NatsServers;
 let here: Fanout;
 let there: Fanout;
+const listening: Heard[] = [];
 
 /** Everything to nats first, while there is nats. */
 const write = (nats: readonly string[] | undefined) => {
@@ -29,6 +29,7 @@ beforeAll(async () => {
 	[here, there] = (await Promise.all([createFanout(config), createFanout(config)])) as [Fanout, Fanout];
 });
 afterAll(async () => {
+	for (const heard of listening) heard.stop = true;
 	await Promise.all([here?.close(), there?.close()]);
 	await servers?.stop();
 	rmSync(directory, { recursive: true, force: true });
@@ -38,23 +39,25 @@ interface Heard {
 	readonly numbers: number[];
 	/** Marks and ends, with how many numbers there were. */
 	readonly told: { readonly is: string; readonly at: number }[];
+	/** The last event id: it has one when its stream stands. */
+	id: string;
 	stop: boolean;
 }
 
 /** A client that comes back with its last event id. */
 function listen(fanout: Fanout): Heard {
-	const heard: Heard = { numbers: [], told: [], stop: false };
+	const heard: Heard = { numbers: [], told: [], id: "", stop: false };
+	listening.push(heard);
 	const read = async () => {
-		let id = "";
 		while (!heard.stop) {
-			const headers = id === "" ? {} : { "last-event-id": id };
+			const headers = heard.id === "" ? {} : { "last-event-id": heard.id };
 			const { body } = fanout.response(new Request("http://localhost/", { headers }), { session });
 			let rest = "";
 			for await (const chunk of body?.pipeThrough(new TextDecoderStream()) ?? []) {
 				const events = (rest + chunk).split("\n\n");
 				rest = events.pop() ?? "";
 				for (const event of events) {
-					id = /^id: ?(.+)$/m.exec(event)?.[1] ?? id;
+					heard.id = /^id: ?(.+)$/m.exec(event)?.[1] ?? heard.id;
 					const told = /^event: (mark|end)$/m.exec(event)?.[1];
 					const reason = /"reason":"([\w-]+)"/.exec(event)?.[1];
 					if (told !== undefined) heard.told.push({ is: `${told} ${reason}`, at: heard.numbers.length });
@@ -73,7 +76,7 @@ const disordered = (numbers: readonly number[]) => numbers.filter((n, index) => 
 
 test("[P2] [P3] [P4] [P7] settings changed, a transport taken out and put back under 500 messages/s: nothing accepted by nats is missing elsewhere, twice, or out of order", async () => {
 	const [remote, local] = [listen(there), listen(here)];
-	await sleep(300);
+	await expect.poll(() => [remote.id, local.id], LATE).not.toContain("");
 	const by = new Map<number, string>();
 	let failed = 0;
 	let n = 0;
@@ -92,17 +95,21 @@ test("[P2] [P3] [P4] [P7] settings changed, a transport taken out and put back u
 				);
 		}
 	}, 10);
+	const sends = (count: number) => {
+		const from = n;
+		return expect.poll(() => n - from, LATE).toBeGreaterThan(count);
+	};
 	try {
-		await sleep(500);
+		await sends(250);
 		write(["storage = 'memory'", "ping_ms = 20000"]);
 		expect(await here.reload()).toEqual({ changed: true, added: [], removed: [], replaced: ["nats"] });
-		await sleep(500);
+		await sends(250);
 		write(undefined);
 		expect(await here.reload()).toEqual({ changed: true, added: [], removed: ["nats"], replaced: [] });
-		await sleep(300);
+		await sends(150);
 		write(["storage = 'memory'"]);
 		expect(await here.reload()).toEqual({ changed: true, added: ["nats"], removed: [], replaced: [] });
-		await sleep(500);
+		await sends(250);
 	} finally {
 		clearInterval(load);
 	}
@@ -131,7 +138,8 @@ test("[P2] [P3] [P4] [P7] settings changed, a transport taken out and put back u
 	const before = local.numbers.slice(0, later[0]?.at).filter((number) => by.get(number) === "nats");
 	expect(before).toEqual(shared.slice(0, before.length));
 	expect(before.length).toBeGreaterThan(50);
-	for (const heard of [remote, local]) heard.stop = true;
+	remote.stop = true;
+	local.stop = true;
 }, 60_000);
 
 test("[P9] no connection of a transport that was let go is left at the server", async () => {
