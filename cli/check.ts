@@ -5,10 +5,11 @@
 import { parseArgs } from "node:util";
 import { createFanout, type FanoutOptions } from "mcp-fanout";
 import { CONFIG_FILE, type Explanation, explain, inForce, loadConfig, parseConfig, readText } from "mcp-fanout/config";
-import { EXIT, failed, type Output } from "./output.ts";
+import { command, type Surroundings } from "./command.ts";
+import { EXIT, type Output } from "./output.ts";
 import { alone, FILE_FLAG, fileOf, NAMES } from "./whom.ts";
 
-export const CHECK_USAGE = `  check [file] [--session <id>] [--method <name>] [--sessions <n>] [--dial]
+const USAGE = `  check [file] [--session <id>] [--method <name>] [--sessions <n>] [--dial]
       file        or --config <file>, here and below; default: FANOUT_CONFIG, then ./${CONFIG_FILE}, then the environment
       --session   shows what becomes of a notification to this session; without it, of one to everyone
       --method    its method (default notifications/message)
@@ -25,27 +26,22 @@ interface Call {
 	readonly dial: boolean;
 }
 
-/** What is asked for, or what is wrong with it. */
-function callOf(args: readonly string[], environment: NodeJS.ProcessEnv): Call | string {
-	try {
-		const { values, positionals } = parseArgs({
-			args: [...args],
-			allowPositionals: true,
-			options: {
-				...FILE_FLAG,
-				session: { type: "string" },
-				method: { type: "string" },
-				sessions: { type: "string" },
-				dial: { type: "boolean" },
-			},
-		});
-		const sessions = Number(values.sessions ?? 0);
-		if (!Number.isSafeInteger(sessions) || sessions < 0) return "--sessions takes an integer from 0";
-		const file = fileOf(positionals, environment, values.config);
-		return { file, session: values.session, method: values.method, sessions, dial: values.dial === true };
-	} catch (error) {
-		return (error as Error).message;
-	}
+function callOf(args: readonly string[], environment: NodeJS.ProcessEnv): Call {
+	const { values, positionals } = parseArgs({
+		args: [...args],
+		allowPositionals: true,
+		options: {
+			...FILE_FLAG,
+			session: { type: "string" },
+			method: { type: "string" },
+			sessions: { type: "string" },
+			dial: { type: "boolean" },
+		},
+	});
+	const sessions = Number(values.sessions ?? 0);
+	if (!Number.isSafeInteger(sessions) || sessions < 0) throw new Error("--sessions takes an integer from 0");
+	const file = fileOf(positionals, environment, values.config);
+	return { file, session: values.session, method: values.method, sessions, dial: values.dial === true };
 }
 
 function describe({ enabled, disabled, fallback }: Explanation, options: FanoutOptions): string[] {
@@ -91,27 +87,20 @@ async function dialled(options: FanoutOptions, output: Output): Promise<boolean>
 	return isFine;
 }
 
-export async function check(args: readonly string[], environment: NodeJS.ProcessEnv, output: Output): Promise<number> {
-	const call = callOf(args, environment);
-	if (typeof call === "string") {
-		output.err(`${call}\n\n${CHECK_USAGE}`);
-		return EXIT.usage;
+async function act(call: Call, { environment, output }: Surroundings): Promise<number> {
+	const { file = "environment" } = call;
+	const text = call.file === undefined ? undefined : readText(call.file);
+	const options = inForce(parseConfig({ file, text }, environment).options, environment);
+	const explanation = explain(options);
+	output.out(text === undefined ? `no ${CONFIG_FILE} here, the environment: ok` : `${file}: ok`);
+	for (const line of describe(explanation, options)) output.out(line);
+	for (const warning of explanation.warnings) output.out(`warning: ${warning}`);
+	if (call.session !== undefined || call.method !== undefined) {
+		for (const line of decided(explanation, call)) output.out(line);
 	}
-	try {
-		const { file = "environment" } = call;
-		const text = call.file === undefined ? undefined : readText(call.file);
-		const options = inForce(parseConfig({ file, text }, environment).options, environment);
-		const explanation = explain(options);
-		output.out(text === undefined ? `no ${CONFIG_FILE} here, the environment: ok` : `${file}: ok`);
-		for (const line of describe(explanation, options)) output.out(line);
-		for (const warning of explanation.warnings) output.out(`warning: ${warning}`);
-		if (call.session !== undefined || call.method !== undefined) {
-			for (const line of decided(explanation, call)) output.out(line);
-		}
-		if (!call.dial) return EXIT.fine;
-		const dialling = inForce(await loadConfig(call.file, environment), environment);
-		return (await dialled(dialling, output)) ? EXIT.fine : EXIT.dial;
-	} catch (error) {
-		return failed(error, output);
-	}
+	if (!call.dial) return EXIT.fine;
+	const dialling = inForce(await loadConfig(call.file, environment), environment);
+	return (await dialled(dialling, output)) ? EXIT.fine : EXIT.dial;
 }
+
+export const check = command(USAGE, callOf, act);

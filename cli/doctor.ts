@@ -2,11 +2,12 @@
 import { parseArgs } from "node:util";
 import { isFanoutError } from "mcp-fanout";
 import { type Examination, examine, type Finding, inForce, loadConfig } from "mcp-fanout/config";
-import { EXIT, line, type Output } from "./output.ts";
+import { command, type Surroundings } from "./command.ts";
+import { EXIT, line } from "./output.ts";
 import { roundTrip } from "./round-trip.ts";
 import { FILE_FLAG, fileOf, NAMES } from "./whom.ts";
 
-export const DOCTOR_USAGE = `  doctor [file] [--round-trip]
+const USAGE = `  doctor [file] [--round-trip]
       reads the configuration as a server would and looks at each enabled transport, the files and the session registry,
       all at once, each for as long as a start may take: a line of ok, warn or fail each, what was found, what to do.
       It makes and changes nothing that the start of a server would not.
@@ -35,7 +36,7 @@ function failing(error: unknown): Finding[] {
 
 const hasFailed = (findings: readonly Finding[]) => findings.some(({ state }) => state === "fail");
 
-async function look({ file, trip }: Call, environment: NodeJS.ProcessEnv, output: Output, signal: AbortSignal) {
+async function look({ file, trip }: Call, { environment, output, signal }: Surroundings): Promise<boolean> {
 	let isFine = true;
 	const tell = (subject: string, findings: readonly Finding[]): void => {
 		for (const { state, found, todo } of findings) {
@@ -65,18 +66,6 @@ async function look({ file, trip }: Call, environment: NodeJS.ProcessEnv, output
 	return isFine;
 }
 
-export async function doctor(
-	args: readonly string[],
-	environment: NodeJS.ProcessEnv,
-	output: Output,
-	signal: AbortSignal,
-): Promise<number> {
-	let call: Call;
-	try {
-		call = callOf(args, environment);
-	} catch (error) {
-		output.err(`${(error as Error).message}\n\n${DOCTOR_USAGE}`);
-		return EXIT.usage;
-	}
-	return (await look(call, environment, output, signal)) ? EXIT.fine : EXIT.problems;
-}
+export const doctor = command(USAGE, callOf, async (call, around) => {
+	return (await look(call, around)) ? EXIT.fine : EXIT.problems;
+});

@@ -1,5 +1,5 @@
 /** What commands say, and how they end. */
-import { isFanoutError } from "mcp-fanout";
+import { type FanoutError, isFanoutError } from "mcp-fanout";
 
 export interface Output {
 	out(text: string): void;
@@ -25,6 +25,12 @@ export function json(value: unknown): string {
 export function word(text: string): string {
 	return /^[\w.@:/+-]+$/.test(text) && text !== "-" ? text : json(text);
 }
+
+/** Tells what a fanout reports while it runs. */
+export const telling =
+	(output: Output) =>
+	({ code, message }: FanoutError): void =>
+		output.err(`${code}: ${message}`);
 
 /** Tells what failed, with its causes, and says how to end; what is no failure of a fanout is thrown. */
 export function failed(error: unknown, output: Output): number {

@@ -1,10 +1,11 @@
 /** `fanout send`: one notification from the command line, and its receipt. */
 import { parseArgs } from "node:util";
 import type { NotificationInput } from "mcp-fanout";
-import { EXIT, failed, type Output } from "./output.ts";
+import { command, type Surroundings } from "./command.ts";
+import { EXIT } from "./output.ts";
 import { ALONE, FILE_FLAG, fileOf, openBeside, targetOf, WHOM_FLAGS, WHOM_USAGE } from "./whom.ts";
 
-export const SEND_USAGE = `  send [file] --method <name> [--params <json>] ${WHOM_USAGE}
+const USAGE = `  send [file] --method <name> [--params <json>] ${WHOM_USAGE}
       prints the receipt as JSON, or why nothing accepted`;
 
 function callOf(args: readonly string[], environment: NodeJS.ProcessEnv) {
@@ -25,28 +26,19 @@ function callOf(args: readonly string[], environment: NodeJS.ProcessEnv) {
 	return { file: fileOf(positionals, environment, values.config), target: targetOf(values), notification };
 }
 
-export async function send(args: readonly string[], environment: NodeJS.ProcessEnv, output: Output): Promise<number> {
-	let call: ReturnType<typeof callOf>;
+async function act(call: ReturnType<typeof callOf>, { environment, output }: Surroundings): Promise<number> {
+	// What no lane takes now is told, not kept: there is nobody to keep it.
+	const more = { follow: false, outbox: { maxEnvelopes: 0 } } as const;
+	const fanout = await openBeside(call.file, environment, more);
 	try {
-		call = callOf(args, environment);
-	} catch (error) {
-		output.err(`${(error as Error).message}\n\n${SEND_USAGE}`);
-		return EXIT.usage;
+		const { id, channel, accepted, failed } = await fanout.to(call.target).send(call.notification);
+		const refused = failed.map(({ lane, error: { code, message } }) => ({ lane, code, message }));
+		output.out(JSON.stringify({ id, channel, accepted, failed: refused }));
+		if (accepted.every(({ reach }) => reach === "process")) output.err(`warning: ${ALONE}`);
+	} finally {
+		await fanout.close();
 	}
-	try {
-		// What no lane takes now is told, not kept: there is nobody to keep it.
-		const more = { follow: false, outbox: { maxEnvelopes: 0 } } as const;
-		const fanout = await openBeside(call.file, environment, more);
-		try {
-			const { id, channel, accepted, failed } = await fanout.to(call.target).send(call.notification);
-			const refused = failed.map(({ lane, error: { code, message } }) => ({ lane, code, message }));
-			output.out(JSON.stringify({ id, channel, accepted, failed: refused }));
-			if (accepted.every(({ reach }) => reach === "process")) output.err(`warning: ${ALONE}`);
-		} finally {
-			await fanout.close();
-		}
-		return EXIT.fine;
-	} catch (error) {
-		return failed(error, output);
-	}
+	return EXIT.fine;
 }
+
+export const send = command(USAGE, callOf, act);

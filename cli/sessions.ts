@@ -2,10 +2,11 @@
 import { parseArgs } from "node:util";
 import { createChannel, type Fanout, isFanoutError } from "mcp-fanout";
 import type { Registry, SessionRecord, Term, TermState } from "mcp-fanout/sessions";
-import { EXIT, failed, json, type Output, word } from "./output.ts";
+import { command, type Surroundings } from "./command.ts";
+import { EXIT, json, type Output, telling, word } from "./output.ts";
 import { ALONE, FILE_FLAG, fileOf, openBeside } from "./whom.ts";
 
-export const SESSIONS_USAGE = `  sessions [file] [--tenant <id>] [--limit <n>] [--after <cursor>] [--json]
+const USAGE = `  sessions [file] [--tenant <id>] [--limit <n>] [--after <cursor>] [--json]
   sessions [file] [--tenant <id>] --session <id> | --count [--json]
       prints who owns which session, one a line: the instance, and how its term is written (live is not yet alive)
       --session  this one; exit code 1 where there is none
@@ -113,28 +114,15 @@ async function show(fanout: Fanout, { tenant, session, count, page, isJson }: Ca
 	return EXIT.fine;
 }
 
-export async function sessions(
-	args: readonly string[],
-	environment: NodeJS.ProcessEnv,
-	output: Output,
-): Promise<number> {
-	let call: Call;
+async function act(call: Call, { environment, output }: Surroundings): Promise<number> {
+	// The registry has connections of its own: a transport that is away need not be one that keeps sessions.
+	const more = { follow: false, startup: "degrade", onerror: telling(output) } as const;
+	const fanout = await openBeside(call.file, environment, more);
 	try {
-		call = callOf(args, environment);
-	} catch (error) {
-		output.err(`${(error as Error).message}\n\n${SESSIONS_USAGE}`);
-		return EXIT.usage;
-	}
-	try {
-		const onerror = ({ code, message }: { code: string; message: string }) => output.err(`${code}: ${message}`);
-		// The registry has connections of its own: a transport that is away need not be one that keeps sessions.
-		const fanout = await openBeside(call.file, environment, { follow: false, startup: "degrade", onerror });
-		try {
-			return await show(fanout, call, output);
-		} finally {
-			await fanout.close();
-		}
-	} catch (error) {
-		return failed(error, output);
+		return await show(fanout, call, output);
+	} finally {
+		await fanout.close();
 	}
 }
+
+export const sessions = command(USAGE, callOf, act);

@@ -4,11 +4,12 @@
  */
 import { parseArgs } from "node:util";
 import type { Fanout } from "mcp-fanout";
-import { EXIT, failed, type Output } from "./output.ts";
+import { command, type Surroundings } from "./command.ts";
+import { EXIT, type Output, telling } from "./output.ts";
 import { PrintingSocket } from "./printing-socket.ts";
 import { ALONE, FILE_FLAG, fileOf, openBeside, streamOf, WHOM_FLAGS, WHOM_USAGE } from "./whom.ts";
 
-export const TAIL_USAGE = `  tail [file] ${WHOM_USAGE}
+const USAGE = `  tail [file] ${WHOM_USAGE}
        [--method <glob>] [--count <n>]
       prints what is published from now on, as JSON lines, until it is interrupted
       --method  only these methods
@@ -28,12 +29,9 @@ function callOf(args: readonly string[], environment: NodeJS.ProcessEnv) {
 	return { file: fileOf(positionals, environment, values.config), count, request: { ...streamOf(values), filter } };
 }
 
-async function follow(
-	fanout: Fanout,
-	{ count, request }: ReturnType<typeof callOf>,
-	output: Output,
-	signal: AbortSignal,
-): Promise<void> {
+type Call = ReturnType<typeof callOf>;
+
+async function follow(fanout: Fanout, { count, request }: Call, output: Output, signal: AbortSignal): Promise<void> {
 	let left = count;
 	const socket = new PrintingSocket((frame) => {
 		const { message, mark, end } = JSON.parse(frame) as Record<string, unknown>;
@@ -51,31 +49,16 @@ async function follow(
 	signal.removeEventListener("abort", stop);
 }
 
-export async function tail(
-	args: readonly string[],
-	environment: NodeJS.ProcessEnv,
-	output: Output,
-	signal: AbortSignal,
-): Promise<number> {
-	let call: ReturnType<typeof callOf>;
+async function act(call: Call, { environment, output, signal }: Surroundings): Promise<number> {
+	const fanout = await openBeside(call.file, environment, { follow: true, onerror: telling(output) });
 	try {
-		call = callOf(args, environment);
-	} catch (error) {
-		output.err(`${(error as Error).message}\n\n${TAIL_USAGE}`);
-		return EXIT.usage;
+		const { transports } = fanout.health();
+		if (transports.every((place) => place.startsWith("local/"))) output.err(`warning: ${ALONE}`);
+		await follow(fanout, call, output, signal);
+	} finally {
+		await fanout.close();
 	}
-	try {
-		const onerror = ({ code, message }: { code: string; message: string }) => output.err(`${code}: ${message}`);
-		const fanout = await openBeside(call.file, environment, { follow: true, onerror });
-		try {
-			const { transports } = fanout.health();
-			if (transports.every((place) => place.startsWith("local/"))) output.err(`warning: ${ALONE}`);
-			await follow(fanout, call, output, signal);
-		} finally {
-			await fanout.close();
-		}
-		return EXIT.fine;
-	} catch (error) {
-		return failed(error, output);
-	}
+	return EXIT.fine;
 }
+
+export const tail = command(USAGE, callOf, act);
