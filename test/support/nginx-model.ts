@@ -6,6 +6,8 @@ import { createServer, type IncomingMessage, request } from "node:http";
 import type { Proxy as RunningProxy } from "./round-robin.ts";
 
 export interface NginxModel {
+	/** What it adds to requests; of those that it sets, only ours. */
+	readonly headers: Readonly<Record<string, string>>;
 	/** Ports, in the order in which they are tried. */
 	route(cookie: string, header: string): readonly number[];
 }
@@ -28,8 +30,12 @@ export function readNginx(conf: string): NginxModel {
 		([, pattern = "", upstream = ""]): Rule => ({ pattern: new RegExp(pattern), upstream }),
 	);
 	const fallback = /default (\w+);/.exec(body)?.[1] ?? "";
+	const headers = Object.fromEntries(
+		[...conf.matchAll(/proxy_set_header (Mcp-[\w-]+) (\w+);/g)].map(([, name = "", value = ""]) => [name, value]),
+	);
 	let turn = 0;
 	return {
+		headers,
 		route(cookie, header) {
 			const text = source.replace(/\$cookie_\w+/, cookie).replace(/\$http_\w+/, header);
 			const name = rules.find(({ pattern }) => pattern.test(text))?.upstream ?? fallback;
@@ -52,7 +58,8 @@ export async function startModel(model: NginxModel, names: { readonly cookie: st
 				res.writeHead(502).end();
 				return;
 			}
-			const { url: path, method, headers } = req;
+			const { url: path, method } = req;
+			const headers = { ...req.headers, ...model.headers };
 			const answered = (answer: IncomingMessage) => {
 				if (answer.statusCode === 503 && ports.length > 0) {
 					answer.resume();

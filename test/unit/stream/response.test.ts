@@ -102,6 +102,8 @@ test("[P7] after the close a stream that has ended sends the client on, in its o
 	const response = openResponse(hub, request, options);
 	expect([response.status, response.headers.get("content-type")]).toEqual([200, "text/event-stream"]);
 	expect([response.headers.get("x-own"), await response.text()]).toEqual(["1", "retry: 7\n\n"]);
+	const proxied = new Request("http://localhost/", { headers: { "mcp-fanout-refuse": "status" } });
+	expect(openResponse(hub, proxied, options).status).toBe(503);
 });
 
 function connect(response: Response, takes?: number) {

@@ -163,6 +163,8 @@ test("[P7] the client of an instance that goes away is sent on by a stream that 
 	expect(await refused.text()).toBe('retry: 1000\n\nevent: end\ndata: {"reason":"shutdown"}\n\n');
 	await expect(streams[0]?.opened).rejects.toMatchObject({ code: "Closed" });
 	expect([hub.size, feeds.length]).toEqual([0, 0]);
+	// A proxy that hands it on to the next instance.
+	expect((await fetch(url, { headers: { "Mcp-Fanout-Refuse": "status" } })).status).toBe(503);
 });
 
 test("a client that leaves closes the feed and frees its place", async () => {

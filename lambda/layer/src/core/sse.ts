@@ -7,6 +7,13 @@ export const SSE_HEADERS = {
 	"X-Accel-Buffering": "no",
 } as const;
 
+/**
+ * What a proxy sends that hands a request which is refused on to the next instance: `status`. Its clients see no refusal,
+ * so it gets one.
+ */
+export const REFUSE_HEADER = "mcp-fanout-refuse";
+export const asksForStatus = (value: unknown): boolean => value === "status";
+
 export const SSE_HEARTBEAT = ": hb\n\n";
 
 /** How long a client waits before it comes back. */

@@ -5,7 +5,7 @@
  * MCP client's GET after two of them, though another instance is there.
  */
 import { type FanoutError, isFanoutError } from "../core/errors.ts";
-import { SSE_HEADERS, sseRetry } from "../core/sse.ts";
+import { asksForStatus, SSE_HEADERS, sseRetry } from "../core/sse.ts";
 import type { Encoding } from "./frames.ts";
 import type { ClientStream } from "./port.ts";
 
@@ -27,6 +27,8 @@ function statusOf({ code }: FanoutError): number {
 
 /** What stays of a client of server-sent events that is sent on. */
 interface Sent {
+	/** Of the header `REFUSE_HEADER`. */
+	readonly refuse: unknown;
 	readonly encoding: Encoding;
 	readonly retryMs?: number | undefined;
 }
@@ -35,7 +37,7 @@ interface Sent {
 export function refusalOf(error: unknown, sse?: Sent): Refusal {
 	if (!isFanoutError(error)) throw error;
 	const stream = endedBy(error);
-	if (error.code === "Closed" && sse !== undefined) {
+	if (error.code === "Closed" && sse !== undefined && !asksForStatus(sse.refuse)) {
 		const body = sseRetry(sse.retryMs ?? RETRY_MS) + sse.encoding.end("shutdown");
 		return { error, status: 200, headers: SSE_HEADERS, body, stream };
 	}

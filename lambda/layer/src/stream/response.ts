@@ -6,7 +6,7 @@
 import { FanoutError } from "../core/errors.ts";
 import { isLeaseOver } from "../core/lease.ts";
 import { type Leaving, type Outlet, OutletStream } from "../core/outlet.ts";
-import { SSE_HEADERS, SSE_HEARTBEAT, sseRetry } from "../core/sse.ts";
+import { REFUSE_HEADER, SSE_HEADERS, SSE_HEARTBEAT, sseRetry } from "../core/sse.ts";
 import type { HubStream } from "./client-stream.ts";
 import { type Encoding, sseEncoding } from "./frames.ts";
 import type { Hub } from "./hub.ts";
@@ -164,7 +164,12 @@ export function openResponse(hub: Hub, request: Request, options: ResponseOption
 			return wire;
 		});
 	} catch (error) {
-		const { status, headers, body: text, stream: ended } = refusalOf(error, { encoding, retryMs });
+		const {
+			status,
+			headers,
+			body: text,
+			stream: ended,
+		} = refusalOf(error, { refuse: request.headers.get(REFUSE_HEADER), encoding, retryMs });
 		options.onStream?.(ended);
 		return new Response(text, { status, headers: status === 200 ? { ...headers, ...options.headers } : headers });
 	}

@@ -8,7 +8,7 @@ import type { Socket } from "node:net";
 import { chunkOf, directSocket } from "../core/chunked.ts";
 import { FanoutError } from "../core/errors.ts";
 import { isLost, whenOver } from "../core/response-end.ts";
-import { SSE_HEADERS, SSE_HEARTBEAT, sseRetry } from "../core/sse.ts";
+import { REFUSE_HEADER, SSE_HEADERS, SSE_HEARTBEAT, sseRetry } from "../core/sse.ts";
 import type { HubStream } from "./client-stream.ts";
 import { sseEncoding } from "./frames.ts";
 import type { Hub } from "./hub.ts";
@@ -103,7 +103,12 @@ export function openSse(hub: Hub, req: IncomingMessage, res: ServerResponse, opt
 		const request = lastEventId === undefined ? options : { ...options, lastEventId };
 		stream = hub.open(request, sseEncoding, (opened) => new SseWire(opened, res, retryMs));
 	} catch (error) {
-		const { status, headers, body, stream: ended } = refusalOf(error, { encoding: sseEncoding, retryMs });
+		const {
+			status,
+			headers,
+			body,
+			stream: ended,
+		} = refusalOf(error, { refuse: req.headers[REFUSE_HEADER], encoding: sseEncoding, retryMs });
 		res.writeHead(status, headers).end(body);
 		return ended;
 	}

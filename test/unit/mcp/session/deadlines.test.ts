@@ -75,8 +75,10 @@ test.each(["principal", "tenant"] as const)(
 		// A GET has two refusals and then no other try.
 		const listen = get("a", "1x", { "mcp-protocol-version": "2025-11-25" });
 		const sent = await fleet.call(0, listen, until(now() + 60));
+		const proxied = get("a", "1x", { "mcp-fanout-refuse": "status" });
+		expect((await fleet.call(0, proxied, until(now() + 60))).status).toBe(503);
 		expect([sent.status, await sent.text()]).toEqual([200, "retry: 1000\n\nevent: cursor\nid: 1x\ndata: \n\n"]);
-		expect(fleet.errors.map(({ code }) => code)).toEqual(["DeadlineExceeded", "DeadlineExceeded"]);
+		expect(fleet.errors.map(({ code }) => code)).toEqual(Array.from({ length: 3 }, () => "DeadlineExceeded"));
 		await expect(start(1, { identityTimeoutMs: 0 })).rejects.toThrow("identityTimeoutMs");
 	},
 );

@@ -4,7 +4,7 @@
  * another process is there. It says once more where the client was: the SDK's come back from a stream without an id with
  * none.
  */
-import { SSE_HEADERS, sseCursor, sseRetry } from "../../core/sse.ts";
+import { asksForStatus, REFUSE_HEADER, SSE_HEADERS, sseCursor, sseRetry } from "../../core/sse.ts";
 import { holdsGet } from "./checks.ts";
 import { hasPriming } from "./facts.ts";
 
@@ -12,8 +12,8 @@ const DEFAULT_SECONDS = 1;
 
 /** The answer itself where it is no such refusal. */
 export function sentOn(request: Request, answer: Response): Response {
-	if (answer.status !== 503 || !holdsGet(request)) return answer;
 	const { headers } = request;
+	if (answer.status !== 503 || !holdsGet(request) || asksForStatus(headers.get(REFUSE_HEADER))) return answer;
 	const seconds = Number(answer.headers.get("retry-after") ?? DEFAULT_SECONDS);
 	const cursor = headers.get("last-event-id") ?? "";
 	const primes = cursor !== "" && hasPriming(headers.get("mcp-protocol-version") ?? "");
