@@ -32,9 +32,10 @@ export interface PostgresServer {
 }
 
 export async function startPostgres(): Promise<PostgresServer> {
-	const dir = await mkdtemp(join(tmpdir(), "mcp-fanout-postgres-"));
-	const data = join(dir, "data");
 	const isRoot = process.getuid?.() === 0;
+	// The temporary directory of a run is its user's alone.
+	const dir = await mkdtemp(join(isRoot ? "/tmp" : tmpdir(), "mcp-fanout-postgres-"));
+	const data = join(dir, "data");
 	const programs = await postgresPrograms();
 	await mkdir(data);
 	if (isRoot) {
