@@ -16,7 +16,7 @@ export interface BucketSettings {
 }
 
 const NANOS = 1_000_000;
-const STREAM_NOT_FOUND = 10059;
+export const STREAM_NOT_FOUND = 10059;
 
 export async function openBucket(
 	connection: NatsConnection,

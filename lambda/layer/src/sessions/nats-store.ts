@@ -11,14 +11,13 @@ import { type Channel, type ChannelKind, createChannel } from "../core/channel.t
 import { type Clock, systemClock } from "../core/clock.ts";
 import { asFanoutError, FanoutError } from "../core/errors.ts";
 import { loadClient } from "./load.ts";
-import { openBucket } from "./nats-bucket.ts";
+import { openBucket, STREAM_NOT_FOUND } from "./nats-bucket.ts";
 import { watchTail } from "./nats-tail.ts";
 import { checkRetention, DEFAULT_RETENTION_MS } from "./retention.ts";
 import type { Place, Row, Scope, Store, StoredSession, Watch } from "./store.ts";
 
 export const DEFAULT_BUCKET = "mcp-fanout-sessions";
 const WRONG_LAST_SEQUENCE = [10071, 10164];
-const STREAM_NOT_FOUND = 10059;
 /** What a write is told that no stream takes. */
 const NOBODY = "JetStreamNotEnabled";
 

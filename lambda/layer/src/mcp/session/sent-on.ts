@@ -1,8 +1,8 @@
 /**
- * What a session's GET is answered in the place of a refusal for now: a stream that ends. MCP clients come back from one for as long
- * as it takes, and give their GET up for good after two refusals, though the registry is away for three seconds only, or
- * another process is there. It says once more where the client was: the SDK's come back from a stream without an id with
- * none.
+ * What a session's GET is answered in the place of a refusal for now: a stream that ends. MCP clients come back from one
+ * for as long as it takes, and give their GET up for good after two refusals, though the registry is away for three seconds
+ * only, or another process is there. It says once more where the client was: the SDK's come back from a stream without an
+ * id with none.
  */
 import { asksForStatus, REFUSE_HEADER, SSE_HEADERS, sseCursor, sseRetry } from "../../core/sse.ts";
 import { holdsGet } from "./checks.ts";
