@@ -93,17 +93,20 @@ test("refusals become responses", async () => {
 	expect(open({ filter: { methods: [""] } }).response.status).toBe(400);
 });
 
-test("[P7] after the close a stream that has ended sends the client on, in its own spelling and with its own headers", async () => {
-	const spelling = { ...sseEncoding, end: () => "" };
+test("[P7] after the close a stream that has ended sends the client on, with its own headers; who spells it gets a status", async () => {
 	const { hub } = open();
 	await hub.close();
 	const request = new Request("http://localhost/");
-	const options = { channels: [NEWS], encoding: spelling, retryMs: 7, headers: { "X-Own": "1" } };
+	const options = { channels: [NEWS], retryMs: 7, headers: { "X-Own": "1" } };
 	const response = openResponse(hub, request, options);
 	expect([response.status, response.headers.get("content-type")]).toEqual([200, "text/event-stream"]);
-	expect([response.headers.get("x-own"), await response.text()]).toEqual(["1", "retry: 7\n\n"]);
+	const body = 'retry: 7\n\nevent: end\ndata: {"reason":"shutdown"}\n\n';
+	expect([response.headers.get("x-own"), await response.text()]).toEqual(["1", body]);
 	const proxied = new Request("http://localhost/", { headers: { "mcp-fanout-refuse": "status" } });
-	expect(openResponse(hub, proxied, options).status).toBe(503);
+	const spelled = openResponse(hub, request, { ...options, encoding: { ...sseEncoding, end: () => "" } });
+	for (const { status, headers } of [spelled, openResponse(hub, proxied, options)]) {
+		expect([status, headers.get("retry-after")]).toEqual([503, "1"]);
+	}
 });
 
 function connect(response: Response, takes?: number) {

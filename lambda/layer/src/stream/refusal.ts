@@ -6,11 +6,13 @@
  */
 import { type FanoutError, isFanoutError } from "../core/errors.ts";
 import { asksForStatus, SSE_HEADERS, sseRetry } from "../core/sse.ts";
-import type { Encoding } from "./frames.ts";
+import { sseEncoding } from "./frames.ts";
 import type { ClientStream } from "./port.ts";
 
+/** An instance is full, or its servers are away. */
 const RETRY_AFTER_SECONDS = 5;
-const RETRY_MS = 1_000;
+/** Of one that goes away there are others. */
+const GOES_AWAY_RETRY_SECONDS = 1;
 
 export interface Refusal {
 	readonly error: FanoutError;
@@ -25,26 +27,27 @@ function statusOf({ code }: FanoutError): number {
 	return code === "ScopeRequired" ? 403 : 400;
 }
 
-/** What stays of a client of server-sent events that is sent on. */
-interface Sent {
+/** A client of server-sent events, which can be sent on. */
+interface SseClient {
 	/** Of the header `REFUSE_HEADER`. */
 	readonly refuse: unknown;
-	readonly encoding: Encoding;
 	readonly retryMs?: number | undefined;
 }
 
 /** How to refuse a stream for this error; anything but a FanoutError is a bug and thrown on. */
-export function refusalOf(error: unknown, sse?: Sent): Refusal {
+export function refusalOf(error: unknown, sse?: SseClient): Refusal {
 	if (!isFanoutError(error)) throw error;
 	const stream = endedBy(error);
-	if (error.code === "Closed" && sse !== undefined && !asksForStatus(sse.refuse)) {
-		const body = sseRetry(sse.retryMs ?? RETRY_MS) + sse.encoding.end("shutdown");
+	const goesAway = error.code === "Closed";
+	if (goesAway && sse !== undefined && !asksForStatus(sse.refuse)) {
+		const body = sseRetry(sse.retryMs ?? GOES_AWAY_RETRY_SECONDS * 1_000) + sseEncoding.end("shutdown");
 		return { error, status: 200, headers: SSE_HEADERS, body, stream };
 	}
 	const status = statusOf(error);
+	const seconds = goesAway ? GOES_AWAY_RETRY_SECONDS : RETRY_AFTER_SECONDS;
 	const headers = {
 		"Content-Type": "application/json",
-		...(status === 503 ? { "Retry-After": String(RETRY_AFTER_SECONDS) } : {}),
+		...(status === 503 ? { "Retry-After": String(seconds) } : {}),
 	};
 	return { error, status, headers, body: JSON.stringify({ error: error.code, message: error.message }), stream };
 }

@@ -18,7 +18,7 @@ export interface ResponseOptions extends StreamOptions {
 	readonly headers?: Readonly<Record<string, string>>;
 	/** Gets the stream, to change its filter or close it; also one that was refused and has ended. */
 	readonly onStream?: (stream: ClientStream) => void;
-	/** Default: that of streams that are ours. */
+	/** Default: that of streams that are ours. Who spells a stream otherwise answers refusals too, and gets a status. */
 	readonly encoding?: Encoding;
 }
 
@@ -164,12 +164,8 @@ export function openResponse(hub: Hub, request: Request, options: ResponseOption
 			return wire;
 		});
 	} catch (error) {
-		const {
-			status,
-			headers,
-			body: text,
-			stream: ended,
-		} = refusalOf(error, { refuse: request.headers.get(REFUSE_HEADER), encoding, retryMs });
+		const ours = options.encoding === undefined ? { refuse: request.headers.get(REFUSE_HEADER), retryMs } : undefined;
+		const { status, headers, body: text, stream: ended } = refusalOf(error, ours);
 		options.onStream?.(ended);
 		return new Response(text, { status, headers: status === 200 ? { ...headers, ...options.headers } : headers });
 	}

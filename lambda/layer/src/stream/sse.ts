@@ -103,12 +103,8 @@ export function openSse(hub: Hub, req: IncomingMessage, res: ServerResponse, opt
 		const request = lastEventId === undefined ? options : { ...options, lastEventId };
 		stream = hub.open(request, sseEncoding, (opened) => new SseWire(opened, res, retryMs));
 	} catch (error) {
-		const {
-			status,
-			headers,
-			body,
-			stream: ended,
-		} = refusalOf(error, { refuse: req.headers[REFUSE_HEADER], encoding: sseEncoding, retryMs });
+		const refusal = refusalOf(error, { refuse: req.headers[REFUSE_HEADER], retryMs });
+		const { status, headers, body, stream: ended } = refusal;
 		res.writeHead(status, headers).end(body);
 		return ended;
 	}

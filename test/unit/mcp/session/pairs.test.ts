@@ -62,17 +62,27 @@ async function listener(era: Era, fleet: SessionFleet, route: () => number) {
 }
 
 for (const era of ["v1", "v2"] as const) {
-	test(`[P3] [P7] ${era} clients: who comes back to a process that drains is sent on, however often, and misses nothing`, async () => {
-		fleet = await startSessions(2, { sessionOptions: { retryMs: 20 } });
-		let place = 0;
-		const { gets, heard, send } = await listener(era, fleet, () => place);
-		await fleet.handlers[0]?.drain({ graceMs: 50 });
-		await send(1, 2);
-		await expect.poll(() => gets.count, { timeout: 20_000 }).toBeGreaterThan(4);
-		place = 1;
-		await send(1, 3);
-		await expect.poll(() => heard).toEqual([1, 2, 3]);
-	});
+	for (const registry of ["", ", its registry away"]) {
+		test(`[P3] [P7] ${era} clients: who comes back to a process that drains${registry} is sent on, however often, and hears everything once`, async () => {
+			let isAway = false;
+			fleet = await startSessions(2, {
+				sessionOptions: { retryMs: 20 },
+				store: (store, place) => ({
+					...store,
+					read: (...args) => (isAway && place === 0 ? Promise.reject(new Error("away")) : store.read(...args)),
+				}),
+			});
+			let place = 0;
+			const { gets, heard, send } = await listener(era, fleet, () => place);
+			isAway = registry !== "";
+			await (isAway ? fleet.fanouts : fleet.handlers)[0]?.drain({ graceMs: 50 });
+			await send(1, 2);
+			await expect.poll(() => gets.count, { timeout: 20_000 }).toBeGreaterThan(4);
+			place = 1;
+			await send(1, 3);
+			await expect.poll(() => heard).toEqual([1, 2, 3]);
+		});
+	}
 
 	test(`[P3] [P7] ${era} clients: who comes back while the registry is away is sent on, however often, and misses nothing`, async () => {
 		let isAway = false;
