@@ -46,3 +46,31 @@ test.each([
 	await over.promise;
 	expect(left).toHaveBeenCalledOnce();
 });
+
+test.each([
+	["does not come", 408, "{"],
+	["is too long", 413, "x".repeat(200)],
+])("[P6] a body that %s holds its stream no longer than its refusal takes to leave", async (_what, status, sent) => {
+	const warned = vi.spyOn(process, "emitWarning");
+	const handler = toNodeHandler(
+		{ fetch: async () => new Response() },
+		{ bodyTimeoutMs: 50, maxBodyBytes: 100 },
+	) as unknown as (...args: unknown[]) => Promise<void>;
+	const over = Promise.withResolvers<void>();
+	server = createServer((req, res) => over.resolve(handler(req, res)));
+	server.listen(0, "127.0.0.1");
+	await once(server, "listening");
+	session = connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+	const stream = session.request({ ":path": "/", ":method": "POST" });
+	stream.write(sent);
+	let said = "";
+	stream.on("data", (part) => {
+		said += part;
+	});
+	const [headers] = await once(stream, "response");
+	expect(headers).toMatchObject({ ":status": status, "content-type": "application/json" });
+	await Promise.all([once(stream, "close"), over.promise]);
+	expect(stream.rstCode).toBe(constants.NGHTTP2_NO_ERROR);
+	expect(JSON.parse(said)).toMatchObject({ error: { code: -32_000 } });
+	expect(warned).not.toHaveBeenCalled();
+});

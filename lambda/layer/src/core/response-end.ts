@@ -8,7 +8,15 @@ import type { Socket } from "node:net";
 /** What is to be told by a connection, for which one listener serves: there may be very many. */
 const waiting = new WeakMap<Socket, Set<() => void>>();
 
-const streamOf = (res: ServerResponse) => (res as { readonly stream?: { readonly destroyed: boolean } }).stream;
+/** Of HTTP/2. */
+interface Stream {
+	readonly destroyed: boolean;
+	once(event: "finish", listener: () => void): unknown;
+	/** What still comes is for nobody. */
+	close(): void;
+}
+
+export const streamOf = (res: ServerResponse) => (res as { readonly stream?: Stream }).stream;
 
 /** Nobody takes it any more, and `close` may be over. */
 export function isLost(res: ServerResponse): boolean {

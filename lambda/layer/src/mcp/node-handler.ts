@@ -9,7 +9,7 @@ import type { Socket } from "node:net";
 import { chunkOf, directSocket } from "../core/chunked.ts";
 import { systemClock, type Timer } from "../core/clock.ts";
 import { type Leaving, leavingOf, type Outlet } from "../core/outlet.ts";
-import { isLost, whenOver } from "../core/response-end.ts";
+import { isLost, streamOf, whenOver } from "../core/response-end.ts";
 import type { FetchHandler } from "./fleet-handler.ts";
 import type { AuthInfoLike } from "./identity.ts";
 import { writeBody } from "./node-body.ts";
@@ -80,7 +80,7 @@ async function answer({ method }: IncomingMessage, res: ServerResponse, response
 	const isGone = isLost(res);
 	// On a connection that is kept, whoever is sent away or comes back would ask the same process again.
 	if (isHeld(method, response)) res.shouldKeepAlive = false;
-	if (!isGone) res.writeHead(response.status, headersOf(response));
+	if (!isGone) res.writeHead(response.status, headersFor(res, response));
 	if (isGone || body === null || method === "HEAD") {
 		if (!isGone) res.end();
 		await body?.cancel();
@@ -106,6 +106,16 @@ function isClients(error: unknown): boolean {
 function headersOf({ headers }: Response): Record<string, string | string[]> {
 	const cookies = headers.getSetCookie();
 	return { ...Object.fromEntries(headers), ...(cookies.length > 0 && { "set-cookie": cookies }) };
+}
+
+/** HTTP/2 has no `connection`: there the stream is closed behind its answer, or a body that was refused would hold it. */
+function headersFor(res: ServerResponse, response: Response): ReturnType<typeof headersOf> {
+	const { connection, ...headers } = headersOf(response);
+	const stream = streamOf(res);
+	if (connection === undefined) return headers;
+	if (stream === undefined) return { ...headers, connection };
+	stream.once("finish", () => stream.close());
+	return headers;
 }
 
 interface Leave {
