@@ -95,9 +95,11 @@ class BodyWire implements Wire, Leaving {
 	destroy(): void {
 		if (this.#isOver) return;
 		this.cancel();
-		this.#failure = new DOMException("the stream was let go", "AbortError");
-		this.#controller?.error(this.#failure);
-		this.#outlet?.fail(this.#failure);
+		const failure = new DOMException("the stream was let go", "AbortError");
+		this.#failure = failure;
+		// Who aborts a request when its client leaves, and then cancels the body, is told of no error: Hono prints each.
+		queueMicrotask(() => this.#controller?.error(failure));
+		this.#outlet?.fail(failure);
 	}
 
 	readonly #aborted = (): void => {

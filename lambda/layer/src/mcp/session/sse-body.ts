@@ -119,7 +119,8 @@ export class SseBody {
 	#break(why: string): void {
 		if (this.#isOver) return;
 		this.#over();
-		this.#controller?.error(new DOMException(why, "AbortError"));
+		// Who aborts a request when its client leaves, and then cancels the body, is told of no error: Hono prints each.
+		queueMicrotask(() => this.#controller?.error(new DOMException(why, "AbortError")));
 	}
 
 	#over(): void {
