@@ -2,6 +2,7 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { expect, test } from "vitest";
+import { encodeLane, laneTag, NO_LANES, placeCode } from "../../../lambda/layer/src/core/cursor.ts";
 import type { Page, Transport } from "../../../lambda/layer/src/core/transport.ts";
 import { createEngine } from "../../../lambda/layer/src/deliver/engine.ts";
 import { Stash } from "../../../lambda/layer/src/deliver/stash.ts";
@@ -97,4 +98,51 @@ test("[P6] what a lane cannot judge yet is bounded in bytes too, and what goes i
 	expect(stash.take()).toHaveLength(3);
 	stash.keep({ position: { epoch: "00000001", offset: 51 } });
 	expect(stash.size).toBe(1);
+});
+
+test("[P3] [P4] an end that comes after a younger one forgets nothing of it: who waits for that one is not told of another log", async () => {
+	const w = world();
+	const c = w.world.channel("c");
+	const broker = w.brokers[0] as (typeof w.brokers)[number];
+	const inner = createFakeTransport(broker);
+	const late = Promise.withResolvers<void>();
+	let asked = 0;
+	/** How far the replica is that reads come from. */
+	let shown = 2;
+	const { engine } = held(w, {
+		async ends(channels, signal) {
+			const ends = await inner.ends(channels, signal);
+			asked += 1;
+			// The lane's own, in the middle of a fill.
+			if (asked === 2) await late.promise;
+			return ends;
+		},
+		async *read(asks, signal) {
+			for await (const page of inner.read(asks, signal)) {
+				yield { ...page, entries: page.entries.filter(({ position }) => position.offset <= shown) };
+			}
+		},
+	});
+	w.publish(c, 2);
+	const here = new Client();
+	here.connect([engine], w.clock, [c]);
+	await w.clock.advance(10);
+	broker.faults.lose = 1;
+	w.publish(c, 1);
+	broker.nudge(c);
+	await w.clock.advance(1);
+	w.publish(c, 1);
+	const moving = new Client();
+	moving.cursor = NO_LANES + encodeLane(laneTag(c), placeCode("fake/broker"), broker.endOf(c));
+	moving.connect([engine], w.clock, [c]);
+	await w.clock.advance(1);
+	expect(asked).toBe(3);
+	late.resolve();
+	shown = 3;
+	await w.clock.advance(1_000);
+	shown = 4;
+	await w.clock.advance(5_000);
+	expect([here.marks, here.numbers(c)]).toEqual([[], [3, 4]]);
+	expect([moving.marks, moving.numbers(c)]).toEqual([[], []]);
+	engine.close();
 });

@@ -254,8 +254,9 @@ export class Lane implements Subscriber {
 				const end = await this.#host.end(this.channel);
 				if (this.#state !== "filling") return;
 				stash.dropBeyond(end, doubted);
-				if (this.#reached(end, page, patience.isOver(), before)) return stash.correct(undefined);
-				stash.correct(end);
+				const isOver = this.#reached(end, page, patience.isOver(), before);
+				stash.correct(target, isOver ? undefined : end);
+				if (isOver && stash.target === undefined) return;
 				before = end;
 			} catch (error) {
 				this.#host.report(asFanoutError(error, "TransportUnavailable", "a lane's hole could not be read", true));

@@ -39,9 +39,9 @@ export class Stash {
 		if (this.#target?.epoch !== position.epoch || this.#target.offset < position.offset) this.#target = position;
 	}
 
-	/** The target, replaced by what the log itself says. */
-	correct(end: Position | undefined): void {
-		this.#target = end;
+	/** What the log itself says, in the place of `target`; not of what was aimed at since that was asked. */
+	correct(target: Position, end: Position | undefined): void {
+		if (this.#target === target) this.#target = end;
 	}
 
 	/** All entries in the order of their offsets; the stash is empty then. */
