@@ -249,3 +249,44 @@ test("[P3] a cursor given before its stream has read what came since it was empt
 	expect(one.numbers(c)).toEqual([11]);
 	engine.close();
 });
+
+test("[P5] who opens while its lane still reads the past of another log sees nothing from before its time", async () => {
+	const w = world();
+	const c = w.world.channel("c");
+	const broker = w.brokers[0] as (typeof w.brokers)[number];
+	const inner = createFakeTransport(broker);
+	let turn = Promise.resolve();
+	const { engine } = held(w, {
+		async *read(asks, signal) {
+			await turn;
+			for await (const page of inner.read(asks, signal))
+				yield { ...page, entries: page.entries.slice(0, 2), more: true };
+		},
+	});
+	const first = new Client();
+	first.connect([engine], w.clock, [c]);
+	await w.clock.advance(10);
+	w.publish(c, 2);
+	broker.reset(c);
+	broker.faults.lose = 1;
+	w.publish(c, 6);
+	const next = Promise.withResolvers<void>();
+	const past = first.seen.push.bind(first.seen);
+	first.seen.push = (...facts) => {
+		turn = next.promise;
+		return past(...facts);
+	};
+	broker.nudge(c);
+	await w.clock.advance(10);
+	expect(first.numbers(c)).toEqual([1, 2, 3, 4]);
+	const second = new Client();
+	second.connect([engine], w.clock, [c], w.clock.now() + 1);
+	await w.clock.advance(10);
+	next.resolve();
+	await w.clock.advance(1_000);
+	expect(first.numbers(c)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+	w.publish(c, 1);
+	await w.clock.advance(1_000);
+	expect(second.numbers(c)).toEqual([9]);
+	engine.close();
+});

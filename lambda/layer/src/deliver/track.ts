@@ -133,7 +133,8 @@ export class Track implements Follower {
 				this.#show(entry);
 			}
 		}
-		this.#state = "live";
+		// A lane that is filling may be reading the past of another log.
+		this.#state = this.lane.state === "live" ? "live" : "joined";
 		return true;
 	}
 
