@@ -1,5 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { createBreaker } from "../../../lambda/layer/src/route/breaker.ts";
+import { DEFAULT_BREAKER } from "../../../lambda/layer/src/route/options.ts";
 import { NO_FAULTS } from "../../../lambda/layer/src/testing/fake-broker.ts";
 import { announcedSeed } from "../../support/random.ts";
 import { createWorld, envelopeOf, inLog, TIMEOUT_MS } from "./outbox-world.ts";
@@ -182,5 +184,27 @@ test("a queue that has caught up waits for acceptance again", async () => {
 	await clock.settle();
 	expect(await after).toMatchObject({ ok: true, duplicate: false });
 	expect(inLog(broker, "c0")).toEqual([1, 2, 3, 4]);
+	publisher.close();
+});
+
+test("[P2] [P7] a breaker that is exchanged in the very turn in which it opens loses nothing of what was in flight", async () => {
+	const { clock, broker, hang, gate, random, publisher, outbox, reported } = createWorld(1);
+	broker.faults.refuse = 1;
+	publisher.publish(envelopeOf("c0", 1, clock));
+	await clock.advance(4_000);
+	hang.chance = 1;
+	const inFlight = publisher.publish(envelopeOf("c1", 1, clock));
+	await clock.settle();
+	hang.chance = 0;
+	gate.onChange(() => {
+		broker.faults.refuse = 0;
+		publisher.change({ gate: createBreaker({ clock, options: DEFAULT_BREAKER, random: random.next }) });
+	});
+	await clock.advance(TIMEOUT_MS);
+	expect(gate.state).toBe("open");
+	expect(await inFlight).toMatchObject({ queued: true, uncertain: true });
+	expect(outbox.state).toMatchObject({ envelopes: 0, dropped: 0 });
+	expect(reported).toEqual([]);
+	expect(inLog(broker, "c1")).toEqual([1]);
 	publisher.close();
 });

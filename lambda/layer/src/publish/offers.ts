@@ -114,6 +114,7 @@ export class Offers {
 	}
 }
 
+/** It says nothing of what was offered: that may be offered again. */
 function aborted(what: string, cause: FanoutError): FanoutError {
-	return new FanoutError("Aborted", `${what} was aborted`, { cause });
+	return new FanoutError("Aborted", `${what} was aborted`, { cause, retryable: true });
 }
