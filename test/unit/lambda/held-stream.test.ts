@@ -70,6 +70,20 @@ describe("a held stream", () => {
 		expect([calls, errors.length, errors[0]?.message]).toEqual([[], 1, expect.stringContaining("no connection")]);
 	});
 
+	it("[P3] [P7] of an MCP session is sent on where it cannot be held now: its client would never ask a third time", async () => {
+		const fanout = { flush: async () => {}, hold: () => Promise.reject(new Error("no connection")) };
+		const { handler } = setup(endless, { fanout, holds: () => true });
+		const asked = { accept: "text/event-stream", "mcp-session-id": "s", "last-event-id": "1seen" };
+		const answers = ["2025-11-25", "2025-06-18"].map((version) =>
+			invoke(handler, event("GET", { ...asked, "mcp-protocol-version": version })),
+		);
+		await Promise.all(answers.map(({ done }) => done));
+		const head = { statusCode: 200, headers: { "content-type": "text/event-stream" } };
+		for (const { stream } of answers) expect(stream).toMatchObject({ head, isEnded: true });
+		const cursor = "event: cursor\nid: 1seen\ndata: \n\n";
+		expect(answers.map(({ stream }) => stream.body)).toEqual([`retry: 5000\n\n${cursor}`, "retry: 5000\n\n"]);
+	});
+
 	it("that is held only after the invocation gave up is released before it ends", async () => {
 		const calls: string[] = [];
 		const fanout = {

@@ -1,4 +1,5 @@
 /** Which requests hold a stream, and how one is refused before anything was done for it. */
+import { sentOn } from "../core/sent-on.ts";
 
 /** An MCP listen, or server-sent events for any client but an MCP one of the session era, to which nobody answers here. */
 export function holdsStream({ method, headers }: Request): boolean {
@@ -14,7 +15,8 @@ function refuse(status: number, message: string, headers: Readonly<Record<string
 }
 
 /** There may be room later. */
-export const refuseNow = (message: string): Response => refuse(503, message, { "retry-after": RETRY_AFTER_SECONDS });
+export const refuseNow = (request: Request, message: string): Response =>
+	sentOn(request, refuse(503, message, { "retry-after": RETRY_AFTER_SECONDS }));
 
 /** There never is: who asks by GET is told in the way that MCP clients know. */
 export function refuseAlways({ method }: Request): Response {

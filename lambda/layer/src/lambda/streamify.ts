@@ -132,14 +132,14 @@ export function streamify(app: FetchApp | Start, options: Partial<StreamifyOptio
 		if (invocation.signal.aborted) throw invocation.late("no response");
 		if (isHeld) {
 			if (!answer.isStreaming || maxStreams <= 0) return refuseAlways(request);
-			if (held >= maxStreams) return refuseNow(`${maxStreams} streams are held, the most accepted`);
+			if (held >= maxStreams) return refuseNow(request, `${maxStreams} streams are held, the most accepted`);
 			held += 1;
 			invocation.onClose(() => {
 				held -= 1;
 			});
 			invocation.lease(maxLeaseMs);
 			const canHold = await attempt("a stream could not be held", () => hold(fanout, invocation));
-			if (!canHold) return refuseNow("what streams need cannot be reached");
+			if (!canHold) return refuseNow(request, "what streams need cannot be reached");
 		}
 		return app.fetch(request, info);
 	}

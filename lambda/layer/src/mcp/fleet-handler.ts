@@ -9,19 +9,19 @@ import { type Clock, pause } from "../core/clock.ts";
 import { type DrainRequest, giveNotice } from "../core/drain.ts";
 import { FanoutError } from "../core/errors.ts";
 import { checkNames } from "../core/ranges.ts";
+import { sentOn } from "../core/sent-on.ts";
+import { holdsGet } from "../core/session-client.ts";
 import { type BusSeam, type FanoutBus, seamOf } from "./bus.ts";
 import { createEntry } from "./entry.ts";
 import { FleetRequest, type RequestHost } from "./fleet-request.ts";
 import { type AuthInfoLike, expiryOf, type Identity, type IdentityOptions } from "./identity.ts";
 import type { Listen } from "./listen.ts";
 import { readJson } from "./session/body.ts";
-import { holdsGet } from "./session/checks.ts";
 import { eraOfBody, eraOfHeader } from "./session/era.ts";
 import type { SessionFactory } from "./session/factory.ts";
 import { createSessionServer } from "./session/handler.ts";
 import { resolveSessionOptions, type SessionOptions } from "./session/options.ts";
 import { refuseForNow } from "./session/refusal.ts";
-import { sentOn } from "./session/sent-on.ts";
 
 export const DEFAULT_CATCH_UP_MS = 600_000;
 const KNOWN: Readonly<Record<keyof FleetHandlerOptions, true>> = {

@@ -4,15 +4,15 @@
  */
 import { type DrainRequest, giveNotice } from "../core/drain.ts";
 import { FanoutError } from "../core/errors.ts";
+import { sentOn } from "../core/sent-on.ts";
+import { holdsGet } from "../core/session-client.ts";
 import { type FanoutBus, seamOf } from "./bus.ts";
 import { createEntry } from "./entry.ts";
 import type { FetchExtra } from "./fleet-handler.ts";
 import type { IdentityOptions } from "./identity.ts";
-import { holdsGet } from "./session/checks.ts";
 import type { SessionFactory } from "./session/factory.ts";
 import { createSessionServer } from "./session/handler.ts";
 import type { SessionOptions } from "./session/options.ts";
-import { sentOn } from "./session/sent-on.ts";
 
 export interface SessionHandlerOptions extends IdentityOptions, Omit<SessionOptions, "sessionless"> {
 	readonly fanout: { bus(): FanoutBus; drain(how: DrainRequest): Promise<void> };

@@ -2,6 +2,7 @@
  * What is looked at in a request before its session is: who is addressed (Host and Origin, against DNS rebinding),
  * what the client takes, and which version it speaks. Source: MCP 2025-11-25, basic/transports, Streamable HTTP.
  */
+import { accepts } from "../../core/session-client.ts";
 import { refuse } from "./refusal.ts";
 
 export interface AddressOptions {
@@ -51,15 +52,4 @@ export function checkVersion({ headers }: Request): Response | undefined {
 	const version = headers.get("mcp-protocol-version");
 	if (version === null || VERSIONS.includes(version)) return undefined;
 	return refuse(400, `Bad Request: Unsupported protocol version (supported versions: ${VERSIONS.join(", ")})`);
-}
-
-/** By name: as the SDK's transports do, no wildcard is taken for it. */
-export function accepts(headers: Headers, type: string): boolean {
-	const named = (headers.get("accept") ?? "").split(",").map((part) => part.split(";")[0]?.trim().toLowerCase());
-	return named.includes(type);
-}
-
-/** Whether it is a session's GET, which is answered with a stream. */
-export function holdsGet({ method, headers }: Request): boolean {
-	return method === "GET" && headers.has("mcp-session-id") && accepts(headers, "text/event-stream");
 }

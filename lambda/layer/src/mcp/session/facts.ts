@@ -52,6 +52,3 @@ export function readFacts(json: Json): SessionFacts {
 export function writeFacts(facts: SessionFacts, before: Json = null): Json {
 	return { ...(isObject(before) ? before : {}), ...facts } as unknown as Json;
 }
-
-/** Negotiated versions from this one on get cursor frames, and streams that poll. */
-export const hasPriming = (protocol: string): boolean => protocol >= "2025-11-25";

@@ -4,10 +4,10 @@
  */
 import { asFanoutError } from "../../core/errors.ts";
 import { type Request as Ask, type Message, parseMessage, type RequestId } from "../../core/message.ts";
+import { hasPriming } from "../../core/session-client.ts";
 import { expiryOf } from "../identity.ts";
 import { askerOf } from "./asks.ts";
 import { ASSUMED_VERSION, BATCH_VERSION } from "./checks.ts";
-import { hasPriming } from "./facts.ts";
 import type { Gets } from "./gets.ts";
 import type { SessionHost } from "./host.ts";
 import { extraOf, INITIALIZED, type LiveSession, type Visit } from "./live-session.ts";

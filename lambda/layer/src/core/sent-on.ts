@@ -4,9 +4,8 @@
  * only, or another process is there. It says once more where the client was: the SDK's come back from a stream without an
  * id with none.
  */
-import { asksForStatus, REFUSE_HEADER, SSE_HEADERS, sseCursor, sseRetry } from "../../core/sse.ts";
-import { holdsGet } from "./checks.ts";
-import { hasPriming } from "./facts.ts";
+import { hasPriming, holdsGet } from "./session-client.ts";
+import { asksForStatus, REFUSE_HEADER, SSE_HEADERS, sseCursor, sseRetry } from "./sse.ts";
 
 const DEFAULT_SECONDS = 1;
 
