@@ -1,24 +1,32 @@
-/** Runs vitest over some folders with our reporter, and brings back its counts. */
+/** Runs vitest over some of the tests with our reporter, and brings back its counts. */
 import { spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { PORTS_FROM } from "../support/ports.ts";
 import type { Progress } from "../support/progress.ts";
 import { BIN, ROOT } from "../support/root.ts";
 import { COUNTS_FILE, type Counts } from "./reporter.ts";
 
 export interface SuiteOptions {
-	readonly folders: readonly string[];
+	/** Of what is tested, as the lines say it. */
+	readonly name: string;
+	/** How the paths of its files begin. */
+	readonly paths: readonly string[];
+	/** Globs of files that are not its. */
+	readonly exclude?: readonly string[];
+	/** Files at the same time. */
+	readonly workers: number;
+	/** Workers of the suites that run beside this one: its own take other ports. */
+	readonly beside?: number;
 	readonly logDir: string;
 	readonly env?: Readonly<Record<string, string>>;
-	readonly args?: readonly string[];
 	readonly deadlineMs: number;
 }
 
 export async function runSuites(options: SuiteOptions, progress: Progress): Promise<Counts> {
-	const folders = options.folders.filter((folder) => existsSync(join(ROOT, folder)));
-	const title = `tests of ${folders.join(", ")}`;
-	const countsFile = join(options.logDir, `${folders.join("-").replaceAll("/", "-")}.json`);
-	const code = await progress.step(title, () => vitest(options, folders, countsFile));
+	const title = `tests of ${options.name}`;
+	const countsFile = join(options.logDir, `${options.name.replaceAll(" ", "-")}.json`);
+	const code = await progress.step(title, () => vitest(options, countsFile));
 	if (!existsSync(countsFile)) {
 		console.log(`FAILED  ${title}: vitest ended with code ${code} and no counts`);
 		return { passed: 0, failed: 1, skipped: 0 };
@@ -32,14 +40,16 @@ export async function runSuites(options: SuiteOptions, progress: Progress): Prom
 	return counts;
 }
 
-function vitest(options: SuiteOptions, folders: readonly string[], countsFile: string): Promise<number | null> {
+function vitest(options: SuiteOptions, countsFile: string): Promise<number | null> {
+	const { paths, exclude = [], workers, beside = 0 } = options;
 	const reporter = join(import.meta.dirname, "reporter.ts");
-	const args = ["run", ...folders, "--reporter", reporter, ...(options.args ?? [])];
+	const args = ["run", ...paths, "--reporter", reporter, "--maxWorkers", String(workers)];
+	for (const glob of exclude) args.push("--exclude", glob);
 	return new Promise((resolve, reject) => {
 		const child = spawn(join(BIN, "vitest"), args, {
 			cwd: ROOT,
 			stdio: ["ignore", "inherit", "inherit"],
-			env: { ...process.env, ...options.env, NO_COLOR: "1", [COUNTS_FILE]: countsFile },
+			env: { ...process.env, ...options.env, NO_COLOR: "1", [COUNTS_FILE]: countsFile, [PORTS_FROM]: String(beside) },
 		});
 		const timer = setTimeout(() => {
 			console.log(`vitest is stopped after ${options.deadlineMs} ms`);

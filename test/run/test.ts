@@ -1,5 +1,6 @@
 /**
- * `npm test` after the bootstrap: checks and unit tests while the emulator is deployed, then what needs it. No retries.
+ * `npm test` after the bootstrap: checks and unit tests while the emulator is deployed, then what needs it beside what
+ * starts servers of its own. No retries.
  * The last line is `N passed, N failed, N skipped`; the exit code says whether anything failed.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -12,11 +13,17 @@ import { createProgress } from "../support/progress.ts";
 import { STATE_DIR } from "../support/root.ts";
 import { runChecks } from "./checks.ts";
 import type { Counts } from "./reporter.ts";
-import { runSuites } from "./suites.ts";
+import { runSuites, type SuiteOptions } from "./suites.ts";
 
 /** The whole run has 15 minutes; what takes this long alone hangs. */
 const SUITE_DEADLINE_MS = 720_000;
 const LOG_DIR = join(STATE_DIR, "test-logs");
+/** How the paths of files begin that share the emulator: one at a time, it serves one batch and one handler at a time. */
+const CELL_TESTS = ["aws", "doctor-aws", "registry.", "registry-faults"]
+	.map((name) => `test/contract/${name}`)
+	.concat(["history", "lambda", "main-path"].map((name) => `test/e2e/${name}`));
+/** No file: what opens the cells all the same fails and says this. */
+const NOT_THEIRS = "this test is not among CELL_TESTS of test/run/test.ts";
 const progress = createProgress();
 
 async function withEmulator(work: (ready: Promise<string>) => Promise<Counts[]>): Promise<Counts[]> {
@@ -47,22 +54,34 @@ async function runAll(ready: Promise<string>): Promise<Counts[]> {
 		(file) => ({ file }),
 		(error: Error) => ({ error }),
 	);
+	const common = { logDir: LOG_DIR, deadlineMs: SUITE_DEADLINE_MS };
 	const counts = [
 		await runChecks(LOG_DIR, progress),
-		await runSuites({ folders: ["test/unit", "test/infra"], logDir: LOG_DIR, deadlineMs: SUITE_DEADLINE_MS }, progress),
+		await runSuites({ ...common, name: "units", paths: ["test/unit/", "test/infra/"], workers: 2 }, progress),
 	];
 	const outcome = await deployed;
 	if ("error" in outcome) {
 		console.log(`FAILED  deploying to the emulator\n${outcome.error.stack}`);
 		return [...counts, { passed: 0, failed: 1, skipped: 0 }];
 	}
-	const env = { [CELLS_FILE]: outcome.file };
-	// One file at a time: they share one emulator, which serves one batch and one handler at a time.
-	const args = ["--no-file-parallelism"];
-	const shared = { logDir: LOG_DIR, env, args, deadlineMs: SUITE_DEADLINE_MS };
-	const faults = await runSuites({ folders: ["test/contract", "test/chaos"], ...shared }, progress);
-	const whole = await runSuites({ folders: ["test/e2e", "test/conformance"], ...shared }, progress);
-	return [...counts, faults, whole];
+	const cells: SuiteOptions = {
+		...common,
+		name: "cells",
+		paths: CELL_TESTS,
+		workers: 1,
+		env: { [CELLS_FILE]: outcome.file },
+	};
+	const others: SuiteOptions = {
+		...common,
+		name: "brokers and processes",
+		paths: ["test/contract/", "test/chaos/", "test/e2e/", "test/conformance/"],
+		exclude: CELL_TESTS.map((path) => `${path}*`),
+		workers: 1,
+		beside: 1,
+		env: { [CELLS_FILE]: NOT_THEIRS },
+	};
+	const rest = await Promise.all([runSuites(cells, progress), runSuites(others, progress)]);
+	return [...counts, ...rest];
 }
 
 async function main(): Promise<void> {

@@ -13,8 +13,11 @@ const RANGE = 5_500;
 /** Given out last; their servers may not stand yet. */
 const KEPT = 300;
 
+/** The environment variable that says how many ranges the workers of another run have that goes on beside this one. */
+export const PORTS_FROM = "FANOUT_TEST_PORTS_FROM";
+
 /** From 1 for those that run at the same time; none outside of tests. */
-const worker = Number(process.env.VITEST_POOL_ID ?? 0);
+const worker = Number(process.env.VITEST_POOL_ID ?? 0) + Number(process.env[PORTS_FROM] ?? 0);
 const first = LOWEST + (worker % RANGES) * RANGE;
 const given: number[] = [];
 
