@@ -76,8 +76,8 @@ async function runAll(ready: Promise<string>): Promise<Counts[]> {
 		name: "brokers and processes",
 		paths: ["test/contract/", "test/chaos/", "test/e2e/", "test/conformance/"],
 		exclude: CELL_TESTS.map((path) => `${path}*`),
-		workers: 1,
-		beside: 1,
+		workers: 2,
+		beside: cells.workers,
 		env: { [CELLS_FILE]: NOT_THEIRS },
 	};
 	const rest = await Promise.all([runSuites(cells, progress), runSuites(others, progress)]);
