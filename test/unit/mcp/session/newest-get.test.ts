@@ -75,3 +75,18 @@ test("a GET whose client has left takes the place of none that it opened after i
 	await send(0, session, 1);
 	await expect.poll(() => numbers(newer)).toEqual([1]);
 });
+
+test("an older GET whose process nobody could tell ends with the next one that is opened there", async () => {
+	await start(2);
+	const session = await open(fleet, 0);
+	const oldest = await listen(0, session);
+	fleet.broker.faults.refuse = 1;
+	await listen(1, session);
+	await expect.poll(() => fleet.errors.map(({ code }) => code)).toEqual(["AllBroadcastersFailed"]);
+	fleet.broker.faults.refuse = 0;
+	const newest = await listen(0, session);
+	await oldest.ended;
+	await send(0, session, 1);
+	await expect.poll(() => numbers(newest)).toEqual([1]);
+	expect(numbers(oldest)).toEqual([]);
+});

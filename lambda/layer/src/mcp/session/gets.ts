@@ -214,11 +214,14 @@ export class Gets {
 			if (hasLeft) return new Response(null, { status: 499 });
 			slot.n = n;
 			const holder = before?.instance ?? "";
-			if (holder === host.instanceId || holder === "") this.endBefore(channel, slot.n);
-			else
+			// Here too: one from before the holder's may stand that nobody could tell.
+			this.endBefore(channel, n);
+			if (holder !== host.instanceId && holder !== "") {
+				const word = { kind: "get", session: channel, n } as const;
 				peers()
-					.tell(holder, { kind: "get", session: channel, n: slot.n })
+					.tell(holder, word)
 					.catch((error) => this.#untold(error));
+			}
 			return stored;
 		} catch (error) {
 			this.#untold(error);
