@@ -73,6 +73,13 @@ test("an aborted request and a cancelled body let the stream go", async () => {
 	expect(await aborted.stream.closed).toBe("closed");
 	await expect(aborted.response.text()).rejects.toThrow();
 
+	const read = new AbortController();
+	const { body } = open({}, {}, { signal: read.signal }).response;
+	const reader = body?.getReader();
+	await reader?.read();
+	read.abort();
+	await expect(reader?.read()).rejects.toThrow("let go");
+
 	const cancelled = open();
 	await cancelled.response.body?.cancel();
 	cancelled.sink?.deliver(progress(1), "c1");

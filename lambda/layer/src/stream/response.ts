@@ -133,8 +133,8 @@ class BodyWire implements Wire, Leaving {
 	#pulled(): void {
 		this.#isWanted = true;
 		if (this.#kept !== "") this.#hand();
-		if (this.#isOver) this.#controller?.close();
-		else this.#makeRoom();
+		if (!this.#isOver) this.#makeRoom();
+		else if (this.#failure === undefined) this.#controller?.close();
 	}
 
 	#hand(): void {
