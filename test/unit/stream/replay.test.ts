@@ -1,6 +1,7 @@
 /** A client that comes back to a long log, through the whole pipeline: it reads as fast as it can. */
 import { expect, test } from "vitest";
 import { createFanout } from "../../../lambda/layer/src/fanout.ts";
+import { createFakeClock } from "../../../lambda/layer/src/testing/fake-clock.ts";
 import { numbersIn } from "./support.ts";
 
 test.each([
@@ -35,4 +36,29 @@ test.each([
 	} finally {
 		await fanout.close();
 	}
+});
+
+test("[P3] a stream that shows little of a busy channel keeps its client's cursor near: it comes back to no loss that was none", async () => {
+	const clock = createFakeClock();
+	const fanout = await createFanout({ clock, local: { maxEventsPerChannel: 100 } });
+	const text = new TextDecoder();
+	const open = (cursor: string) => {
+		const request = new Request("http://x/", { headers: { "Last-Event-ID": cursor } });
+		const reader = fanout.response(request, { filter: { uris: ["mine"] } }).body?.getReader();
+		return { reader, read: async () => text.decode((await reader?.read())?.value) };
+	};
+	const first = open("");
+	let heard = await first.read();
+	for (let n = 0; n < 101; n += 1) await fanout.notify.resourceUpdated("another's");
+	const next = first.read();
+	await clock.advance(15_000);
+	heard += await next;
+	await first.reader?.cancel();
+	await fanout.notify.resourceUpdated("mine");
+	const second = open([...heard.matchAll(/^id: (.+)$/gm)].at(-1)?.[1] ?? "");
+	let read = "";
+	while (!read.includes("mine")) read += await second.read();
+	expect(read).not.toContain("event: mark");
+	await second.reader?.cancel();
+	await fanout.close();
 });

@@ -7,27 +7,15 @@
  */
 import type { Channel } from "../core/channel.ts";
 import type { Feed, Reason, Sink } from "../core/client-feed.ts";
-import type { Clock, Timer } from "../core/clock.ts";
+import type { Timer } from "../core/clock.ts";
 import type { Envelope } from "../core/envelope.ts";
 import { FanoutError } from "../core/errors.ts";
 import { compileFilter, type Filter } from "./filter.ts";
 import { type Encoding, messageJson } from "./frames.ts";
-import type { ClientStream, OpenOptions, StreamChange, StreamLimits } from "./port.ts";
+import type { ClientStream, OpenOptions, StreamChange } from "./port.ts";
 import { FrameQueue, invalidationKey, type QueuedFrame } from "./queue.ts";
+import type { StreamHost } from "./stream-host.ts";
 import type { Wire } from "./wire.ts";
-
-/** What a stream needs of its hub. */
-export interface StreamHost {
-	readonly clock: Clock;
-	readonly limits: StreamLimits;
-	/** Once in a turn: a frame that may well be alone in it need not wait for its end. */
-	isFirst(): boolean;
-	/** Calls the stream's `flush` at the end of this turn. */
-	soon(stream: HubStream): void;
-	released(stream: HubStream, reason: Reason): void;
-	follow(channels: readonly Channel[]): void;
-	unfollow(channels: readonly Channel[]): void;
-}
 
 export class HubStream implements ClientStream, Sink {
 	/** Counts the streams of this process. */
@@ -44,6 +32,8 @@ export class HubStream implements ClientStream, Sink {
 	#isEnded = false;
 	#isReleased = false;
 	#reason: Reason = "closed";
+	/** What was not shown has passed since the client's last cursor. */
+	#isAhead = false;
 	#wire: Wire | undefined;
 	#feed: Feed | undefined;
 	#queue: FrameQueue | undefined;
@@ -94,7 +84,10 @@ export class HubStream implements ClientStream, Sink {
 	}
 
 	deliver(envelope: Envelope, cursor: string | undefined): unknown {
-		if (this.#isEnded || this.#filter?.(envelope.message) === false) return false;
+		if (this.#isEnded) return false;
+		const isShown = this.#filter?.(envelope.message) !== false;
+		if (cursor !== undefined) this.#isAhead = !isShown;
+		if (!isShown) return false;
 		let json: string;
 		try {
 			json = messageJson(envelope);
@@ -115,6 +108,7 @@ export class HubStream implements ClientStream, Sink {
 	}
 
 	cursor(cursor: string): void {
+		this.#isAhead = false;
 		if (this.#hasCursorFrames) this.#show(this.#encoding.cursor(cursor));
 	}
 
@@ -215,6 +209,8 @@ export class HubStream implements ClientStream, Sink {
 		if (this.#isEnded || !this.#isStarted || this.#wire === undefined) return;
 		if (this.#blockedAt === undefined) {
 			this.#attempt((wire) => wire.beat());
+			// Or who is shown little of a busy channel would come back to a place that its log may have left long ago.
+			if (this.#isAhead && this.#feed !== undefined) this.cursor(this.#feed.cursor);
 			this.#host.soon(this);
 		} else if (this.#host.clock.monotonic() - this.#blockedAt >= this.#host.limits.maxStallMs) {
 			this.end("slow-consumer");

@@ -10,11 +10,12 @@ import { type Clock, pause, systemClock, type Timer } from "../core/clock.ts";
 import type { Envelope } from "../core/envelope.ts";
 import { FanoutError } from "../core/errors.ts";
 import { createIds, type Ids } from "../core/ids.ts";
-import { HubStream, type StreamHost } from "./client-stream.ts";
+import { HubStream } from "./client-stream.ts";
 import { paceOut } from "./drain.ts";
 import type { Encoding } from "./frames.ts";
 import { OpenStreams } from "./open-streams.ts";
 import { DEFAULT_STREAM_LIMITS, type OpenOptions, type StreamLimits, type StreamOptions } from "./port.ts";
+import type { StreamHost } from "./stream-host.ts";
 import type { Wire } from "./wire.ts";
 
 export interface HubOptions {
