@@ -220,17 +220,10 @@ export async function createOutgoing(
 			return publishers.length === 1 ? (publishers[0] as Publisher).accept(envelope) : undefined;
 		},
 		async publish(decision, envelope, early) {
-			const publishers = publishersOf(decision);
-			const [home, ...others] = publishers as [Publisher, ...Publisher[]];
-			const first = home.publish(envelope);
-			if (plan.breakers !== undefined && (decision.backup || plan.fallback === "local")) {
-				const rest = others.map((publisher) => publisher.publish(envelope));
-				const outcome = await first;
-				if (outcome.queued) early(envelope);
-				return rest.length === 0 ? [outcome] : [outcome, ...(await Promise.all(rest))];
-			}
-			if (others.length === 0) return [await first];
-			return Promise.all([first, ...others.map((publisher) => publisher.publish(envelope))]);
+			const [first, ...rest] = publishersOf(decision).map((publisher) => publisher.publish(envelope));
+			const outcome = (await first) as LaneOutcome;
+			if (outcome.queued && (decision.backup || plan.fallback === "local")) early(envelope);
+			return rest.length === 0 ? [outcome] : [outcome, ...(await Promise.all(rest))];
 		},
 		get health() {
 			return [...lanes.values()].map(({ name, gate, outbox }) => ({

@@ -172,10 +172,10 @@ class StreamFeed implements Feed, TrackHost, ExchangedFeed {
 		}
 		// What is live came after the opening, whatever its publisher's clock says.
 		if (!track.isLive && envelope.publishedAt < this.#sinceMs) return;
-		if (envelope.lanes[0] !== track.engine.transport.name) {
-			const home = this.#home(envelope);
-			if (home === undefined || !envelope.lanes.includes(track.engine.transport.name)) this.early(envelope);
-			if (home !== track) return;
+		const { name } = track.engine.transport;
+		if (envelope.lanes[0] !== name) {
+			if (!envelope.lanes.includes(name)) this.early(envelope);
+			if (this.#home(envelope) !== track) return;
 		}
 		if (this.#closed || this.#early?.delete(nameOf(envelope))) return;
 		if (this.#later?.wasShown(track, envelope.id)) return;
