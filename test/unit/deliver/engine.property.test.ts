@@ -80,7 +80,7 @@ function isIncreasing(numbers: readonly number[]): boolean {
 
 test("[P2] [P3] [P4] whatever a transport loses, repeats, delays or answers stale: in order, once, all, and no false alarm", async () => {
 	await fc.assert(
-		fc.asyncProperty(fc.array(fc.oneof(...common), { maxLength: 40 }), fc.nat(), async (steps, run) => {
+		fc.asyncProperty(fc.array(fc.oneof(...common), { maxLength: 40, size: "max" }), fc.nat(), async (steps, run) => {
 			const { world, clients, channels } = await play(steps, run);
 			for (const client of clients) {
 				for (const channel of channels) {
@@ -102,7 +102,7 @@ test("[P2] [P3] [P4] whatever a transport loses, repeats, delays or answers stal
 
 test("[P3] a log that truncates or resets is told: a missing entry always has a mark before the next one", async () => {
 	await fc.assert(
-		fc.asyncProperty(fc.array(fc.oneof(...common, losses), { maxLength: 40 }), fc.nat(), async (steps, run) => {
+		fc.asyncProperty(fc.array(fc.oneof(...common, losses), { maxLength: 40, size: "max" }), fc.nat(), async (steps, run) => {
 			const { world, clients, channels } = await play(steps, run, true);
 			for (const client of clients) {
 				for (const channel of channels) {

@@ -25,7 +25,7 @@ const way: fc.Arbitrary<Way> = fc.record({
 
 test("[P4] an envelope on several lanes, refused and offered again, with early copies: shown once to each stream", async () => {
 	await fc.assert(
-		fc.asyncProperty(fc.array(way, { maxLength: 25 }), fc.nat(), async (ways, run) => {
+		fc.asyncProperty(fc.array(way, { maxLength: 25, size: "max" }), fc.nat(), async (ways, run) => {
 			const world = new World(createRandom(run), { instances: 1, transports: ["a", "b"] });
 			const [a, b] = world.brokers as [(typeof world.brokers)[number], (typeof world.brokers)[number]];
 			Object.assign(a.faults, { lose: 0.2, repeat: 0.2, delay: 0.2 });

@@ -21,7 +21,7 @@ type Told = "accepted" | "queued" | "failed" | "uncertain";
 
 test("[P1] [P2] [P7] what was accepted or queued is in the log once and in call order after recovery; nobody waits for longer than the deadline", async () => {
 	await fc.assert(
-		fc.asyncProperty(fc.array(step, { maxLength: 15 }), fc.nat(), async (steps, run) => {
+		fc.asyncProperty(fc.array(step, { maxLength: 15, size: "max" }), fc.nat(), async (steps, run) => {
 			const { clock, broker, hang, gate, outbox, publisher, reported } = createWorld(run);
 			const counts = [0, 0, 0];
 			const told: { channel: number; n: number; is: Told; afterMs: number; wasOpen: boolean }[] = [];
@@ -69,7 +69,7 @@ test("[P1] [P2] [P7] what was accepted or queued is in the log once and in call 
 test("[P6] the outbox against its model: never over its bounds; what found no room failed, and is counted and told", async () => {
 	const limits = { maxEnvelopes: 5, maxBytes: 1_500, maxAgeMs: 60_000 };
 	await fc.assert(
-		fc.asyncProperty(fc.array(step, { maxLength: 15 }), fc.nat(), async (steps, run) => {
+		fc.asyncProperty(fc.array(step, { maxLength: 15, size: "max" }), fc.nat(), async (steps, run) => {
 			const { clock, broker, hang, outbox, publisher, reported } = createWorld(run, limits);
 			let n = 0;
 			let queued = 0;

@@ -46,7 +46,7 @@ test("[P1] [P2] one publisher's envelopes enter a channel in call order, once, w
 		partial: chance,
 	});
 	await fc.assert(
-		fc.asyncProperty(fc.array(step, { maxLength: 20 }), fc.nat(), async (steps, run) => {
+		fc.asyncProperty(fc.array(step, { maxLength: 20, size: "max" }), fc.nat(), async (steps, run) => {
 			const { clock, broker, publisher } = setUp(run);
 			const counts = [0, 0, 0];
 			const results: Promise<{ channel: number; n: number; ok: boolean; uncertain: boolean }>[] = [];
