@@ -31,9 +31,9 @@ async function act(call: ReturnType<typeof callOf>, { environment, output }: Sur
 	const more = { follow: false, outbox: { maxEnvelopes: 0 } } as const;
 	const fanout = await openBeside(call.file, environment, more);
 	try {
-		const { id, channel, accepted, failed } = await fanout.to(call.target).send(call.notification);
+		const { id, channel, accepted, failed, undeliverable } = await fanout.to(call.target).send(call.notification);
 		const refused = failed.map(({ lane, error: { code, message } }) => ({ lane, code, message }));
-		output.out(JSON.stringify({ id, channel, accepted, failed: refused }));
+		output.out(JSON.stringify({ id, channel, accepted, failed: refused, undeliverable }));
 		if (accepted.every(({ reach }) => reach === "process")) output.err(`warning: ${ALONE}`);
 	} finally {
 		await fanout.close();

@@ -54,6 +54,11 @@ test("what cannot be sent is a problem of the message, with exit code 1", async 
 	}
 });
 
+test("the receipt names the protocol eras that cannot bring it to a client", async () => {
+	const { out } = await run(["send", "--topic", "news", "--method", "notifications/tools/list_changed"]);
+	expect(JSON.parse(out.join(""))).toMatchObject({ undeliverable: ["2025", "2026-07-28"] });
+});
+
 test("a configuration of one process is warned of, and its files are left alone", async () => {
 	const sent = await run(["send", "--all", "--method", "notifications/tools/list_changed"]);
 	expect(sent.code).toBe(0);
