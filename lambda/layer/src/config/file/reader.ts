@@ -36,6 +36,7 @@ export interface Document {
 }
 
 const ROOT = "notification";
+const RULES = [ROOT, "routing", "rules"];
 const RULE_KEYS = ["condition", "targets", "continue_on_match"] as const;
 const isTable = (value: unknown): value is Record<string, unknown> =>
 	typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Date);
@@ -111,20 +112,23 @@ export function readDocument(document: Document, problems: Problem[]): Reading {
 		return values;
 	}
 
-	function checkRules(given: unknown): RoutingRule[] {
+	/** In the file, or in the variable that lies over it. */
+	function tellOfRules({ path, ...problem }: ConditionProblem): void {
 		const variable = variableOf("routing", "rules");
-		const path = [ROOT, "routing", "rules"];
-		const tell = ({ path: at, ...problem }: ConditionProblem) => {
-			if (variable === undefined) told(at, problem);
-			else problems.push({ file: "environment", key: `${variable}.${dotted(at.slice(path.length))}`, ...problem });
-		};
+		if (variable === undefined) told(path, problem);
+		else problems.push({ file: "environment", key: dotted([variable, ...path.slice(RULES.length)]), ...problem });
+	}
+
+	function checkRules(given: unknown): RoutingRule[] {
 		if (given === undefined) return [];
-		const { allowed = "" } = infoOf(TABLES.routing.rules) ?? {};
 		if (!Array.isArray(given) || given.length > 1_000) {
-			tell({ path, message: "is not allowed", found: shown(given), allowed });
+			const { allowed = "" } = infoOf(TABLES.routing.rules) ?? {};
+			const isText = variableOf("routing", "rules") !== undefined && typeof given === "string";
+			const message = isText ? "is not JSON" : "is not allowed";
+			tellOfRules({ path: RULES, message, found: shown(given), allowed });
 			return [];
 		}
-		return given.map((rule: unknown, index) => readRule(rule, [...path, index], tell));
+		return given.map((rule: unknown, index) => readRule(rule, [...RULES, index], tellOfRules));
 	}
 
 	const root = document.data === undefined ? {} : document.data;
@@ -161,7 +165,7 @@ export function readDocument(document: Document, problems: Problem[]): Reading {
 			!problems.some(
 				({ key }) => `${key}.`.startsWith(`${ROOT}.${table}.`) || key.startsWith(`FANOUT_${table.toUpperCase()}_`),
 			),
-		reportRule: (index, problem) => told([ROOT, "routing", "rules", index, "targets"], problem),
+		reportRule: (index, problem) => tellOfRules({ path: [...RULES, index, "targets"], ...problem }),
 	};
 }
 
