@@ -7,6 +7,10 @@ import { FanoutError, isFanoutError } from "mcp-fanout/transport";
 /** The same may succeed later: no connection, too much of something, a conflict, a server that stops or is a standby. */
 const FOR_NOW = /^(08|25006|40|53|55|57)/;
 
+export function notStarted(): FanoutError {
+	return new FanoutError("TransportUnavailable", "the postgres transport has not started yet", { retryable: true });
+}
+
 /** `severity` is of the server's answers: with an ERROR it rolled back, and what ends a connection may follow a commit. */
 export function failureOf(cause: unknown, what: string, isSent = false): FanoutError {
 	if (isFanoutError(cause)) return cause;

@@ -26,7 +26,7 @@ import {
 	type TransportHost,
 } from "mcp-fanout/transport";
 import { Pool, type PoolConfig } from "pg";
-import { failureOf } from "./failure.ts";
+import { failureOf, notStarted } from "./failure.ts";
 import { createListener, type Listener } from "./listener.ts";
 
 export interface PostgresOptions {
@@ -75,7 +75,7 @@ export function createPostgresTransport(options: PostgresOptions): Transport {
 
 	const insist = (signal?: AbortSignal): Running => {
 		if (closing !== undefined) throw new FanoutError("Closed", "the postgres transport is closed");
-		if (running === undefined) throw new FanoutError("TransportUnavailable", "the postgres transport is not started");
+		if (running === undefined) throw notStarted();
 		if (signal?.aborted) throw new FanoutError("Aborted", "the call was aborted", { cause: signal.reason });
 		return running;
 	};
@@ -227,6 +227,7 @@ export function createPostgresTransport(options: PostgresOptions): Transport {
 			return begun;
 		},
 		async publish(channel, batch, _options, signal) {
+			if (running === undefined && closing === undefined) return refuse(batch.length, notStarted());
 			const at = insist(signal);
 			const bad = batch.findIndex((envelope) => envelopeBytes(envelope) > maxPayloadBytes);
 			const good = bad < 0 ? batch : batch.slice(0, bad);

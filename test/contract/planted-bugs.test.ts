@@ -3,6 +3,7 @@ import { createServer, type Server } from "node:net";
 import { type Harness, transportCases } from "mcp-fanout/testing/transport";
 import { afterAll, describe, expect, test } from "vitest";
 import { systemClock } from "../../lambda/layer/src/core/clock.ts";
+import { FanoutError } from "../../lambda/layer/src/core/errors.ts";
 import { createIds } from "../../lambda/layer/src/core/ids.ts";
 import type { Page, Transport } from "../../lambda/layer/src/core/transport.ts";
 import { createLocalTransport } from "../../lambda/layer/src/transports/local/index.ts";
@@ -175,6 +176,20 @@ const bugs: Record<string, { readonly bug: Bug; readonly found: readonly string[
 	"an oversized payload is taken": {
 		bug: (t) => ({ capabilities: { ...t.capabilities, maxPayloadBytes: 1000 } }),
 		found: ["accept-largest"],
+	},
+	"what is offered before the start is refused for good": {
+		bug: (t) => {
+			let isStarted = false;
+			const error = new FanoutError("TransportUnavailable", "not started");
+			return {
+				start: async (host, signal) => {
+					await t.start(host, signal);
+					isStarted = true;
+				},
+				publish: async (...call) => (isStarted ? t.publish(...call) : [{ ok: false, uncertain: false, error }]),
+			};
+		},
+		found: ["accept-unstarted"],
 	},
 	"an aborted call is made all the same": {
 		bug: (t) => ({ publish: (c, batch, o) => t.publish(c, batch, o, new AbortController().signal) }),

@@ -41,6 +41,8 @@ export interface Assembly {
 	readonly followed: readonly Transport[];
 	/** One at a time. Rejects with everything as it was; after the signal aborts, nothing is put in force any more. */
 	exchange(to: Assembled, following: Pick<Following, "add" | "swap">, signal: AbortSignal): Promise<Exchanged>;
+	/** Resolves when one that could not start has; undefined when it has, or nobody tries again. */
+	late(transport: Transport): Promise<void> | undefined;
 	/** Starts what stands beside these; all of them, or none. */
 	start(some: readonly Transport[]): Promise<void>;
 	/** Closes one; what fails is reported. */
@@ -100,10 +102,15 @@ export async function createAssembly(first: Assembled, deps: AssemblyDeps): Prom
 	const named = new Map<Name, Transport>();
 	const transports: Transport[] = [];
 	const followed: Transport[] = [];
+	const late = new WeakMap<Transport, PromiseWithResolvers<void>>();
 	const isWanted = (transport: Transport) => transports.includes(transport);
 	/** What runs is whole, and is not exchanged for less: whatever the first start was told. */
-	const startAll = (some: readonly Transport[], { startTimeoutMs }: Assembled, signal: AbortSignal) =>
-		startTransports(some, { clock, startup: "fail", startTimeoutMs, stop: signal, isWanted, random, report });
+	const startAll = (
+		some: readonly Transport[],
+		{ startTimeoutMs }: Assembled,
+		stop: AbortSignal,
+		startup: Assembled["startup"] = "fail",
+	) => startTransports(some, { clock, startup, startTimeoutMs, stop, late, isWanted, random, report });
 	let outgoing: Outgoing | undefined;
 	try {
 		for (const name of NAMES) {
@@ -115,8 +122,7 @@ export async function createAssembly(first: Assembled, deps: AssemblyDeps): Prom
 		transports.push(...(first.transports ?? []));
 		followed.push(...followedOf(transports, first, []));
 		outgoing = await createOutgoing(transports, first, { clock, random, report });
-		const { startup, startTimeoutMs } = first;
-		await startTransports(transports, { clock, startup, startTimeoutMs, stop: stop.signal, isWanted, random, report });
+		await startAll(transports, first, stop.signal, first.startup);
 		outgoing.restore();
 	} catch (error) {
 		stop.abort();
@@ -129,6 +135,7 @@ export async function createAssembly(first: Assembled, deps: AssemblyDeps): Prom
 		outgoing,
 		transports,
 		followed,
+		late: (transport) => late.get(transport)?.promise,
 		start: (some) => startAll(some, settings, stop.signal),
 		leave,
 		async exchange(to, following, signal) {

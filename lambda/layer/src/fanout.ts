@@ -75,6 +75,7 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 			transport.name === "aws" && settings.aws !== undefined
 				? TRANSPORTS.aws({ ...settings.aws, follow: true }, parts)
 				: transport,
+		late: assembly.late,
 		start: assembly.start,
 		close: assembly.leave,
 		async opened() {

@@ -25,6 +25,8 @@ export interface FollowingDeps {
 	readonly clock: Clock;
 	random(): number;
 	report(error: FanoutError): void;
+	/** As the engine's. */
+	late?(transport: Transport): Promise<void> | undefined;
 	/** The transport to follow in the place of one that publishes only; not started yet. */
 	follower(transport: Transport): Promise<Transport>;
 	start(transports: readonly Transport[]): Promise<void>;

@@ -15,6 +15,8 @@ export interface StartDeps {
 	readonly startTimeoutMs: number;
 	/** Aborts the tries that go on in the background. */
 	readonly stop: AbortSignal;
+	/** Those that have not started and are tried again: what resolves when they have. */
+	readonly late: WeakMap<Transport, PromiseWithResolvers<void>>;
 	/** False for one that has been let go meanwhile: it is not tried again. */
 	isWanted(transport: Transport): boolean;
 	random(): number;
@@ -52,8 +54,11 @@ export async function startTransports(transports: readonly Transport[], deps: St
 			if (deps.stop.aborted || !deps.isWanted(transport)) return;
 			try {
 				await start(transport);
+				deps.late.get(transport)?.resolve();
+				deps.late.delete(transport);
 				return;
 			} catch (error) {
+				if (deps.stop.aborted) return;
 				deps.report(asFanoutError(error, "TransportUnavailable", `${transport.place} could not start`, true));
 			}
 		}
@@ -80,6 +85,7 @@ export async function startTransports(transports: readonly Transport[], deps: St
 		});
 	}
 	for (const { transport, reason } of failed) {
+		deps.late.set(transport, Promise.withResolvers());
 		deps.report(asFanoutError(reason, "TransportUnavailable", `${transport.place} could not start`, true));
 		retry(transport).catch((error) => deps.report(asFanoutError(error, "TransportUnavailable", "a start failed")));
 	}

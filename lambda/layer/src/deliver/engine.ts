@@ -44,6 +44,8 @@ export interface EngineDeps {
 	readonly clock: Clock;
 	random(): number;
 	report(error: FanoutError): void;
+	/** Resolves when a transport that could not start has; undefined for one that has. Absent: all have. */
+	late?(transport: Transport): Promise<void> | undefined;
 	readonly limits?: Partial<EngineLimits>;
 }
 
@@ -51,6 +53,8 @@ export interface Engine {
 	readonly transport: Transport;
 	/** The transport's place as cursors say it. */
 	readonly place: number;
+	/** Its transport has not started: nobody need wait for its lanes, which open when it has. */
+	readonly isLate: boolean;
 	/** The lane of a channel, opened when it is the first; give it back with `release`. */
 	acquire(channel: Channel): Lane;
 	release(lane: Lane): void;
@@ -84,6 +88,9 @@ export function createEngine(transport: Transport, deps: EngineDeps): Engine {
 		limits: limits.lane,
 		hasWindow: transport.capabilities.reach !== "process",
 		random: deps.random,
+		get late() {
+			return deps.late?.(transport);
+		},
 		subscribe: (channel, lane) => transport.subscribe(channel, lane),
 		read: (channel: Channel, from: Position): Promise<Page> => reads.read({ channel, from, limit: limits.pageEntries }),
 		async end(channel) {
@@ -154,6 +161,9 @@ export function createEngine(transport: Transport, deps: EngineDeps): Engine {
 	return {
 		transport,
 		place,
+		get isLate() {
+			return host.late !== undefined;
+		},
 		acquire(channel) {
 			if (stop.signal.aborted) throw new FanoutError("Closed", "the engine is closed");
 			let lane = held.get(channel.key);

@@ -270,14 +270,15 @@ class StreamFeed implements Feed, TrackHost, ExchangedFeed {
 		track.start();
 	}
 
-	/** Waits for lanes, not longer than the deadline; returns the tracks whose lanes are late. */
+	/** Waits for lanes that may open, not longer than the deadline; returns the tracks whose lanes are late. */
 	async #lanesOpen(tracks: readonly Track[]): Promise<Set<Track>> {
-		if (tracks.some(isLate)) {
+		const expected = tracks.filter((track) => isLate(track) && !track.engine.isLate);
+		if (expected.length > 0) {
 			let timer: Timer | undefined;
 			const deadline = new Promise<void>((resolve) => {
 				timer = this.clock.after(this.#deps.openTimeoutMs ?? DEFAULT_FEED.openTimeoutMs, resolve, true);
 			});
-			await Promise.race([Promise.all(tracks.map((track) => track.whenOpen)), deadline]);
+			await Promise.race([Promise.all(expected.map((track) => track.whenOpen)), deadline]);
 			timer?.cancel();
 		}
 		return new Set(tracks.filter(isLate));

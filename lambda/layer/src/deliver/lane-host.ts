@@ -14,6 +14,8 @@ export interface LaneHost {
 	readonly hasWindow: boolean;
 	/** Uniform in [0, 1): spreads the retries. */
 	random(): number;
+	/** Resolves when the transport has started; undefined once it has. */
+	readonly late: Promise<void> | undefined;
 	subscribe(channel: Channel, lane: Subscriber): Subscription;
 	read(channel: Channel, from: Position): Promise<Page>;
 	end(channel: Channel): Promise<Position>;

@@ -149,6 +149,7 @@ export class Lane implements Subscriber {
 	}
 
 	async #open(): Promise<void> {
+		if (this.#host.late !== undefined) await this.#host.late;
 		for (let attempt = 0; this.#state === "opening"; attempt += 1) {
 			try {
 				const { ready, close } = this.#host.subscribe(this.channel, this);

@@ -54,7 +54,9 @@ export function createLocalTransport(options: LocalOptions, { clock, ids, instan
 	let epoch = "";
 
 	const unusable = (signal?: AbortSignal): FanoutError | undefined => {
-		if (state === "new") return new FanoutError("TransportUnavailable", "the local transport is not started");
+		if (state === "new") {
+			return new FanoutError("TransportUnavailable", "the local transport has not started yet", { retryable: true });
+		}
 		if (state === "closed") return new FanoutError("Closed", "the local transport is closed");
 		if (signal?.aborted) return new FanoutError("Aborted", "the call was aborted", { cause: signal.reason });
 		return undefined;

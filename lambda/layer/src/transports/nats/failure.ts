@@ -52,6 +52,10 @@ export function disconnected(cause?: unknown): FanoutError {
 	return new FanoutError("TransportUnavailable", "not connected to NATS at the moment", { cause, retryable: true });
 }
 
+export function notStarted(): FanoutError {
+	return new FanoutError("TransportUnavailable", "the nats transport has not started yet", { retryable: true });
+}
+
 export function closed(cause?: unknown): FanoutError {
 	return new FanoutError("Closed", "the nats transport is closed", { cause });
 }

@@ -7,13 +7,13 @@ import type { Channel } from "../../core/channel.ts";
 import type { Clock } from "../../core/clock.ts";
 import { withDeadline } from "../../core/deadline.ts";
 import { type Envelope, envelopeBytes } from "../../core/envelope.ts";
-import { asFanoutError, FanoutError } from "../../core/errors.ts";
+import { asFanoutError, FanoutError, isFanoutError } from "../../core/errors.ts";
 import type { Ids } from "../../core/ids.ts";
 import type { Outcome, Transport, TransportEvent, TransportHost } from "../../core/transport.ts";
 import type { NatsConnection } from "./client.ts";
 import { type Core, createCore } from "./core.ts";
 import { dial, type Watch, watch } from "./dial.ts";
-import { closed, disconnected } from "./failure.ts";
+import { closed, disconnected, notStarted } from "./failure.ts";
 import { createJetStream, type JetStream } from "./jetstream.ts";
 import { END_CHECK_MS, ENDS_BATCH, MAX_BATCH, type NatsOptions, resolveNatsOptions } from "./options.ts";
 import { checkServer, OVERHEAD_BYTES } from "./server.ts";
@@ -41,12 +41,16 @@ export function createNatsTransport(options: NatsOptions, { clock, ids, instance
 		if (state !== "closed") host?.report(event);
 	};
 
+	const usable = (signal?: AbortSignal): Running | FanoutError => {
+		if (state === "closed") return closed();
+		if (signal?.aborted) return new FanoutError("Aborted", "the call was aborted", { cause: signal.reason });
+		if (running === undefined) return notStarted();
+		return online ? running : disconnected();
+	};
 	const insist = (signal?: AbortSignal): Running => {
-		if (state === "closed") throw closed();
-		if (signal?.aborted) throw new FanoutError("Aborted", "the call was aborted", { cause: signal.reason });
-		if (running === undefined) throw new FanoutError("TransportUnavailable", "the nats transport is not started");
-		if (!online) throw disconnected();
-		return running;
+		const found = usable(signal);
+		if (isFanoutError(found)) throw found;
+		return found;
 	};
 
 	async function start(signal: AbortSignal): Promise<void> {
@@ -120,7 +124,10 @@ export function createNatsTransport(options: NatsOptions, { clock, ids, instance
 			if (state === "new") state = "started";
 		},
 		async publish(channel, batch, { mayExist }, signal) {
-			const { nc, log } = insist(signal);
+			const found = usable(signal);
+			// Nothing was sent: no doubt about it, as there would be if it was thrown.
+			if (isFanoutError(found)) return batch.map(() => ({ ok: false, uncertain: false, error: found }));
+			const { nc, log } = found;
 			// Another server than the one that was dialled at the start may take less.
 			const most = Math.min(maxPayloadBytes, (nc.info?.max_payload ?? Number.POSITIVE_INFINITY) - OVERHEAD_BYTES);
 			const good = batch.findIndex((envelope) => envelopeBytes(envelope) > most);

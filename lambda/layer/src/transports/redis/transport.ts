@@ -8,7 +8,7 @@ import type { Channel } from "../../core/channel.ts";
 import type { Clock } from "../../core/clock.ts";
 import { withDeadline } from "../../core/deadline.ts";
 import { type Envelope, envelopeBytes } from "../../core/envelope.ts";
-import { FanoutError } from "../../core/errors.ts";
+import { FanoutError, isFanoutError } from "../../core/errors.ts";
 import type { Ids } from "../../core/ids.ts";
 import type { Position } from "../../core/position.ts";
 import type { Ask, Durability, Outcome, Transport, TransportHost } from "../../core/transport.ts";
@@ -55,11 +55,16 @@ export function createRedisTransport(options: RedisOptions, { clock, ids, instan
 	let running: Running | undefined;
 	let closed = false;
 
+	const usable = (signal?: AbortSignal): Running | FanoutError => {
+		if (closed) return new FanoutError("Closed", "the redis transport is closed");
+		if (signal?.aborted) return new FanoutError("Aborted", "the call was aborted", { cause: signal.reason });
+		const message = "the redis transport has not started yet";
+		return running ?? new FanoutError("TransportUnavailable", message, { retryable: true });
+	};
 	const insist = (signal?: AbortSignal): Running => {
-		if (closed) throw new FanoutError("Closed", "the redis transport is closed");
-		if (running === undefined) throw new FanoutError("TransportUnavailable", "the redis transport is not started");
-		if (signal?.aborted) throw new FanoutError("Aborted", "the call was aborted", { cause: signal.reason });
-		return running;
+		const found = usable(signal);
+		if (isFanoutError(found)) throw found;
+		return found;
 	};
 
 	async function asking<T>(what: string, ask: () => Promise<T>): Promise<T> {
@@ -211,7 +216,9 @@ export function createRedisTransport(options: RedisOptions, { clock, ids, instan
 			}
 		},
 		async publish(channel, batch, _options, signal) {
-			const at = insist(signal);
+			const at = usable(signal);
+			// Nothing was sent: no doubt about it, as there would be if it was thrown.
+			if (isFanoutError(at)) return refuse(batch.length, at);
 			if (batch.length > MAX_BATCH) {
 				const message = `a batch of ${batch.length} envelopes, at most ${MAX_BATCH} are accepted`;
 				return refuse(batch.length, new FanoutError("TransportRefused", message));

@@ -1,5 +1,6 @@
 /** P1: what an outcome says is true, and a refusal leaves nothing behind. */
 import assert from "node:assert/strict";
+import { createChannel } from "../../../core/channel.ts";
 import { encodeEnvelope, envelopeBytes } from "../../../core/envelope.ts";
 import {
 	endOf,
@@ -144,6 +145,23 @@ export const acceptanceCases = [
 			await settled(bench, channel, 2);
 			assert.deepEqual(numbersOf((await readAll(transport, channel)).entries), [1, 2]);
 		}),
+	),
+	defineCase(
+		"accept-unstarted",
+		["P7"],
+		"before its start it takes an envelope, or refuses it for now",
+		async (harness) => {
+			const transport = await harness.createTransport();
+			const { kind = "topic", onlyNamespace: namespace = harness.namespace() } = harness;
+			const channel = createChannel(kind, kind === "all" ? "" : "unstarted", { namespace });
+			try {
+				const [outcome] = await offer(transport, channel, [envelopeOf(transport, channel, 1)]);
+				assert.ok(outcome?.ok || outcome?.error.retryable, "what waits in an outbox would be given up");
+				assert.ok(outcome.ok || !outcome.uncertain, "what was not sent is not in doubt");
+			} finally {
+				await transport.close();
+			}
+		},
 	),
 	defineCase("accept-same-id", ["P4", "P5"], "the same id on another channel is another event", (harness) =>
 		onBench(harness, async (bench) => {
