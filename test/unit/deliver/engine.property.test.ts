@@ -37,7 +37,8 @@ const common: fc.Arbitrary<Step>[] = [
 	}),
 ];
 const losses = fc.record({ do: fc.constantFrom("truncate" as const, "reset" as const), channel: fc.nat(1) });
-const historyOf = (steps: readonly fc.Arbitrary<Step>[]) => fc.array(fc.oneof(...steps), { maxLength: 40, size: "max" });
+const historyOf = (steps: readonly fc.Arbitrary<Step>[]) =>
+	fc.array(fc.oneof(...steps), { maxLength: 40, size: "max" });
 
 async function play(
 	steps: readonly Step[],
