@@ -82,14 +82,16 @@ async function within(clock: FakeClock, ports: DeliverPorts) {
 }
 
 it("acknowledges before its function's timeout, however many connections are stuck, and says how many were left", async () => {
-	const clock = createFakeClock();
-	const { ports } = portsOf(clock, idsOf(1_000), { post: stuck, close: stuck });
-	const result = await within(clock, ports);
-	expect(result?.tookMs).toBeLessThanOrEqual(TIMEOUT_MS - 2_000);
-	expect(result?.tally).toMatchObject({ failed: [], appended: 1, posts: 0 });
-	const { ended = 0, unposted = 0 } = result?.tally ?? {};
-	expect([ended > 0, unposted > 0, ended + unposted]).toEqual([true, true, 1_000]);
-	expect(clock.waiting).toBe(0);
+	for (const canClose of [true, false]) {
+		const clock = createFakeClock();
+		const { ports } = portsOf(clock, idsOf(1_000), { post: stuck, ...(canClose ? {} : { close: stuck }) });
+		const result = await within(clock, ports);
+		expect(result?.tookMs).toBeLessThanOrEqual(TIMEOUT_MS - 2_000);
+		expect(result?.tally).toMatchObject({ failed: [], appended: 1, posts: 0 });
+		const { ended = 0, unposted = 0 } = result?.tally ?? {};
+		expect([ended > 0, unposted > 0, ended + unposted]).toEqual([canClose, true, 1_000]);
+		expect(clock.waiting).toBe(0);
+	}
 });
 
 it("posts in another order each time: whoever was left out is not left out for ever", async () => {
@@ -134,6 +136,15 @@ it("closes nobody while API Gateway fails for longer than its time", async () =>
 	const clock = createFakeClock();
 	const { ports, removed } = portsOf(clock, idsOf(40), { post: () => Promise.reject(unavailable()) });
 	expect((await within(clock, ports))?.tally).toMatchObject({ failed: [], ended: 0, unposted: 40 });
+	expect(removed).toEqual([]);
+});
+
+it("forgets nobody whom it could not close: they are connected still, and would hear nothing more [P3] [P7]", async () => {
+	// The @connections address cannot be reached, or this function may not use it: posts and closes fail alike.
+	const refused = () => Promise.reject(named("ForbiddenException"));
+	const clock = createFakeClock();
+	const { ports, removed } = portsOf(clock, idsOf(3), { post: refused, close: refused });
+	expect((await within(clock, ports))?.tally).toMatchObject({ failed: [], ended: 0, unposted: 3 });
 	expect(removed).toEqual([]);
 });
 

@@ -113,21 +113,25 @@ async function removeRows(ports: PostPorts, { id }: Connection): Promise<void> {
 	}
 }
 
-/** Tells the connection why, closes it and removes its rows. */
-export async function endConnection(ports: PostPorts, connection: Connection, reason: EndReason): Promise<void> {
-	const steps = [
-		(signal: AbortSignal) => ports.poster.post(connection, encodeServerFrame({ t: "end", reason }), signal),
-		(signal: AbortSignal) => ports.poster.close(connection, signal),
-	];
-	for (const step of steps) {
+/**
+ * Tells the connection why, closes it and removes its rows. Not those of one that could not be closed: it is connected
+ * still, and without them would hear nothing more, where the fault may be this function's own. False then.
+ */
+export async function endConnection(ports: PostPorts, connection: Connection, reason: EndReason): Promise<boolean> {
+	const attempt = async (step: (signal: AbortSignal) => Promise<void>): Promise<boolean> => {
 		try {
 			await withDeadline(ports.clock, POST_TIMEOUT_MS, "ending a connection", step);
+			return true;
 		} catch (error) {
-			if (!isGone(error))
-				ports.report("connection was not ended cleanly", { connection: connection.id, error: nameOf(error) });
+			if (isGone(error)) return true;
+			ports.report("connection was not ended cleanly", { connection: connection.id, error: nameOf(error) });
+			return false;
 		}
-	}
-	await removeRows(ports, connection);
+	};
+	await attempt((signal) => ports.poster.post(connection, encodeServerFrame({ t: "end", reason }), signal));
+	const isClosed = await attempt((signal) => ports.poster.close(connection, signal));
+	if (isClosed) await removeRows(ports, connection);
+	return isClosed;
 }
 
 /** Posts frames in order; resolves whatever happens. */
@@ -147,15 +151,15 @@ export async function postFrames(
 			return "gone";
 		}
 		ports.report("connection cannot be served", { connection: connection.id, error: nameOf(error) });
-		await endConnection(ports, connection, isThrottle(error) ? "slow-consumer" : "gap");
-		return "ended";
+		const isEnded = await endConnection(ports, connection, isThrottle(error) ? "slow-consumer" : "gap");
+		return isEnded ? "ended" : "unposted";
 	}
 }
 
 export interface PostTally {
 	posts: number;
 	ended: number;
-	/** Followers that the round had no time for, or that were refused with the others. */
+	/** Followers that the round had no time for, that were refused with the others, or that could not even be closed. */
 	unposted: number;
 }
 
@@ -172,10 +176,8 @@ export async function postAll(
 	const before = tally.unposted;
 	await forEachBounded(shuffled(followers, ports.random), POST_CONCURRENCY, async (follower) => {
 		if (ports.round.left() <= (follower.isExpired ? END_MS : 0)) tally.unposted += 1;
-		else if (follower.isExpired) {
-			tally.ended += 1;
-			await endConnection(ports, follower, "expired");
-		} else {
+		else if (follower.isExpired) tally[(await endConnection(ports, follower, "expired")) ? "ended" : "unposted"] += 1;
+		else {
 			const result = await postFrames(ports, follower, frames);
 			if (result === "posted") tally.posts += frames.length;
 			else if (result !== "gone") tally[result] += 1;
