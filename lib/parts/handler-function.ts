@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { Duration, RemovalPolicy } from "aws-cdk-lib";
 import { Metric } from "aws-cdk-lib/aws-cloudwatch";
 import { Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
-import { Architecture, Runtime, Tracing } from "aws-cdk-lib/aws-lambda";
+import { Architecture, RecursiveLoop, Runtime, Tracing } from "aws-cdk-lib/aws-lambda";
 import { LogLevel, NodejsFunction, OutputFormat } from "aws-cdk-lib/aws-lambda-nodejs";
 import { LogGroup, type RetentionDays } from "aws-cdk-lib/aws-logs";
 import type { Construct } from "constructs";
@@ -29,6 +29,12 @@ export interface HandlerFunctionProps {
 	/** @default 512 */
 	readonly memorySize?: number;
 	readonly reservedConcurrency?: number;
+	/**
+	 * Part of a loop of queues and functions that is meant: Lambda ends any other at its sixteenth lap, and drops what was
+	 * on its way. https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html
+	 * @default false
+	 */
+	readonly mayLoop?: boolean;
 	/** Modules left out of the bundle because a layer brings them. */
 	readonly layerModules?: readonly string[];
 }
@@ -65,6 +71,7 @@ export class HandlerFunction extends NodejsFunction {
 				POWERTOOLS_METRICS_NAMESPACE: METRICS_NAMESPACE,
 				POWERTOOLS_TRACE_ENABLED: String(props.tracing),
 			},
+			...(props.mayLoop === true ? { recursiveLoop: RecursiveLoop.ALLOW } : {}),
 			...(props.reservedConcurrency === undefined ? {} : { reservedConcurrentExecutions: props.reservedConcurrency }),
 			bundling: {
 				// CommonJS: stock Node does not look for ES modules in NODE_PATH, so an `import` of the runtime's SDK would fail

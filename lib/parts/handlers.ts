@@ -63,6 +63,8 @@ export class Handlers extends Construct {
 			description: "Appends to the log, then posts to the channel's connections, in order",
 			timeout: DELIVER_TIMEOUT,
 			memorySize: 1024,
+			// What waits for a lost region goes round, by way of relay, every six minutes for as long as it is lost.
+			mayLoop: true,
 			...(config.deliverReservedConcurrency === undefined
 				? {}
 				: { reservedConcurrency: config.deliverReservedConcurrency }),
@@ -78,6 +80,7 @@ export class Handlers extends Construct {
 			name: "relay",
 			description: "Takes shared channels' messages of every region into this region's mailbox",
 			timeout: RELAY_TIMEOUT,
+			mayLoop: true,
 		});
 		this.ingest = make("Ingest", {
 			name: "ingest",

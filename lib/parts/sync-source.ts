@@ -10,6 +10,12 @@ import { Construct } from "constructs";
 
 /** What both a template and a script must use to connect `sync` to a region's stream of the sessions table. */
 export const SYNC_SOURCE = {
+	/**
+	 * Not the latest: that may miss what is written while the source is made or changed, which takes minutes, and whoever
+	 * follows a session that moved then would not be told. A move that was seen before is none: sync asks where the home is.
+	 * https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html
+	 */
+	startingPosition: "TRIM_HORIZON",
 	batchSize: 25,
 	/**
 	 * By age and not by attempts, which a short refusal of another region's mailbox uses up in seconds: records that make no
@@ -44,7 +50,7 @@ export class SyncSource extends Construct {
 		new EventSourceMapping(this, "Source", {
 			target: props.sync,
 			eventSourceArn: props.streamArn,
-			startingPosition: StartingPosition.LATEST,
+			startingPosition: StartingPosition[SYNC_SOURCE.startingPosition],
 			batchSize: SYNC_SOURCE.batchSize,
 			reportBatchItemFailures: true,
 			bisectBatchOnError: true,

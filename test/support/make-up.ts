@@ -62,7 +62,7 @@ export async function addSyncSource(
 		new CreateEventSourceMappingCommand({
 			FunctionName: functionName,
 			EventSourceArn: streamArn,
-			StartingPosition: "LATEST",
+			StartingPosition: SYNC_SOURCE.startingPosition,
 			BatchSize: SYNC_SOURCE.batchSize,
 			BisectBatchOnFunctionError: true,
 			MaximumRecordAgeInSeconds: SYNC_SOURCE.maxRecordAgeSeconds,
