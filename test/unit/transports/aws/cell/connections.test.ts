@@ -4,7 +4,10 @@ import { type Clock, systemClock } from "../../../../../lambda/layer/src/core/cl
 import { createConnections } from "../../../../../lambda/layer/src/transports/aws/cell/connections.ts";
 import type { DynamoClient } from "../../../../../lambda/layer/src/transports/aws/sdk.ts";
 
-it("offers rows that the table did not take again after growing pauses, and gives up after some", async () => {
+// Of a batch some rows are handed back, or, when its partition takes none of them, it fails as a whole.
+const REFUSALS = ["UnprocessedItems", "ThrottlingException", "ProvisionedThroughputExceededException"];
+
+it.each(REFUSALS)("offers rows again after growing pauses, and gives up after some: %s", async (refusal) => {
 	const pauses: number[] = [];
 	const clock: Clock = {
 		...systemClock,
@@ -16,7 +19,9 @@ it("offers rows that the table did not take again after growing pauses, and give
 	let refusals = 3;
 	const send = async ({ input }: { input: { RequestItems: object } }) => {
 		refusals -= 1;
-		return refusals >= 0 ? { UnprocessedItems: input.RequestItems } : {};
+		if (refusals < 0) return {};
+		if (refusal === "UnprocessedItems") return { UnprocessedItems: input.RequestItems };
+		throw Object.assign(new Error("the partition is busy"), { name: refusal });
 	};
 	const connections = createConnections({ table: "t", dynamo: { send } as unknown as DynamoClient, clock });
 	const connection = { id: "c", api: "backend", expiresAt: 1 } as const;
@@ -24,4 +29,11 @@ it("offers rows that the table did not take again after growing pauses, and give
 	expect(pauses).toEqual([50, 100, 200]);
 	refusals = Number.POSITIVE_INFINITY;
 	await expect(connections.follow(connection, ["k"])).rejects.toThrow("did not take all rows");
+});
+
+it("does not offer again what the table refuses for another reason", async () => {
+	const denied = Object.assign(new Error("not allowed"), { name: "AccessDeniedException" });
+	const dynamo = { send: () => Promise.reject(denied) } as unknown as DynamoClient;
+	const connections = createConnections({ table: "t", dynamo, clock: systemClock });
+	await expect(connections.follow({ id: "c", api: "backend", expiresAt: 1 }, ["k"])).rejects.toBe(denied);
 });

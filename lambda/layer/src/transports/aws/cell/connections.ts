@@ -26,6 +26,11 @@ const WRITE_BATCH = 25;
 const MAX_WRITE_ROUNDS = 6;
 /** A popular channel is one partition, of 1,000 writes a second: what it did not take is offered later, not at once. */
 const WRITE_RETRY_MS = 50;
+/**
+ * What DynamoDB says instead of handing rows back when it took none of a batch.
+ * https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html
+ */
+const TOOK_NONE = ["ThrottlingException", "ProvisionedThroughputExceededException"];
 
 export interface Connection {
 	readonly id: string;
@@ -98,7 +103,11 @@ export function createConnections({ table, dynamo, clock }: ConnectionsOptions):
 				}
 				if (round > 0) await pause(clock, WRITE_RETRY_MS * 2 ** (round - 1));
 				const command = new aws.document.BatchWriteCommand({ RequestItems: { [table]: left } });
-				left = ((await dynamo.send(command)).UnprocessedItems?.[table] ?? []) as Write[];
+				try {
+					left = ((await dynamo.send(command)).UnprocessedItems?.[table] ?? []) as Write[];
+				} catch (error) {
+					if (!isAwsError(error, ...TOOK_NONE)) throw error;
+				}
 			}
 		}
 	}
