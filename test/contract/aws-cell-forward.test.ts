@@ -39,6 +39,28 @@ describe("deliver, of a session whose home is elsewhere", () => {
 		expect(await rowsOf(channel)).toEqual([]);
 	});
 
+	it("keeps their order when that mailbox takes some of them and not one in the middle [P2]", async () => {
+		const channel = createChannel("session", randomUUID());
+		await world.home(eu).claim(channel.key);
+		const envelopes = [1, 2, 3].map((n) => envelopeOf(channel, n));
+		const records = mail(channel, envelopes);
+		const ports = portsOf(new Inboxes());
+		const { sendTo } = ports.forward;
+		// As SQS may: each entry of a batch is taken or refused for itself.
+		let refusals = 1;
+		const refusing: typeof sendTo = async (region, messages) => {
+			const refused = messages.findIndex(({ MessageBody }) => MessageBody === records[1]?.body);
+			if (refused < 0 || refusals === 0) return sendTo(region, messages);
+			refusals -= 1;
+			await sendTo(region, messages.toSpliced(refused, 1));
+			return [refused];
+		};
+		const forward = { ...ports.forward, sendTo: refusing };
+		expect((await deliver({ ...ports, forward, postpone: async () => {} }, records)).failed).toHaveLength(3);
+		expect(await deliver({ ...ports, forward }, records)).toMatchObject({ failed: [], forwarded: 3 });
+		expect((await world.takeMail(eu, 3)).map(({ body }) => body)).toEqual(envelopes.map(encodeEnvelope));
+	});
+
 	it("sends on what has been in the home's mailbox before, which knows its id: the session came back [P3]", async () => {
 		const channel = createChannel("session", randomUUID());
 		const envelope = envelopeOf(channel);

@@ -9,7 +9,7 @@ import { FanoutError } from "../../../core/errors.ts";
 import { deriveId } from "../../../core/ids.ts";
 import type { Home } from "../home.ts";
 import type { WireEntry } from "../wire.ts";
-import { chunkMail, type MailboxMessage, mailBytes, mailboxMessage } from "./mailbox.ts";
+import { type MailboxMessage, mailboxMessage } from "./mailbox.ts";
 
 export interface ForwardPorts {
 	/** The own region. */
@@ -52,14 +52,15 @@ function idOf(text: string): string {
 	}
 }
 
-/** Resolves once the region's mailbox has taken all of them, in order. */
+/**
+ * Resolves once the region's mailbox has taken all of them, in order: one by one, since a batch may be refused in its
+ * middle, and what came after that would stand in the lane before what is sent again.
+ */
 export async function forward(ports: ForwardPorts, region: string, messages: readonly MailboxMessage[]): Promise<void> {
-	for (const chunk of chunkMail(messages, mailBytes)) {
-		const refused = await ports.sendTo(region, chunk);
+	for (const message of messages) {
+		const refused = await ports.sendTo(region, [message]);
 		if (refused.length > 0) {
-			throw new FanoutError("TransportRefused", `the mailbox of ${region} refused ${refused.length} messages`, {
-				retryable: true,
-			});
+			throw new FanoutError("TransportRefused", `the mailbox of ${region} refused a message`, { retryable: true });
 		}
 	}
 }
