@@ -13,7 +13,6 @@ import type { Store } from "../../lambda/layer/src/sessions/store.ts";
 import { type Broker, startNats, startValkey } from "../support/broker.ts";
 import { waitFor } from "../support/proc.ts";
 import { startValkeyCluster } from "../support/valkey.ts";
-import { type RegistryTable, startRegistryTable } from "./registry-table.ts";
 
 const namespace = "faults";
 const tenant = "default";
@@ -261,37 +260,4 @@ describe("nats", () => {
 			await admin.close();
 		}
 	}, 30_000);
-});
-
-describe("dynamodb", () => {
-	let table: RegistryTable;
-	beforeAll(async () => {
-		table = await startRegistryTable();
-	});
-	afterAll(() => table.stop());
-
-	test("[P6] an item that is over, and not deleted yet, is gone for reading, counting and listing, and may be claimed", async () => {
-		await using a = await open(table.createStore({ retentionMs: 60_000 }));
-		for (const id of ["1", "2", "3"]) await a.registry.claim(session(id), a.term, { state: id });
-		const later = { ...systemClock, now: () => systemClock.now() + 61_000 };
-		await using b = await open(table.createStore({ clock: later }));
-		expect(await b.registry.get(session("1"))).toBeUndefined();
-		expect(await b.registry.count(tenant)).toBe(0);
-		expect(await b.registry.list(tenant, { limit: 1 })).toEqual({ sessions: [], next: undefined });
-		expect(await b.registry.claim(session("1"), b.term)).toMatchObject({ ok: true, created: true });
-		expect(await b.registry.count(tenant)).toBe(1);
-	});
-
-	test("a table of other keys, or none, fails the start", async () => {
-		await table.make("other-keys", ["session", "region"]);
-		for (const [name, code] of [
-			["other-keys", "ConfigInvalid"],
-			["no-table", "TransportUnavailable"],
-		] as const) {
-			const store = table.createStore({ table: name });
-			const registry = createRegistry({ store, namespace, clock: systemClock, ids });
-			await expect(registry.start()).rejects.toMatchObject({ code });
-			await registry.close();
-		}
-	});
 });

@@ -2,12 +2,14 @@
 import { ENV } from "mcp-fanout/env-names";
 import { createDynamoStore, type DynamoStoreOptions } from "../../lambda/layer/src/sessions/dynamo-store.ts";
 import type { Store } from "../../lambda/layer/src/sessions/store.ts";
-import { aws, createAwsClients } from "../../lambda/layer/src/transports/aws/sdk.ts";
+import { type AwsClients, aws, createAwsClients } from "../../lambda/layer/src/transports/aws/sdk.ts";
 import { openCells } from "../support/cells.ts";
 
 export interface RegistryTable {
 	readonly name: string;
 	createStore(more?: Partial<DynamoStoreOptions>): Store;
+	/** Clients of the region, to be closed by who asked for them. */
+	clients(): AwsClients;
 	/** Makes another table; its keys are given. */
 	make(name: string, keys: readonly [string, string]): Promise<void>;
 	stop(): Promise<void>;
@@ -24,8 +26,9 @@ export async function startRegistryTable(): Promise<RegistryTable> {
 	};
 	const { region } = cell;
 	const name = cell.environment[ENV.ownersTable];
+	const clientsOf = () => createAwsClients({ region, endpoint, credentials });
 	const make: RegistryTable["make"] = async (TableName, [hash, range]) => {
-		const clients = createAwsClients({ region, endpoint, credentials });
+		const clients = clientsOf();
 		await clients.dynamo().send(
 			new aws.dynamo.CreateTableCommand({
 				TableName,
@@ -41,6 +44,7 @@ export async function startRegistryTable(): Promise<RegistryTable> {
 	};
 	return {
 		name,
+		clients: clientsOf,
 		make,
 		createStore: (more = {}) =>
 			createDynamoStore({ table: name, region, endpoint, credentials, watchMs: 200, ...more } as DynamoStoreOptions),

@@ -23,7 +23,6 @@ export function grantSessions(cell: FanoutCell, grantee: IGrantable): void {
 	TableGrants.fromTable(cell.ownersTable).actions(
 		grantee,
 		"dynamodb:DeleteItem",
-		"dynamodb:DescribeTable",
 		"dynamodb:GetItem",
 		"dynamodb:PutItem",
 		"dynamodb:Query",

@@ -118,12 +118,15 @@ export function createDynamoStore(options: DynamoStoreOptions): Store {
 				});
 				client = own.dynamo();
 			}
-			const { Table } = await dynamo().send(new aws.dynamo.DescribeTableCommand({ TableName: table }), {
-				abortSignal: signal,
-			});
-			const keys = (Table?.KeySchema ?? []).map(({ AttributeName }) => AttributeName).join(", ");
-			if (keys === `${REGISTRY_TABLE.partitionKey}, ${REGISTRY_TABLE.sortKey}`) return;
-			throw new FanoutError("ConfigInvalid", `the table ${table} has the keys ${keys}, not scope, id`);
+			// By a read, which nothing is found by: what describes tables may fail while sessions can be read and written.
+			const command = new aws.document.GetCommand({ TableName: table, Key: { scope: "-", id: "-" } });
+			try {
+				await dynamo().send(command, { abortSignal: signal });
+			} catch (cause) {
+				if (!isAwsError(cause, "ValidationException")) throw cause;
+				const { message } = cause as Error;
+				throw new FanoutError("ConfigInvalid", `the table ${table} has not the keys scope, id: ${message}`, { cause });
+			}
 		},
 		async read(place, signal) {
 			const command = new aws.document.GetCommand({ TableName: table, Key: keyOf(place), ConsistentRead: true });
