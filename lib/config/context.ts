@@ -5,6 +5,7 @@ import { checkEnvironment, environmentConfig } from "./environments.ts";
 export interface SynthContext {
 	readonly config: EnvironmentConfig;
 	readonly emulator?: EmulatorOptions;
+	readonly lookUp?: string;
 }
 
 /** Reads the app's context (`-c key=value`, cdk.json). Every value is checked; an unknown environment is an error. */
@@ -22,7 +23,7 @@ export function readContext(node: Node): SynthContext {
 	}
 	const read = account === undefined ? config : checkEnvironment({ ...config, account });
 	const emulated: unknown = node.tryGetContext("emulator");
-	if (emulated !== true && emulated !== "true") return { config: read };
+	if (emulated !== true && emulated !== "true") return { config: read, ...part("lookUp", text("lookUp")) };
 	return {
 		config: read,
 		emulator: {

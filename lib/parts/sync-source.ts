@@ -1,4 +1,4 @@
-import { Duration, RemovalPolicy, Stack } from "aws-cdk-lib";
+import { type CfnResource, Duration, RemovalPolicy, Stack } from "aws-cdk-lib";
 import { StreamGrants } from "aws-cdk-lib/aws-dynamodb";
 import { Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
 import { EventSourceMapping, FilterCriteria, type IFunction, StartingPosition } from "aws-cdk-lib/aws-lambda";
@@ -62,14 +62,15 @@ export class SyncSource extends Construct {
 }
 
 /**
- * The stream of a replica, looked up in its own region when the stack is deployed: `replica().tableStreamArn` in the
- * primary's stack only gives `…/stream/*`, which is no event source.
+ * The stream of a replica, looked up in its own region when the stack is first deployed, and again when `lookUp` is another
+ * than it was: `replica().tableStreamArn` in the primary's stack only gives `…/stream/*`, which is no event source.
  */
 export function replicaStreamArn(
 	scope: Construct,
 	tableName: string,
 	region: string,
 	logRetention: RetentionDays,
+	lookUp: string | undefined,
 ): string {
 	const describe = {
 		service: "DynamoDB",
@@ -95,5 +96,9 @@ export function replicaStreamArn(
 		}),
 		installLatestAwsSdk: false,
 	});
+	// CloudFormation asks again only for a resource that has changed; the one that asks DynamoDB reads no such property.
+	if (lookUp !== undefined) {
+		(lookup.node.findChild("Resource").node.defaultChild as CfnResource).addPropertyOverride("LookUp", lookUp);
+	}
 	return lookup.getResponseField("Table.LatestStreamArn");
 }

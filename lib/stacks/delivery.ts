@@ -17,6 +17,8 @@ import type { StateStack } from "./state.ts";
 
 export interface DeliveryStackProps extends Omit<FanoutStackProps, "description"> {
 	readonly state: StateStack;
+	/** Another text than at the last deployment has the replica's stream looked up again. */
+	readonly lookUp?: string;
 	/** Where the layer's built package lies. @default resolved as a dependency */
 	readonly layerPackage?: string;
 }
@@ -61,7 +63,7 @@ export class DeliveryStack extends FanoutStack {
 			for (const [name, value] of Object.entries(this.cell.environment)) fn.addEnvironment(name, value);
 		}
 		grantHandlers({ ...this, state });
-		this.connectSources(state);
+		this.connectSources(state, props.lookUp);
 
 		const { authorize, stream } = this.handlers;
 		this.eventStream =
@@ -97,7 +99,7 @@ export class DeliveryStack extends FanoutStack {
 		});
 	}
 
-	private connectSources(state: StateStack): void {
+	private connectSources(state: StateStack, lookUp: string | undefined): void {
 		const { deliver, relay, shard, sync } = this.handlers;
 		const reserved = this.config.deliverReservedConcurrency;
 		// Pollers that ask for more are throttled, and what they hold comes back only after the visibility timeout.
@@ -118,7 +120,7 @@ export class DeliveryStack extends FanoutStack {
 		// CreateEventSourceMapping with SYNC_SOURCE's settings and the function of the parameter `sync-arn`.
 		if (!state.isPrimary && this.emulator !== undefined) return;
 		const streamArn =
-			state.sessionsStreamArn ?? replicaStreamArn(this, this.names.sessions, this.place, this.logRetention);
+			state.sessionsStreamArn ?? replicaStreamArn(this, this.names.sessions, this.place, this.logRetention, lookUp);
 		new SyncSource(this, "SyncSource", { sync, streamArn, region: this.place, failures: this.syncDeadLetters });
 	}
 }

@@ -16,6 +16,8 @@ export interface CellStacks {
 export interface EnvironmentOptions {
 	/** Set when the target is an emulator. */
 	readonly emulator?: EmulatorOptions;
+	/** Another text than at the last deployment has the streams of replicas looked up again. */
+	readonly lookUp?: string;
 	/** Where the layer's built package lies. @default resolved as a dependency */
 	readonly layerPackage?: string;
 }

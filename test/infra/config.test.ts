@@ -9,6 +9,11 @@ test("without context: dev, for a real account", () => {
 	expect(read({})).toEqual({ config: ENVIRONMENTS.dev });
 });
 
+test("what asks for another look-up is handed on, for a real account", () => {
+	expect(read({ lookUp: "2026-12-01" })).toEqual({ config: ENVIRONMENTS.dev, lookUp: "2026-12-01" });
+	expect(read({ lookUp: "2026-12-01", emulator: "true" })).not.toHaveProperty("lookUp");
+});
+
 test("an account is taken over, and must be one", () => {
 	expect(read({ env: "prod", account: "123456789012" }).config).toMatchObject({
 		name: "prod",

@@ -7,7 +7,11 @@ import { Template } from "aws-cdk-lib/assertions";
 import { afterAll } from "vitest";
 import type { EmulatorOptions, EnvironmentConfig } from "../../lib/config/environment.ts";
 import { environmentConfig } from "../../lib/config/environments.ts";
-import { type CellStacks, createEnvironmentStacks } from "../../lib/stages/environment-stacks.ts";
+import {
+	type CellStacks,
+	createEnvironmentStacks,
+	type EnvironmentOptions,
+} from "../../lib/stages/environment-stacks.ts";
 
 export const ACCOUNT = "123456789012";
 
@@ -82,9 +86,9 @@ function createSynthesised(name: string, emulator: EmulatorOptions | undefined):
 }
 
 /** An environment of the caller's own making. */
-export function synthesiseConfig(config: EnvironmentConfig): Synthesised {
+export function synthesiseConfig(config: EnvironmentConfig, options: EnvironmentOptions = {}): Synthesised {
 	const app = createTestApp();
-	return readApp(app, createEnvironmentStacks(app, config, { layerPackage: layerPackage() }));
+	return readApp(app, createEnvironmentStacks(app, config, { layerPackage: layerPackage(), ...options }));
 }
 
 function readApp(app: App, cells: readonly CellStacks[]): Synthesised {

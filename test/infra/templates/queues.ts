@@ -204,7 +204,9 @@ test("what EventBridge, Lambda's own queue or a stream cannot hand over goes to 
 });
 
 test("what waits for a lost region may go round: Lambda drops a message in its sixteenth lap, unless it is told not to", () => {
-	const allowed = dev.resources("AWS::Lambda::Function").filter(({ properties }) => properties.RecursiveLoop === "Allow");
+	const allowed = dev
+		.resources("AWS::Lambda::Function")
+		.filter(({ properties }) => properties.RecursiveLoop === "Allow");
 	const names = allowed.map(({ stack, id }) => `${stack} ${id.replace(/[0-9A-F]{8}$/, "")}`);
 	expect(names.toSorted()).toEqual(
 		["eu-west-1", "us-east-1"].flatMap((region) =>
