@@ -14,6 +14,7 @@ import { envelopeOf, freshChannel, startWorld, type World } from "./aws-cell-wor
 const SECRET = "a secret that no log may hold";
 const CONTENT = "content that no log may hold";
 const CLIENT_API = "clientapi1";
+const TICKETS = `tickets-${randomUUID()}`;
 
 let world: World;
 let key: TicketKey;
@@ -22,8 +23,10 @@ const printed: string[] = [];
 beforeAll(async () => {
 	world = await startWorld();
 	key = createTicketKey(SECRET);
-	const { TopicArn = "" } = await world.clients.sns().send(new aws.sns.CreateTopicCommand({ Name: "handlers" }));
-	await world.clients.secrets().send(new aws.secrets.CreateSecretCommand({ Name: "tickets", SecretString: SECRET }));
+	const { TopicArn = "" } = await world.clients
+		.sns()
+		.send(new aws.sns.CreateTopicCommand({ Name: `handlers-${randomUUID()}` }));
+	await world.clients.secrets().send(new aws.secrets.CreateSecretCommand({ Name: TICKETS, SecretString: SECRET }));
 	const relayUrl = world.urls.errors;
 	const queueArn = `arn:aws:sqs:us-east-1:000000000000:${relayUrl.split("/").at(-1)}`;
 	await world.clients.sns().send(
@@ -49,7 +52,7 @@ beforeAll(async () => {
 		FANOUT_ERROR_QUEUE_URL: world.urls.errors,
 		FANOUT_SHARD_QUEUE_URL: world.urls.shards,
 		FANOUT_SHARD_RATE: "250",
-		FANOUT_TICKET_SECRET: "tickets",
+		FANOUT_TICKET_SECRET: TICKETS,
 		FANOUT_RETENTION_SECONDS: "3600",
 		POWERTOOLS_DEV: "true",
 		POWERTOOLS_LOG_LEVEL: "DEBUG",

@@ -19,7 +19,7 @@ import {
 	createAwsClients,
 	type DynamoClient,
 } from "../../lambda/layer/src/transports/aws/sdk.ts";
-import { startEmulator } from "../support/emulator.ts";
+import { openEmulator } from "../support/cells.ts";
 
 export const RETENTION_SECONDS = 1000;
 export const ids = createIds(systemClock);
@@ -78,7 +78,7 @@ const key = (hash: [string, "S" | "N"], range: [string, "S" | "N"]) => ({
 });
 
 export async function startWorld(): Promise<World> {
-	const emulator = await startEmulator();
+	const emulator = await openEmulator();
 	const { AWS_ACCESS_KEY_ID: accessKeyId = "", AWS_SECRET_ACCESS_KEY: secretAccessKey = "" } = emulator.env;
 	const options = { endpoint: emulator.endpoint, credentials: { accessKeyId, secretAccessKey } };
 	const clients = createAwsClients({ region: "us-east-1", ...options });
@@ -87,9 +87,11 @@ export async function startWorld(): Promise<World> {
 	const tables = { log: `log-${run}`, connections: `connections-${run}`, sessions: `sessions-${run}` };
 	const make = (TableName: string, schema: ReturnType<typeof key>) =>
 		clients.dynamo().send(new aws.dynamo.CreateTableCommand({ TableName, ...schema }));
-	await make(tables.log, key(["channel", "S"], ["n", "N"]));
-	await make(tables.connections, key(["pk", "S"], ["sk", "S"]));
-	await make(tables.sessions, key(["session", "S"], ["region", "S"]));
+	const making = Promise.all([
+		make(tables.log, key(["channel", "S"], ["n", "N"])),
+		make(tables.connections, key(["pk", "S"], ["sk", "S"])),
+		make(tables.sessions, key(["session", "S"], ["region", "S"])),
+	]);
 	const queue = async (QueueName: string, Attributes = {}, region = "us-east-1") => {
 		const { QueueUrl } = await clients.sqs(region).send(new aws.sqs.CreateQueueCommand({ QueueName, Attributes }));
 		return QueueUrl as string;
@@ -101,14 +103,16 @@ export async function startWorld(): Promise<World> {
 		FifoThroughputLimit: "perMessageGroupId",
 		VisibilityTimeout: "120",
 	};
-	const mailboxes: Record<string, string> = {};
-	for (const region of ["us-east-1", "eu-west-1"]) mailboxes[region] = await queue(mailboxName, fifo, region);
-	const urls = {
-		mailbox: mailboxes["us-east-1"] as string,
-		shards: await queue(`shards-${run}.fifo`, fifo),
-		errors: await queue(`errors-${run}`),
-		relay: await queue(`relay-${run}`),
-	};
+	const [mailbox, elsewhere, shards, errors, relay] = await Promise.all([
+		queue(mailboxName, fifo),
+		queue(mailboxName, fifo, "eu-west-1"),
+		queue(`shards-${run}.fifo`, fifo),
+		queue(`errors-${run}`),
+		queue(`relay-${run}`),
+	]);
+	await making;
+	const mailboxes: Readonly<Record<string, string>> = { "us-east-1": mailbox, "eu-west-1": elsewhere };
+	const urls = { mailbox, shards, errors, relay };
 	const queuesIn = (region: string) =>
 		createQueues({
 			sqs: clients.sqs(region),
@@ -140,7 +144,7 @@ export async function startWorld(): Promise<World> {
 			const sqs = clients.sqs(region);
 			const QueueUrl = mailboxes[region] as string;
 			const taken: Mail[] = [];
-			for (let empty = 0; empty < 2 && taken.length < count; ) {
+			for (let isEmpty = false; !isEmpty && taken.length < count; ) {
 				const command = new aws.sqs.ReceiveMessageCommand({
 					QueueUrl,
 					MaxNumberOfMessages: 10,
@@ -149,7 +153,7 @@ export async function startWorld(): Promise<World> {
 					MessageAttributeNames: ["All"],
 				});
 				const { Messages = [] } = await sqs.send(command);
-				empty = Messages.length === 0 ? empty + 1 : 0;
+				isEmpty = Messages.length === 0;
 				for (const { Body = "", ReceiptHandle = "", Attributes, MessageAttributes } of Messages) {
 					taken.push({
 						body: Body,

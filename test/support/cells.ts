@@ -18,12 +18,20 @@ export interface Cells {
 	close(): Promise<void>;
 }
 
-export async function openCells(): Promise<Cells> {
+function sharedCells(): Omit<Cells, "close"> | undefined {
 	const file = process.env[CELLS_FILE];
-	if (file !== undefined && file !== "") {
-		const shared = JSON.parse(readFileSync(file, "utf8")) as Omit<Cells, "close">;
-		return { ...shared, close: async () => {} };
-	}
+	return file === undefined || file === "" ? undefined : JSON.parse(readFileSync(file, "utf8"));
+}
+
+/** The run's emulator, for a file that makes what it needs under names of its own; alone, it has one of its own. */
+export async function openEmulator(): Promise<Pick<Emulator, "endpoint" | "env" | "stop">> {
+	const shared = sharedCells();
+	return shared === undefined ? startEmulator() : { ...shared.emulator, stop: async () => {} };
+}
+
+export async function openCells(): Promise<Cells> {
+	const shared = sharedCells();
+	if (shared !== undefined) return { ...shared, close: async () => {} };
 	const progress = createProgress();
 	const emulator = await startEmulator(progress);
 	try {
