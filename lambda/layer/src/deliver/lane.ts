@@ -69,11 +69,10 @@ export class Lane implements Subscriber {
 
 	suspect(end?: Position): void {
 		if (this.#state === "opening" || this.#state === "closed") return;
-		const { seen } = this;
-		const isBehind = end?.epoch === seen.epoch ? end.offset < seen.offset : end?.epoch === NO_EPOCH;
+		const isBehind = end?.epoch === this.seen.epoch ? end.offset < this.seen.offset : end?.epoch === NO_EPOCH;
 		// How far this lane was when that end was asked for is not known: one that is behind decides nothing.
 		if (end === undefined || isBehind) this.check().catch((error) => this.#host.report(error));
-		else this.compare(end, seen);
+		else this.compare(end, this.seen);
 	}
 
 	ended(reason: "moved" | "expired" | "gap"): void {
