@@ -2,7 +2,7 @@
  * The seam between the delivery engine and client streams: a feed is one stream's place in the engine, a sink is what
  * the engine shows it to. A sink never blocks and never throws: it keeps a bounded queue of its
  * own and ends itself with `slow-consumer` when that is full. The engine calls it in the order in which the stream
- * must show things, always from the same process, and never after `end`.
+ * must show things, and never after `end`.
  */
 import type { Channel } from "./channel.ts";
 import type { Envelope } from "./envelope.ts";

@@ -4,8 +4,8 @@
  *
  *   opening --ready--> live --hole, suspect end, other epoch--> filling --target seen--> live
  *
- * Only `#append` and `#jump` move `seen`, and both tell every follower at once; entries that arrive meanwhile, from a
- * follower that publishes too, wait in one bounded stash and are judged again afterwards.
+ * Once it is open only `#append` and `#jump` move `seen`, and both tell every follower at once; entries that arrive
+ * meanwhile, from a follower that publishes too, wait in one bounded stash and are judged again afterwards.
  */
 import type { Channel } from "../core/channel.ts";
 import type { Timer } from "../core/clock.ts";

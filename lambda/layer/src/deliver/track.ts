@@ -1,7 +1,7 @@
 /**
- * One client stream on one lane: a position, and either `replaying` (reading pages until its position is inside the
- * lane's recent window) or `joined` (the lane hands over each entry). Joining happens in the same turn as the last
- * look into the window, so nothing is between the two and nothing needs buffering.
+ * One client stream on one lane: a position, and either apart from the lane (waiting for it, or replaying pages until
+ * the position is inside its recent window) or joined (the lane hands over each entry). Joining happens in the same turn
+ * as the last look into the window, so nothing is between the two and nothing needs buffering.
  */
 import { type Clock, pause } from "../core/clock.ts";
 import { asFanoutError, type FanoutError } from "../core/errors.ts";
@@ -36,7 +36,7 @@ export class Track implements Follower {
 	readonly #host: TrackHost;
 	/** When it last showed something that was not live, by wall time: an early copy from before may have been among it. */
 	replayedAt: number | undefined;
-	/** Waiting or replaying; handed each entry, of a past that its lane reads after a jump; or handed it as it happens. */
+	/** Joined and not live: what its lane hands over may be the past of a log that it jumped to. */
 	#state: "apart" | "joined" | "live" | "closed" = "apart";
 	#replaying: AbortController | undefined;
 	#opening: PromiseWithResolvers<void> | undefined;

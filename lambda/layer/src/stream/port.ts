@@ -1,6 +1,6 @@
 /**
- * What the stream stage asks of its neighbours and offers to callers: the feed behind a client stream (the delivery
- * engine implements it), the options of a client stream, and the handle that callers get. Types, defaults and ranges.
+ * What a client stream is opened with, the handle that its opener gets, and the limits of all of them: types, defaults
+ * and ranges. The feed behind it, which the delivery engine implements, is core/client-feed.ts.
  */
 import type { Channel } from "../core/channel.ts";
 import type { Reason } from "../core/client-feed.ts";
