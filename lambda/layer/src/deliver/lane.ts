@@ -153,10 +153,9 @@ export class Lane implements Subscriber {
 			try {
 				const { ready, close } = this.#host.subscribe(this.channel, this);
 				this.#unsubscribe = close;
-				const end = await ready;
+				this.#seen = await ready;
 				if (this.#isClosed) return;
-				this.#seen = end;
-				this.#recent?.reset(end);
+				this.#recent?.reset(this.#seen);
 				this.#state = "live";
 				this.#settle();
 				this.#followers.each((follower) => follower.opened());
