@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, globSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { beforeAll, expect, test } from "vitest";
+import { beforeAll, expect, test, vi } from "vitest";
 import { ROOT } from "../../support/root.ts";
 import { scratch } from "../synth.ts";
 import { buildPackage, SOURCE } from "./build.ts";
@@ -19,6 +19,9 @@ const { exports, dependencies, peerDependencies } = JSON.parse(readFileSync(join
 	readonly dependencies: Readonly<Record<string, string>>;
 	readonly peerDependencies: Readonly<Record<string, string>>;
 };
+
+/** A compiler that has two cores to itself takes three seconds, and beside others a minute. */
+vi.setConfig({ testTimeout: 180_000 });
 
 let unpacked: string;
 
