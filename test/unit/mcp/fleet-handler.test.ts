@@ -2,6 +2,7 @@ import { createMcpHandler } from "@modelcontextprotocol/server";
 import { afterEach, expect, test } from "vitest";
 import { seamOf } from "../../../lambda/layer/src/mcp/bus.ts";
 import { createFleetHandler, createSessionHandler } from "../../../lambda/layer/src/mcp/index.ts";
+import { createFakeClock } from "../../../lambda/layer/src/testing/fake-clock.ts";
 import { settle } from "../../support/settle.ts";
 import { auth, buildServer, type Fleet, PRINCIPAL, rawListen, startFleet, TENANT } from "./fleet.ts";
 
@@ -178,14 +179,17 @@ test("who has to look up a principal and cannot, answers 500 and opens nothing",
 });
 
 test("a listen ends, without a result, when its authorisation does; an expired one is refused with 401", async () => {
-	const fleet = await fleetOf(1, PRINCIPAL);
+	const clock = createFakeClock();
+	const fleet = await fleetOf(1, PRINCIPAL, { clock });
 	const [handler] = fleet.handlers as [Fleet["handlers"][number]];
-	const soon = Math.ceil(Date.now() / 1000 + 0.2);
+	const soon = clock.now() / 1000 + 1;
 	const response = await rawListen(handler, { toolsListChanged: true }, auth({ sub: "ann" }, soon));
+	await clock.advance(999);
 	expect(handler.listens).toBe(1);
-	expect(await response.text()).not.toContain('"result"');
+	await clock.advance(1);
 	expect(handler.listens).toBe(0);
-	const late = await rawListen(handler, { toolsListChanged: true }, auth({ sub: "ann" }, soon - 2));
+	expect(await response.text()).not.toContain('"result"');
+	const late = await rawListen(handler, { toolsListChanged: true }, auth({ sub: "ann" }, soon));
 	expect(late.status).toBe(401);
 });
 
