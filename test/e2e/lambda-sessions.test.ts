@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { createFanout } from "mcp-fanout";
 import { createSessionHandler } from "mcp-fanout/mcp";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, test } from "vitest";
 import type { Cell } from "../support/cell.ts";
 import { type Cells, openCells } from "../support/cells.ts";
 import type { LambdaFunction } from "../support/lambda/function.ts";
@@ -52,7 +52,11 @@ const HELLO = {
 };
 const PING = { method: "POST", body: JSON.stringify({ jsonrpc: "2.0", id: "ping", method: "ping" }) };
 
-describe.each(VERSIONS)("%s servers", (server) => {
+/** Of one version's functions, which each test asks how many sockets they hold. */
+const inTurn = { concurrent: false, timeout: 120_000 };
+
+// Both wait for leases most of the time, and share nothing but the emulator.
+describe.each(VERSIONS)("%s servers", { concurrent: true }, (server) => {
 	/** Opens sessions and takes what is told of them; runs calls; holds GET streams. */
 	let [door, calls, gets]: LambdaFunction[] = [];
 	const [atDoor, atCalls, atGets] = [
@@ -82,9 +86,10 @@ describe.each(VERSIONS)("%s servers", (server) => {
 			return (methodIn(init) === "tools/call" ? atCalls() : atDoor()).url;
 		});
 
-	test.each(VERSIONS)(
+	test.for(VERSIONS)(
 		"[P3] %s clients: opened at one function, called at another, asked by it and answered through the first",
-		async (client) => {
+		inTurn,
+		async (client, { expect }) => {
 			const one = await connect(client);
 			await expect.poll(() => Math.max(0, ...socketsOf(atGets())), { timeout: ARRIVAL_MS }).toBeGreaterThan(0);
 			expect(await one.call("ask")).toMatch(new RegExp(`^sessions-${server}-calls [1-9].*"ann"`));
@@ -94,19 +99,18 @@ describe.each(VERSIONS)("%s servers", (server) => {
 			expect(one.heard).toEqual(Array.from({ length: 20 }, (_, n) => n));
 			await one.close();
 		},
-		120_000,
 	);
 
-	test("[P9] a plain call follows nothing, and leaves no socket open", async () => {
+	test("[P9] a plain call follows nothing, and leaves no socket open", inTurn, async ({ expect }) => {
 		const one = await connect("v2");
 		for (let n = 0; n < CALLS; n += 1) {
 			expect(await one.call("where")).toBe(`sessions-${server}-calls 0`);
 			expect([await quiet(atCalls()), await quiet(atDoor())]).toEqual([true, true]);
 		}
 		await one.close();
-	}, 120_000);
+	});
 
-	test("[P3] a GET stream goes on over its leases: in order, none lost, none twice", async () => {
+	test("[P3] a GET stream goes on over its leases: in order, none lost, none twice", inTurn, async ({ expect }) => {
 		let opens = 0;
 		const one = await connect("v2", () => {
 			opens += 1;
@@ -119,61 +123,69 @@ describe.each(VERSIONS)("%s servers", (server) => {
 		await expect.poll(() => one.heard.length, { timeout: ARRIVAL_MS }).toBe(sent);
 		expect(one.heard).toEqual(Array.from({ length: sent }, (_, n) => n));
 		await one.close();
-	}, 120_000);
+	});
 
-	test("a session that one function ends is gone at all of them, and so is its GET stream", async () => {
-		const one = await connect("v2");
-		await expect.poll(() => Math.max(0, ...socketsOf(atGets())), { timeout: ARRIVAL_MS }).toBeGreaterThan(0);
-		expect(await one.call("where")).toContain("calls");
-		expect(await statusAt(atCalls(), one.session, { method: "DELETE" })).toBe(200);
-		for (const fn of [atDoor(), atCalls(), atGets()]) expect(await statusAt(fn, one.session, PING)).toBe(404);
-		await one.close();
-		// Its client may have come back once more in this moment.
-		await expect.poll(() => quiet(atGets()), { timeout: ARRIVAL_MS }).toBe(true);
-	}, 120_000);
+	test(
+		"a session that one function ends is gone at all of them, and so is its GET stream",
+		inTurn,
+		async ({ expect }) => {
+			const one = await connect("v2");
+			await expect.poll(() => Math.max(0, ...socketsOf(atGets())), { timeout: ARRIVAL_MS }).toBeGreaterThan(0);
+			expect(await one.call("where")).toContain("calls");
+			expect(await statusAt(atCalls(), one.session, { method: "DELETE" })).toBe(200);
+			for (const fn of [atDoor(), atCalls(), atGets()]) expect(await statusAt(fn, one.session, PING)).toBe(404);
+			await one.close();
+			// Its client may have come back once more in this moment.
+			await expect.poll(() => quiet(atGets()), { timeout: ARRIVAL_MS }).toBe(true);
+		},
+	);
 
-	test("a process that is always there takes the GET stream of a session of functions, and hears of its end", async () => {
-		const { emulator } = cells;
-		const { region, environment } = cells.cells[0] as Cell;
-		const { AWS_ACCESS_KEY_ID } = emulator.env;
-		Object.assign(process.env, { AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY: "test" });
-		const fanout = await createFanout({ follow: true, aws: { region, environment, endpoint: emulator.endpoint } });
-		const handler = createSessionHandler(() => buildV2({ place: "process", publish: async () => {} }), { fanout });
-		const opened = await fetch(`${atDoor().url}/mcp`, { ...HELLO, headers: HEADERS });
-		const session = opened.headers.get("mcp-session-id") ?? "";
-		await opened.arrayBuffer();
-		const headers = { ...HEADERS, "mcp-session-id": session };
-		const stream = await handler.fetch(new Request("http://localhost/mcp", { headers }));
-		const publisher = await connect("v2");
-		await publisher.call("publish", { sessions: [session], from: 7, count: 1 });
-		const body = (stream.body as ReadableStream<Uint8Array>).pipeThrough(new TextDecoderStream());
-		let text = "";
-		for await (const chunk of body) {
-			const before = text;
-			text += chunk;
-			if (before.includes('"n":7') || !text.includes('"n":7')) continue;
-			expect(await statusAt(atCalls(), session, { method: "DELETE" })).toBe(200);
-		}
-		expect(text).toContain('"n":7');
-		await publisher.close();
-		await handler.close();
-		await fanout.close();
-	}, 120_000);
+	test(
+		"a process that is always there takes the GET stream of a session of functions, and hears of its end",
+		inTurn,
+		async ({ expect }) => {
+			const { emulator } = cells;
+			const { region, environment } = cells.cells[0] as Cell;
+			const { AWS_ACCESS_KEY_ID } = emulator.env;
+			Object.assign(process.env, { AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY: "test" });
+			const fanout = await createFanout({ follow: true, aws: { region, environment, endpoint: emulator.endpoint } });
+			const handler = createSessionHandler(() => buildV2({ place: "process", publish: async () => {} }), { fanout });
+			const opened = await fetch(`${atDoor().url}/mcp`, { ...HELLO, headers: HEADERS });
+			const session = opened.headers.get("mcp-session-id") ?? "";
+			await opened.arrayBuffer();
+			const headers = { ...HEADERS, "mcp-session-id": session };
+			const stream = await handler.fetch(new Request("http://localhost/mcp", { headers }));
+			const publisher = await connect("v2");
+			await publisher.call("publish", { sessions: [session], from: 7, count: 1 });
+			const body = (stream.body as ReadableStream<Uint8Array>).pipeThrough(new TextDecoderStream());
+			let text = "";
+			for await (const chunk of body) {
+				const before = text;
+				text += chunk;
+				if (before.includes('"n":7') || !text.includes('"n":7')) continue;
+				expect(await statusAt(atCalls(), session, { method: "DELETE" })).toBe(200);
+			}
+			expect(text).toContain('"n":7');
+			await publisher.close();
+			await handler.close();
+			await fanout.close();
+		},
+	);
 
-	test("a call whose environment dies ends with an error at another function", async () => {
+	test("a call whose environment dies ends with an error at another function", inTurn, async ({ expect }) => {
 		const one = await connect("v2");
 		const failed = expect(one.call("wait")).rejects.toThrow("the process that ran the request is gone");
 		await expect.poll(one.streams, { timeout: ARRIVAL_MS }).toBe(1);
 		await Promise.all(atCalls().environments.map((environment) => !environment.isIdle && environment.stop()));
 		await failed;
 		await one.close();
-	}, 120_000);
+	});
 
-	test("a call that outlives its function ends with an error, and its session goes on", async () => {
+	test("a call that outlives its function ends with an error, and its session goes on", inTurn, async ({ expect }) => {
 		const one = await connect("v2");
 		await expect(one.call("wait")).rejects.toThrow("the time of the process that ran the request is over");
 		expect(await quiet(atCalls())).toBe(true);
 		expect(await one.call("where")).toBe(`sessions-${server}-calls 0`);
 		await one.close();
-	}, 120_000);
+	});
 });
