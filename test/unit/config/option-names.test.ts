@@ -24,3 +24,7 @@ test("an older Node is told which one is needed, and not what it lacks", async (
 	Promise.withResolvers = withResolvers;
 	await expect(attempt).rejects.toMatchObject({ code: "Unsupported", message: expect.stringMatching(/Node 22\.13/) });
 });
+
+test("a fanout of which every transport is off says so", async () => {
+	await expect(createFanout({ local: { enabled: false } })).rejects.toThrow("no transport is enabled");
+});

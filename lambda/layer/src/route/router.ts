@@ -99,9 +99,10 @@ export function createRouter(
 ): Router {
 	const sorted = byPriority(targets);
 	const reaches = new Map(sorted.map(({ name, reach }) => [name, reach]));
-	if (sorted.length === 0 || sorted.length > MAX_ENVELOPE_LANES || reaches.size < sorted.length) {
+	if (sorted.length === 0) throw invalid("targets", "no transport is enabled");
+	if (sorted.length > MAX_ENVELOPE_LANES || reaches.size < sorted.length) {
 		const names = targets.map(({ name }) => name).join(", ");
-		throw invalid("targets", `1 to ${MAX_ENVELOPE_LANES} transports, each with a name of its own, not ${names}`);
+		throw invalid("targets", `at most ${MAX_ENVELOPE_LANES} transports, each with a name of its own, not ${names}`);
 	}
 	const given = routing?.rules ?? [];
 	if (!Array.isArray(given) || given.length > MAX_CONDITIONS) {
