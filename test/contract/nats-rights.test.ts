@@ -58,6 +58,11 @@ test("[P7] a login in the addresses of the servers is the login", async () => {
 	await vi.waitFor(() => expect(stream.numbers).toEqual([1]), LATE);
 });
 
+test("[P7] what is addressed by tls:// is not spoken to in plain text", async () => {
+	const addresses = servers.urls.map((url) => url.replace("nats://", "tls://all:s3cret@"));
+	await expect(startInstance({ servers: addresses, partitions: 2 }, 2_000)).rejects.toThrow(/does not support 'tls'/);
+});
+
 test("[P3] [P7] who may not hear live copies is told so, and gets all by checks of ends", async () => {
 	const [all, deaf] = [await instance("all"), await instance("deaf")];
 	const stream = await deaf.open(topic("news"));

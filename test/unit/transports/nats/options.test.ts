@@ -77,6 +77,7 @@ test.each<[string, NatsOptions]>([
 	["is no address behind its login", { servers: "nats://me:hunter2@" }],
 	["is not percent-encoded", { servers: "nats://me:hunter2%@a:1" }],
 	["differs between servers", { servers: ["nats://me:hunter2@a:1", "nats://me:hunter3@b:2"] }],
+	["stands behind a scheme that is none of NATS's", { servers: "http://me:hunter2@a:1" }],
 	["has another beside it", { servers: "nats://me:hunter2@a:1", token: "hunter3" }],
 ])("[P10] an address whose login %s is refused, and not shown", (_what, options) => {
 	expect(() => resolveNatsOptions(options)).toThrow(

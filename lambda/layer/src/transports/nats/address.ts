@@ -21,6 +21,8 @@ export interface Addresses {
 /** A login goes up to the last @, whatever a password that was not encoded holds. */
 const ADDRESS = /^([a-z]+:\/\/)?(?:(.*)@)?([^@]+)$/is;
 
+const SCHEME = /^(?:nats:\/\/|tls:\/\/)?$/i;
+
 export function readAddresses(texts: readonly string[]): Addresses {
 	const found = texts.map(readAddress);
 	const logins = new Set(found.flatMap(({ login }) => (login === undefined ? [] : JSON.stringify(login))));
@@ -30,7 +32,7 @@ export function readAddresses(texts: readonly string[]): Addresses {
 
 function readAddress(text: string): { readonly server: string; readonly login: Login | undefined } {
 	const [, scheme = "", login, place] = ADDRESS.exec(text) ?? [];
-	if (place === undefined || !URL.canParse(`nats://${place}`)) {
+	if (place === undefined || !SCHEME.test(scheme) || !URL.canParse(`nats://${place}`)) {
 		throw refused("are [nats://|tls://][user:password@|token@]host[:port] each");
 	}
 	return { server: `${scheme}${place}`, login: login === undefined ? undefined : readLogin(login) };

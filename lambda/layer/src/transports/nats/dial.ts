@@ -16,6 +16,8 @@ function connectionOptions(options: NatsOptions, settings: NatsSettings, name: s
 	const { credsAuthenticator, nkeyAuthenticator } = loadNatsClient();
 	const bytes = (text: string) => new TextEncoder().encode(text);
 	const { token, user, password } = settings.login;
+	// The client takes no notice of the scheme: without this it speaks plain text to whoever offers nothing else.
+	const { tls = settings.servers.some((server) => /^tls:/i.test(server)) ? {} : undefined } = options;
 	return {
 		servers: [...settings.servers],
 		name,
@@ -33,7 +35,7 @@ function connectionOptions(options: NatsOptions, settings: NatsSettings, name: s
 		...(password !== undefined && { pass: password }),
 		...(options.nkey !== undefined && { authenticator: nkeyAuthenticator(bytes(options.nkey)) }),
 		...(options.creds !== undefined && { authenticator: credsAuthenticator(bytes(options.creds)) }),
-		...(options.tls !== undefined && { tls: options.tls }),
+		...(tls !== undefined && { tls }),
 	};
 }
 
