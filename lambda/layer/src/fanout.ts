@@ -14,6 +14,7 @@ import { checkNames, type Envelope, sealEnvelope, WRITTEN_VERSION } from "./core
 import { asFanoutError, FanoutError } from "./core/errors.ts";
 import { createIds } from "./core/ids.ts";
 import { type Message, methodOf, type NotificationInput, parseMessage, parseNotification } from "./core/message.ts";
+import { EarlyCopies } from "./deliver/early-copies.ts";
 import { openFeed } from "./deliver/feed.ts";
 import type { Fanout, PublishOptions } from "./fanout-port.ts";
 import { createFollowing } from "./following.ts";
@@ -87,8 +88,8 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 		},
 	});
 	const { engines } = following;
-	const earlyAgeMs = () => settings.outbox?.maxAgeMs;
-	const feedDeps = { engines, clock, report, open: following.feeds, earlyAgeMs, observer };
+	const earlyCopies = new EarlyCopies(clock, () => settings.outbox?.maxAgeMs);
+	const feedDeps = { engines, clock, report, open: following.feeds, earlyCopies, observer };
 	const hub = createHub({
 		openFeed: (request, sink) => openFeed(feedDeps, request, sink),
 		clock,

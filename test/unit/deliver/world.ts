@@ -4,6 +4,7 @@ import { createChannel } from "../../../lambda/layer/src/core/channel.ts";
 import type { Feed, Sink } from "../../../lambda/layer/src/core/client-feed.ts";
 import type { Envelope } from "../../../lambda/layer/src/core/envelope.ts";
 import { deriveId } from "../../../lambda/layer/src/core/ids.ts";
+import type { EarlyCopies } from "../../../lambda/layer/src/deliver/early-copies.ts";
 import { createEngine, type Engine } from "../../../lambda/layer/src/deliver/engine.ts";
 import { openFeed } from "../../../lambda/layer/src/deliver/feed.ts";
 import { FakeBroker, NO_FAULTS } from "../../../lambda/layer/src/testing/fake-broker.ts";
@@ -24,7 +25,13 @@ export class Client {
 	room: (() => Promise<void> | undefined) | undefined;
 	#feed: Feed | undefined;
 
-	connect(engines: readonly Engine[], clock: FakeClock, channels: readonly Channel[], sinceMs?: number): void {
+	connect(
+		engines: readonly Engine[],
+		clock: FakeClock,
+		channels: readonly Channel[],
+		sinceMs?: number,
+		earlyCopies?: EarlyCopies,
+	): void {
 		let live = true;
 		const record = (fact: Seen, cursor: string | undefined) => {
 			if (!live) throw new Error("a closed stream was called");
@@ -46,7 +53,8 @@ export class Client {
 			},
 			room: () => this.room?.(),
 		};
-		const feed = openFeed({ engines, clock, report: () => {} }, { channels, cursor: this.cursor, sinceMs }, sink);
+		const deps = { engines, clock, report: () => {}, earlyCopies };
+		const feed = openFeed(deps, { channels, cursor: this.cursor, sinceMs }, sink);
 		feed.opened.catch(() => {});
 		this.#feed = {
 			...feed,

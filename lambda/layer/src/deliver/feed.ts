@@ -12,7 +12,7 @@ import type { Envelope } from "../core/envelope.ts";
 import { asFanoutError, FanoutError } from "../core/errors.ts";
 import { BEGINNING, type Position } from "../core/position.ts";
 import type { Entry } from "../core/transport.ts";
-import { EarlyIds } from "./early-ids.ts";
+import { EarlyCopies, TakenEarly } from "./early-copies.ts";
 import type { Engine } from "./engine.ts";
 import { type ExchangedFeed, JoinedLater } from "./joined-later.ts";
 import { placeByCursor } from "./place-by-cursor.ts";
@@ -29,25 +29,13 @@ const UNPLACED: Position = { ...BEGINNING };
 const OPENED = Promise.resolve();
 const isLate = ({ lane }: Track): boolean => !lane.isOpen;
 
-let lastNamed: Envelope | undefined;
-let lastName = "";
-
-/** Who names envelopes may give one id on several channels. One text for all streams that take an envelope in a row. */
-function nameOf(envelope: Envelope): string {
-	if (envelope !== lastNamed) {
-		lastNamed = envelope;
-		lastName = `${envelope.channel.key} ${envelope.id}`;
-	}
-	return lastName;
-}
-
 export interface FeedDeps {
 	readonly engines: readonly Engine[];
 	readonly clock: Clock;
 	report(error: FanoutError): void;
 	readonly openTimeoutMs?: number | undefined;
-	/** How late the home copy of an early one may be. */
-	earlyAgeMs?(): number | undefined;
+	/** Those of all feeds of the process. */
+	readonly earlyCopies?: EarlyCopies | undefined;
 	readonly observer?: StreamObserver | undefined;
 	/** The feeds that are open: who exchanges engines reaches them by it. */
 	readonly open?: Set<ExchangedFeed> | undefined;
@@ -65,7 +53,7 @@ class StreamFeed implements Feed, TrackHost, ExchangedFeed {
 	/** When its client came here from elsewhere, by wall time. */
 	readonly #cameAt: number;
 	/** Made when first needed: most streams never take an early copy. */
-	#early: EarlyIds | undefined;
+	#early: TakenEarly | undefined;
 	/** In the order of opening: the order of lanes in the cursor. */
 	#tracks: Track[] = [];
 	#later: JoinedLater | undefined;
@@ -143,15 +131,14 @@ class StreamFeed implements Feed, TrackHost, ExchangedFeed {
 	}
 
 	early(envelope: Envelope): void {
-		this.#early ??= new EarlyIds(this.clock);
-		const name = nameOf(envelope);
-		if (this.#closed || this.#early.has(name)) return;
+		this.#early ??= new TakenEarly(this.#deps.earlyCopies ?? new EarlyCopies(this.clock));
+		if (this.#closed || this.#early.has(envelope)) return;
 		const home = this.#home(envelope);
 		// What came since it was published came elsewhere, was replayed, or is more than the window holds: it comes, or has come.
 		const unknownUntil = Math.max(this.#cameAt, home?.replayedAt ?? 0, home?.lane.forgottenAt ?? 0);
 		if (home !== undefined && unknownUntil >= envelope.publishedAt) return;
 		if (home?.lane.passed(envelope.id, home.position)) return;
-		if (!this.#early.add(name, this.#deps.earlyAgeMs?.())) return;
+		if (!this.#early.add(envelope)) return;
 		this.#show(envelope, undefined, false);
 	}
 
@@ -177,7 +164,7 @@ class StreamFeed implements Feed, TrackHost, ExchangedFeed {
 			if (!envelope.lanes.includes(name)) this.early(envelope);
 			if (this.#home(envelope) !== track) return;
 		}
-		if (this.#closed || this.#early?.delete(nameOf(envelope))) return;
+		if (this.#closed || this.#early?.delete(envelope)) return;
 		if (this.#later?.wasShown(track, envelope.id)) return;
 		this.#show(envelope, this.cursor, !track.isLive);
 	}

@@ -1,29 +1,88 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import fc from "fast-check";
 import { expect, test } from "vitest";
-import { DEFAULT_EARLY_IDS, EarlyIds } from "../../../lambda/layer/src/deliver/early-ids.ts";
+import { createChannel } from "../../../lambda/layer/src/core/channel.ts";
+import type { Envelope } from "../../../lambda/layer/src/core/envelope.ts";
+import { EarlyCopies, TakenEarly } from "../../../lambda/layer/src/deliver/early-copies.ts";
 import { createFakeClock } from "../../../lambda/layer/src/testing/fake-clock.ts";
-import { createRandom } from "../../support/random.ts";
+import { announcedSeed, createRandom } from "../../support/random.ts";
 import { Client, World } from "./world.ts";
 
-test("[P6] ids are forgotten by age, never for room", async () => {
+const seed = announcedSeed("early-copies");
+const message = { jsonrpc: "2.0", method: "notifications/message" } as const;
+
+function copyOf(id: string, topic = "c"): Envelope {
+	return { v: 1, id, channel: createChannel("topic", topic), message, publishedAt: 0, origin: "test", lanes: [] };
+}
+
+test("[P6] early copies are forgotten by age, never for room", async () => {
 	const clock = createFakeClock();
-	const ids = new EarlyIds(clock, { count: 2, ageMs: 100 });
-	expect([ids.add("a"), ids.add("b"), ids.add("c")]).toEqual([true, true, false]);
-	expect([ids.has("a"), ids.has("c")]).toEqual([true, false]);
-	expect([ids.delete("a"), ids.delete("a"), ids.add("c")]).toEqual([true, false, true]);
+	const taken = new TakenEarly(new EarlyCopies(clock, () => 100, 2));
+	const [a, b, c, d] = ["a", "b", "c", "d"].map((id) => copyOf(id)) as [Envelope, Envelope, Envelope, Envelope];
+	expect([taken.add(a), taken.add(b), taken.add(c)]).toEqual([true, true, false]);
+	expect([taken.has(a), taken.has(c)]).toEqual([true, false]);
+	expect([taken.delete(a), taken.delete(a), taken.has(b)]).toEqual([true, false, true]);
 	await clock.advance(101);
-	expect([ids.add("d"), ids.has("b"), ids.has("c")]).toEqual([true, false, false]);
+	expect([taken.has(b), taken.delete(b), taken.add(c), taken.add(d)]).toEqual([false, false, true, true]);
+});
+
+test("[P4] whichever copies streams take, in whichever order, and whichever home copies pass: each stream has its own", () => {
+	const op = fc.record({
+		do: fc.constantFrom("add" as const, "add" as const, "add" as const, "delete" as const),
+		stream: fc.nat(2),
+		copy: fc.nat(11),
+	});
+	fc.assert(
+		fc.property(fc.array(op, { maxLength: 80, size: "max" }), (ops) => {
+			const copies = new EarlyCopies(createFakeClock());
+			const all = Array.from({ length: 12 }, (_, n) => copyOf(String(n), n % 3 === 0 ? "c" : "d"));
+			const streams = [0, 1, 2].map(() => ({ taken: new TakenEarly(copies), model: new Set<number>() }));
+			for (const { do: what, stream, copy } of ops) {
+				const { taken, model } = streams[stream] as (typeof streams)[number];
+				const envelope = all[copy] as Envelope;
+				if (what === "delete") expect(taken.delete(envelope)).toBe(model.delete(copy));
+				else if (!model.has(copy)) {
+					expect(taken.add(envelope)).toBe(true);
+					model.add(copy);
+				}
+				for (const one of streams)
+					expect(all.map((each) => one.taken.has(each))).toEqual(all.map((_, n) => one.model.has(n)));
+			}
+		}),
+		{ seed, numRuns: 300 },
+	);
+});
+
+test("[P6] what an outage brings to every stream is kept once, not by each of them", () => {
+	setFlagsFromString("--expose-gc");
+	const gc = runInNewContext("gc") as () => void;
+	const copies = new EarlyCopies(createFakeClock());
+	const streams = Array.from({ length: 1_000 }, () => new TakenEarly(copies));
+	gc();
+	const before = process.memoryUsage().heapUsed;
+	for (let n = 0; n < 1_000; n += 1) {
+		const envelope = copyOf(String(n));
+		for (const taken of streams) taken.add(envelope);
+	}
+	gc();
+	const perStream = (process.memoryUsage().heapUsed - before) / streams.length;
+	// As sets of ids it was 45 KB.
+	expect(perStream).toBeLessThan(2_000);
+	expect(streams.every((taken) => taken.has(copyOf("999")))).toBe(true);
 });
 
 test("[P4] [P6] a stream shows each envelope once, however many early copies an outage brings it", async () => {
 	const world = new World(createRandom(1), { instances: 1, transports: ["a"] });
 	const channel = world.channel("c");
 	const client = new Client();
-	client.connect(world.engines[0] ?? [], world.clock, [channel]);
+	const most = 1_000;
+	const copies = new EarlyCopies(world.clock, undefined, most);
+	client.connect(world.engines[0] ?? [], world.clock, [channel], undefined, copies);
 	await world.clock.settle();
-	const count = DEFAULT_EARLY_IDS.count + 50;
-	const waiting = Array.from({ length: count }, () => world.envelope(channel, ["a"]));
+	const waiting = Array.from({ length: most + 50 }, () => world.envelope(channel, ["a"]));
 	for (const envelope of waiting) client.feed.early(envelope);
-	expect(client.numbers(channel)).toHaveLength(DEFAULT_EARLY_IDS.count);
+	expect(client.numbers(channel)).toHaveLength(most);
 	for (const envelope of waiting) world.brokers[0]?.append(envelope);
 	await world.calm();
 	expect(client.numbers(channel)).toEqual(waiting.map((_envelope, index) => index + 1));

@@ -1,0 +1,136 @@
+/**
+ * Early copies, and which of them each client stream took, until the home copy passes or their age ends. An outage brings
+ * them to all streams of a process: what they are is kept once, and a stream keeps only runs of numbers, of which it has
+ * one as long as it takes all that come. Bounded: what finds no room is not taken, since one that is forgotten would be
+ * shown again.
+ */
+import type { Clock } from "../core/clock.ts";
+import type { Envelope } from "../core/envelope.ts";
+
+export const DEFAULT_EARLY_COPIES = { count: 100_000, ageMs: 600_000 } as const;
+
+interface Copy {
+	readonly number: number;
+	/** Of the one before it on the same channel; less than any when there is none. */
+	readonly before: number;
+	readonly at: number;
+}
+
+let lastNamed: Envelope | undefined;
+let lastName = "";
+
+/** Who names envelopes may give one id on several channels. One text for all streams that take an envelope in a row. */
+function nameOf(envelope: Envelope): string {
+	if (envelope !== lastNamed) {
+		lastNamed = envelope;
+		lastName = `${envelope.channel.key} ${envelope.id}`;
+	}
+	return lastName;
+}
+
+/** Of all client streams of a process. */
+export class EarlyCopies {
+	readonly #clock: Clock;
+	/** How late a home copy may be; read at each use. */
+	readonly #ageMs: () => number | undefined;
+	readonly #count: number;
+	/** Insertion order is age order. */
+	readonly #copies = new Map<string, Copy>();
+	/** Their newest number, by channel. */
+	readonly #newest = new Map<string, number>();
+	#next = 0;
+
+	constructor(clock: Clock, ageMs = (): number | undefined => undefined, count: number = DEFAULT_EARLY_COPIES.count) {
+		this.#clock = clock;
+		this.#ageMs = ageMs;
+		this.#count = count;
+	}
+
+	find(envelope: Envelope): Copy | undefined {
+		this.#forget();
+		return this.#copies.get(nameOf(envelope));
+	}
+
+	/** The same, which it becomes for the first stream that takes it; undefined when there is no room. */
+	enter(envelope: Envelope): Copy | undefined {
+		const known = this.find(envelope);
+		if (known !== undefined || this.#copies.size >= this.#count) return known;
+		const { key } = envelope.channel;
+		const copy = { number: this.#next, before: this.#newest.get(key) ?? -1, at: this.#clock.monotonic() };
+		this.#next += 1;
+		this.#newest.set(key, copy.number);
+		this.#copies.set(nameOf(envelope), copy);
+		return copy;
+	}
+
+	#forget(): void {
+		if (this.#copies.size === 0) return;
+		const oldest = this.#clock.monotonic() - (this.#ageMs() ?? DEFAULT_EARLY_COPIES.ageMs);
+		for (const [name, { at }] of this.#copies) {
+			if (at >= oldest) return;
+			this.#copies.delete(name);
+		}
+		this.#newest.clear();
+	}
+}
+
+/** All copies of a channel from one to another. */
+interface Run {
+	readonly first: number;
+	last: number;
+}
+
+/** Of one client stream. */
+export class TakenEarly {
+	readonly #copies: EarlyCopies;
+	/** By channel, in order. */
+	readonly #runs = new Map<string, Run[]>();
+
+	constructor(copies: EarlyCopies) {
+		this.#copies = copies;
+	}
+
+	has(envelope: Envelope): boolean {
+		return this.#find(envelope) !== undefined;
+	}
+
+	/** One that it does not have; false when there is no room. */
+	add(envelope: Envelope): boolean {
+		const copy = this.#copies.enter(envelope);
+		if (copy === undefined) return false;
+		const { key } = envelope.channel;
+		const runs = this.#runs.get(key) ?? [];
+		this.#runs.set(key, runs);
+		const newest = runs.at(-1);
+		if (newest !== undefined && newest.last === copy.before) newest.last = copy.number;
+		else {
+			runs.push({ first: copy.number, last: copy.number });
+			// One that other streams took before, and this one only now.
+			if (newest !== undefined && copy.number < newest.last) runs.sort((a, b) => a.first - b.first);
+		}
+		return true;
+	}
+
+	/** False for one that it does not have. */
+	delete(envelope: Envelope): boolean {
+		const found = this.#find(envelope);
+		if (found === undefined) return false;
+		const { runs, index, copy } = found;
+		const { first, last } = runs[index] as Run;
+		const left = [
+			{ first, last: copy.before },
+			{ first: copy.number + 1, last },
+		];
+		runs.splice(index, 1, ...left.filter((run) => run.first <= run.last));
+		if (runs.length === 0) this.#runs.delete(envelope.channel.key);
+		return true;
+	}
+
+	#find(envelope: Envelope): { readonly runs: Run[]; readonly index: number; readonly copy: Copy } | undefined {
+		const runs = this.#runs.get(envelope.channel.key);
+		const copy = runs && this.#copies.find(envelope);
+		if (runs === undefined || copy === undefined) return undefined;
+		const index = runs.findIndex(({ first, last }) => first <= copy.number && copy.number <= last);
+		return index < 0 ? undefined : { runs, index, copy };
+	}
+}
