@@ -3,6 +3,7 @@
  * APIs and function URLs (2.0). Results have the shape of the event's format.
  */
 import { FanoutError } from "../core/errors.ts";
+import { isHost } from "../core/host.ts";
 
 type Texts = Readonly<Record<string, string | undefined>>;
 type Lists = Readonly<Record<string, readonly string[] | undefined>>;
@@ -43,9 +44,6 @@ export interface HttpResult extends HttpHead {
 }
 
 const TEXT = /^(text\/|application\/(json|javascript|xml|x-www-form-urlencoded|[a-z0-9.+-]+\+(json|xml))\b)/i;
-
-/** A name or an address, and perhaps a port: nothing that would begin another part of a URL. */
-const HOST = /^[\w.:[\]-]+$/;
 
 /** Cookies have a place of their own; the others belong to the connection, which is not ours. */
 const NOT_OURS: ReadonlySet<string> = new Set(["set-cookie", "connection", "keep-alive", "transfer-encoding"]);
@@ -91,7 +89,7 @@ export function requestOf(event: unknown, signal: AbortSignal): Request {
 	const method = http ? event.requestContext.http.method : event.httpMethod;
 	const query = http ? (event.rawQueryString ?? "") : restQuery(event);
 	const named = headers.get("host");
-	const host = named !== null && HOST.test(named) ? named : (event.requestContext?.domainName ?? "localhost");
+	const host = named !== null && isHost(named) ? named : (event.requestContext?.domainName ?? "localhost");
 	// HTTP APIs hand it over decoded: what would end it is a part of it.
 	const path = (http ? event.rawPath : event.path).replace(/[?#]/g, encodeURIComponent);
 	const url = new URL(`https://${host}${path.startsWith("/") ? "" : "/"}${path}${query === "" ? "" : `?${query}`}`);

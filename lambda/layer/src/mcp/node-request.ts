@@ -3,6 +3,7 @@ import type { IncomingMessage } from "node:http";
 import { systemClock } from "../core/clock.ts";
 import { withDeadline } from "../core/deadline.ts";
 import { FanoutError, isFanoutError } from "../core/errors.ts";
+import { isHost } from "../core/host.ts";
 import { type BodyBounds, DEFAULT_BODY_TIMEOUT_MS, DEFAULT_MAX_BODY_BYTES } from "./session/body.ts";
 import { refuse } from "./session/refusal.ts";
 
@@ -37,11 +38,20 @@ export async function toRequest(
 		}
 	}
 	try {
-		const url = `http://${headers.get("host") ?? "localhost"}${req.url ?? "/"}`;
+		const url = urlOf(req, headers);
 		return new Request(url, { method, headers, signal, ...(body !== undefined && body.length > 0 && { body }) });
 	} catch {
 		return closing(400, "Bad Request: no such method, host or path");
 	}
+}
+
+/** Throws where the request says none, or a Host that would be read as a part of the path. */
+function urlOf({ url = "/" }: IncomingMessage, headers: Headers): string {
+	const host = headers.get("host") || "localhost";
+	// As a proxy is asked: a server has to take that too.
+	const path = url.replace(/^https?:\/\/[^/?#]*/i, "") || "/";
+	if (!isHost(host) || !path.startsWith("/")) throw new FanoutError("Unsupported", "no host or path");
+	return `http://${host}${path}`;
 }
 
 function headersOf({ headers: given }: IncomingMessage): Headers {
