@@ -1,6 +1,7 @@
 import { afterEach, expect, test } from "vitest";
 import { createChannel } from "../../../../lambda/layer/src/core/channel.ts";
 import type { Store } from "../../../../lambda/layer/src/sessions/store.ts";
+import { createFakeClock } from "../../../../lambda/layer/src/testing/fake-clock.ts";
 import { settle } from "../../../support/settle.ts";
 import { buildV2, type FleetOptions, post, type SessionFleet, startSessions, tool } from "./fleet.ts";
 import { callTool, follow, get, note, numbers, open, remove } from "./raw.ts";
@@ -164,7 +165,8 @@ test("[P3] a subscription is answered when the stream knows of it, however slow 
 			return store.read(...args);
 		},
 	});
-	await start(3, { store: slow });
+	// It is waited for half a second: of a clock that stands, or a busy machine takes longer.
+	await start(3, { store: slow, clock: createFakeClock() });
 	const session = await open(fleet, 0);
 	const stream = await listen(1, session);
 	const params = { uri: "a://1" };

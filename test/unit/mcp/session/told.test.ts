@@ -3,6 +3,7 @@ import { afterEach, expect, test } from "vitest";
 import { createChannel } from "../../../../lambda/layer/src/core/channel.ts";
 import type { Json } from "../../../../lambda/layer/src/sessions/record.ts";
 import type { Store } from "../../../../lambda/layer/src/sessions/store.ts";
+import { createFakeClock } from "../../../../lambda/layer/src/testing/fake-clock.ts";
 import { settle } from "../../../support/settle.ts";
 import { buildV2, type FleetOptions, post, type SessionFleet, startSessions } from "./fleet.ts";
 import { callTool, follow, get, open } from "./raw.ts";
@@ -161,7 +162,8 @@ test("[P6] many words of one session at once cost two looks at its record, and e
 			return store.read(...args);
 		},
 	});
-	await start(2, { store: remote });
+	// A change waits for its sign so long as time stands: a machine that is held still for half a second takes none.
+	await start(2, { store: remote, clock: createFakeClock() });
 	const session = await open(fleet, 0);
 	const stream = follow(await fleet.call(1, get(session)));
 	await expect.poll(() => stream.frames.length).toBe(1);
