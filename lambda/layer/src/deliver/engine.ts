@@ -13,12 +13,15 @@ import type { Page, Transport } from "../core/transport.ts";
 import { Lane } from "./lane.ts";
 import { DEFAULT_LANE, type LaneHost, type LaneLimits } from "./lane-host.ts";
 import { DEFAULT_READS, type ReadLimits, Reads } from "./reads.ts";
+import type { Recent } from "./recent.ts";
 
 export interface EngineLimits {
 	readonly lane: LaneLimits;
 	readonly reads: ReadLimits;
 	/** Entries in a page. */
 	readonly pageEntries: number;
+	/** Encoded bytes of all lanes' windows together: of what is more the oldest goes, at the next end check. */
+	readonly windowBytes: number;
 	/** How long a lane that nobody follows is kept, and how many of them. */
 	readonly lingerMs: number;
 	readonly lingering: number;
@@ -31,12 +34,15 @@ export const DEFAULT_ENGINE: EngineLimits = {
 	lane: DEFAULT_LANE,
 	reads: DEFAULT_READS,
 	pageEntries: 100,
+	windowBytes: 64 * 1024 * 1024,
 	lingerMs: 10_000,
 	lingering: 1_000,
 	endsBatch: 500,
 	endsTimeoutMs: 5_000,
 };
 
+/** Entries this old go first where windows are too large, then half as old, and so on. */
+const OLD_MS = 600_000;
 /** Lanes that are compared with their ends in one turn. */
 const TURN_LANES = 64;
 
@@ -104,8 +110,16 @@ export function createEngine(transport: Transport, deps: EngineDeps): Engine {
 		},
 	};
 
+	function trimWindows(windows: readonly Recent[]): void {
+		const now = clock.now();
+		const isOver = () => windows.reduce((sum, { bytes }) => sum + bytes, 0) > limits.windowBytes;
+		for (let ageMs = OLD_MS; ageMs >= 1 && isOver(); ageMs /= 2)
+			for (const window of windows) window.forget(now - ageMs);
+	}
+
 	async function checkEnds(): Promise<void> {
 		const all = [...held.values()];
+		trimWindows(all.flatMap(({ recent }) => recent ?? []));
 		const lanes = all.filter((lane) => lane.state === "live");
 		const waiting = all.filter((lane) => lane.state === "opening" || lane.state === "filling");
 		// Where nothing is live, one that waits says whether the transport answers.

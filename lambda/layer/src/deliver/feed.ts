@@ -135,9 +135,9 @@ class StreamFeed implements Feed, TrackHost, ExchangedFeed {
 		if (this.#closed || this.#early.has(envelope)) return;
 		const home = this.#home(envelope);
 		// What came since it was published came elsewhere, was replayed, or is more than the window holds: it comes, or has come.
-		const unknownUntil = Math.max(this.#cameAt, home?.replayedAt ?? 0, home?.lane.forgottenAt ?? 0);
+		const unknownUntil = Math.max(this.#cameAt, home?.replayedAt ?? 0, home?.lane.recent?.forgottenAt ?? 0);
 		if (home !== undefined && unknownUntil >= envelope.publishedAt) return;
-		if (home?.lane.passed(envelope.id, home.position)) return;
+		if (home?.lane.recent?.passed(envelope.id, home.position)) return;
 		if (!this.#early.add(envelope)) return;
 		this.#show(envelope, undefined, false);
 	}

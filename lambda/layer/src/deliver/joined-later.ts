@@ -51,6 +51,6 @@ export class JoinedLater {
 
 	/** Whether another lane had shown this envelope before the track started, as far as memory goes back. */
 	wasShown(track: Track, id: string): boolean {
-		return this.#tracks.get(track)?.some(({ lane, position }) => lane.passed(id, position)) ?? false;
+		return this.#tracks.get(track)?.some(({ lane, position }) => lane.recent?.passed(id, position)) ?? false;
 	}
 }

@@ -23,12 +23,13 @@ import { Stash } from "./stash.ts";
 export class Lane implements Subscriber {
 	readonly channel: Channel;
 	readonly cursorPart: CursorPart;
+	/** Its window; none where the log is in this process's memory itself. */
+	readonly recent: Recent | undefined;
 	/** The engine's: how many tracks hold this lane, and what closes it when none does for long. */
 	users = 0;
 	linger: Timer | undefined;
 	readonly #host: LaneHost;
 	readonly #followers = new Followers();
-	readonly #recent: Recent | undefined;
 	#seen: Position = BEGINNING;
 	#state: Lane["state"] = "opening";
 	#unsubscribe: (() => void) | undefined;
@@ -41,7 +42,7 @@ export class Lane implements Subscriber {
 	constructor(channel: Channel, host: LaneHost) {
 		this.channel = channel;
 		this.#host = host;
-		this.#recent = host.hasWindow ? new Recent(channel, BEGINNING, host.limits.recent) : undefined;
+		this.recent = host.hasWindow ? new Recent(channel, BEGINNING, host.limits.recent) : undefined;
 		this.cursorPart = new CursorPart(laneTag(channel), host);
 		this.#open();
 	}
@@ -104,20 +105,10 @@ export class Lane implements Subscriber {
 
 	/** The entries after a position when memory still has them all; not for a position that the lane has not reached. */
 	after(position: Position): Entry[] | undefined {
-		if (this.#recent !== undefined) return this.#recent.after(position);
+		if (this.recent !== undefined) return this.recent.after(position);
 		const { epoch, offset } = this.#seen;
 		const isThere = position.offset === offset && (position.epoch === epoch || position.epoch === NO_EPOCH);
 		return isThere ? [] : undefined;
-	}
-
-	/** Whether this envelope passed at or before `position`, as far as memory goes back. */
-	passed(id: string, position: Position): boolean {
-		return this.#recent?.passed(id, position) ?? false;
-	}
-
-	/** What was published by then may have passed though memory no longer has it; wall time. */
-	get forgottenAt(): number {
-		return this.#recent?.forgottenAt ?? 0;
 	}
 
 	read(from: Position): Promise<Page> {
@@ -155,7 +146,7 @@ export class Lane implements Subscriber {
 				this.#unsubscribe = close;
 				this.#seen = await ready;
 				if (this.#isClosed) return;
-				this.#recent?.reset(this.#seen);
+				this.recent?.reset(this.#seen);
 				this.#state = "live";
 				this.#settle();
 				this.#followers.each((follower) => follower.opened());
@@ -192,13 +183,13 @@ export class Lane implements Subscriber {
 
 	#append(entry: Entry): void {
 		this.#seen = entry.position;
-		this.#recent?.push(entry, this.#host.clock.now());
+		this.recent?.push(entry, this.#host.clock.now());
 		this.#tell((follower) => follower.entry(entry));
 	}
 
 	#jump(reason: "gap" | "retention" | "epoch", position: Position): void {
 		this.#seen = position;
-		this.#recent?.reset(position);
+		this.recent?.reset(position);
 		this.#tell((follower) => follower.jump(reason, position));
 	}
 

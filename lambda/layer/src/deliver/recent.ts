@@ -42,6 +42,10 @@ export class Recent {
 		this.#bounds = bounds;
 	}
 
+	get bytes(): number {
+		return this.#bytes;
+	}
+
 	/** When the newest came that is no longer here, by wall time: what came by then is not known to have passed or not. */
 	get forgottenAt(): number {
 		return this.#forgottenAt;
@@ -64,13 +68,19 @@ export class Recent {
 		const kept = keep(entry, now);
 		this.#entries.push(kept);
 		this.#bytes += kept.bytes;
-		while (this.#entries.length > this.#bounds.count || this.#bytes > this.#bounds.bytes) {
-			const oldest = this.#entries.shift();
-			if (oldest === undefined) break;
-			this.#bytes -= oldest.bytes;
-			this.#floor = oldest.position;
-			this.#forgottenAt = oldest.at;
-		}
+		while (this.#entries.length > this.#bounds.count || this.#bytes > this.#bounds.bytes) this.#forgetOldest();
+	}
+
+	/** Forgets what came by then, by wall time. */
+	forget(until: number): void {
+		while ((this.#entries[0]?.at ?? Number.POSITIVE_INFINITY) <= until) this.#forgetOldest();
+	}
+
+	#forgetOldest(): void {
+		const { bytes, position, at } = this.#entries.shift() as Kept;
+		this.#bytes -= bytes;
+		this.#floor = position;
+		this.#forgottenAt = at;
 	}
 
 	/** The entries after a position, or undefined when it is not inside the window. */
