@@ -1,7 +1,9 @@
 import { expect, test } from "vitest";
 import { createChannel } from "../../../lambda/layer/src/core/channel.ts";
 import type { Envelope } from "../../../lambda/layer/src/core/envelope.ts";
+import { FanoutError } from "../../../lambda/layer/src/core/errors.ts";
 import { deriveId } from "../../../lambda/layer/src/core/ids.ts";
+import type { Transport } from "../../../lambda/layer/src/core/transport.ts";
 import { createPublisher } from "../../../lambda/layer/src/publish/publisher.ts";
 import { FakeBroker } from "../../../lambda/layer/src/testing/fake-broker.ts";
 import { createFakeClock } from "../../../lambda/layer/src/testing/fake-clock.ts";
@@ -56,5 +58,21 @@ test("[P9] a publisher is drained once nothing is queued or in flight, however m
 		await over;
 		await publisher.drained(60_000);
 	}
+	publisher.close();
+});
+
+test("[P1] a failure at the deadline says in its message why the last offer was refused", async () => {
+	const clock = createFakeClock();
+	const why = new FanoutError("TransportUnavailable", "the disk is full", { retryable: true });
+	const transport = createFakeTransport(new FakeBroker(createRandom(1).next));
+	const publish: Transport["publish"] = async (_channel, batch) =>
+		batch.map(() => ({ ok: false, uncertain: false, error: why }));
+	const publisher = createPublisher({ ...transport, publish }, { clock, random: () => 0.5 });
+	const sent = publisher.publish(envelope(1));
+	await clock.advance(10_000);
+	expect(await sent).toMatchObject({
+		ok: false,
+		error: { message: expect.stringMatching(/deadline: the disk is full$/) },
+	});
 	publisher.close();
 });

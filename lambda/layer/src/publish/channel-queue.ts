@@ -176,15 +176,16 @@ export class ChannelQueue {
 			return;
 		}
 		const now = clock.monotonic();
+		const why = last === undefined ? "" : `: ${last.message}`;
 		if (outbox !== undefined) {
 			const oldest = now - outbox.maxAgeMs;
 			const old = this.#items.findIndex(({ waiting, since }) => waiting !== undefined || since >= oldest);
-			const message = `${transport.place} did not accept within ${outbox.maxAgeMs} ms`;
+			const message = `${transport.place} did not accept within ${outbox.maxAgeMs} ms${why}`;
 			const count = old < 0 ? this.#items.length : old;
 			if (count > 0) this.#remove(count, new FanoutError("DeadlineExceeded", message, { cause: last }));
 		}
 		if (this.#waiting === 0 || this.#timeLeft() > 0) return;
-		const message = `${transport.place} did not accept before the deadline`;
+		const message = `${transport.place} did not accept before the deadline${why}`;
 		const error = new FanoutError("DeadlineExceeded", message, { cause: last, retryable: true });
 		if (outbox !== undefined) {
 			this.giveUp(error);
