@@ -4,8 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
 import { FanoutError } from "../../lambda/layer/src/core/errors.ts";
-import type { Transport } from "../../lambda/layer/src/core/transport.ts";
+import type { Transport, TransportHost } from "../../lambda/layer/src/core/transport.ts";
 import { createFanout, type Fanout } from "../../lambda/layer/src/fanout.ts";
+import { listen } from "../../lambda/layer/src/observe/index.ts";
 import { FakeBroker } from "../../lambda/layer/src/testing/fake-broker.ts";
 import { createFakeClock } from "../../lambda/layer/src/testing/fake-clock.ts";
 import { createFakeTransport } from "../../lambda/layer/src/testing/fake-transport.ts";
@@ -68,9 +69,15 @@ test("[P7] nobody waits for it: neither the start nor a client stream, which is 
 		for (let text = ""; !text.includes(what); ) text += (await reader.read()).value;
 	};
 	await until('{"reason":"gap"}');
+	const connected = () => fanout.health().targets.map((target) => [target.lane, target.connected]);
+	expect(connected()).toEqual([
+		["fine", true],
+		["late", false],
+	]);
 	wake();
 	await clock.advance(1_000);
 	await until('{"reason":"gap"}');
+	expect(connected()).toContainEqual(["late", true]);
 	await fanout.to({ session: "s" }).send({ method: "notifications/message", params: { data: "hello" } });
 	await until("hello");
 	expect(new Set(errors)).toEqual(new Set(["nobody listens"]));
@@ -107,4 +114,23 @@ test("[P7] what is sent to it is queued, without a doubt, and outlives a restart
 		expect(kept).toMatchObject({ envelopes: 2, dropped: 0, file: "ok" });
 		await second.close();
 	}
+});
+
+test("a connection that is lost is told once, however often it is dialled again, and health says so meanwhile", async () => {
+	const inner = createFakeTransport(new FakeBroker(createRandom(1).next));
+	const states: string[] = [];
+	const off = listen("transport", ({ state }) => void states.push(state));
+	closing.push(off);
+	const hosts: TransportHost[] = [];
+	const start: Transport["start"] = async (host, signal) => {
+		hosts.push(host);
+		await inner.start(host, signal);
+	};
+	const fanout = await createFanout({ transports: [{ ...inner, start }] });
+	for (let dial = 0; dial < 3; dial += 1) hosts[0]?.report({ kind: "disconnected" });
+	expect(fanout.health().targets).toMatchObject([{ connected: false }]);
+	hosts[0]?.report({ kind: "connected" });
+	expect(fanout.health().targets).toMatchObject([{ connected: true }]);
+	await fanout.close();
+	expect(states).toEqual(["starting", "connected", "disconnected", "connected", "closed"]);
 });

@@ -13,7 +13,7 @@ import type { Following } from "./following.ts";
 import { emit } from "./observe/events.ts";
 import { createOutgoing, type Outgoing } from "./outgoing.ts";
 import { possibleLanes } from "./route/router.ts";
-import { startTransports } from "./startup.ts";
+import { startTransports, type TransportState } from "./startup.ts";
 import { TRANSPORTS, type TransportOptions, type TransportParts } from "./transports/registry.ts";
 
 export interface AssemblyDeps extends TransportParts {
@@ -89,13 +89,21 @@ export async function createAssembly(first: Assembled, deps: AssemblyDeps): Prom
 		const load = loaders[name] as (options: unknown, parts: TransportParts) => Promise<Transport>;
 		return own === undefined ? undefined : load(own, deps);
 	};
+	const states = new WeakMap<Transport, TransportState>();
+	/** A client that dials again and again has lost its connection once. */
+	const enter = (transport: Transport, state: TransportState): void => {
+		if (states.get(transport) === state) return;
+		states.set(transport, state);
+		emit("transport", { name: transport.name, state });
+	};
+	const isConnected = (transport: Transport) => states.get(transport) === "connected";
 	const leave = async (transport: Transport): Promise<void> => {
 		try {
 			await transport.close();
 		} catch (error) {
 			report(asFanoutError(error, "TransportUnavailable", `${transport.place} did not close cleanly`));
 		}
-		emit("transport", { name: transport.name, state: "closed" });
+		enter(transport, "closed");
 	};
 
 	let settings = first;
@@ -110,7 +118,7 @@ export async function createAssembly(first: Assembled, deps: AssemblyDeps): Prom
 		{ startTimeoutMs }: Assembled,
 		stop: AbortSignal,
 		startup: Assembled["startup"] = "fail",
-	) => startTransports(some, { clock, startup, startTimeoutMs, stop, late, isWanted, random, report });
+	) => startTransports(some, { clock, startup, startTimeoutMs, stop, enter, late, isWanted, random, report });
 	let outgoing: Outgoing | undefined;
 	try {
 		for (const name of NAMES) {
@@ -121,7 +129,7 @@ export async function createAssembly(first: Assembled, deps: AssemblyDeps): Prom
 		}
 		transports.push(...(first.transports ?? []));
 		followed.push(...followedOf(transports, first, []));
-		outgoing = await createOutgoing(transports, first, { clock, random, report });
+		outgoing = await createOutgoing(transports, first, { clock, random, report, isConnected });
 		await startAll(transports, first, stop.signal, first.startup);
 		outgoing.restore();
 	} catch (error) {

@@ -27,6 +27,8 @@ import { createRouter, type Decision, type Router } from "./route/router.ts";
 
 export interface TargetHealth {
 	readonly lane: string;
+	/** False until its transport has started, and while its connection is lost. */
+	readonly connected: boolean;
 	/** Absent without a breaker. */
 	readonly breaker?: GateState;
 	readonly outbox?: OutboxState;
@@ -67,6 +69,8 @@ export interface OutgoingOptions {
 
 export interface OutgoingDeps {
 	readonly clock: Clock;
+	/** Absent: all are. */
+	isConnected?(transport: Transport): boolean;
 	random(): number;
 	report(error: FanoutError): void;
 }
@@ -226,8 +230,9 @@ export async function createOutgoing(
 			return rest.length === 0 ? [outcome] : [outcome, ...(await Promise.all(rest))];
 		},
 		get health() {
-			return [...lanes.values()].map(({ name, gate, outbox }) => ({
+			return [...lanes.values()].map(({ name, transport, gate, outbox }) => ({
 				lane: name,
+				connected: deps.isConnected?.(transport) ?? true,
 				...(gate && { breaker: gate.state }),
 				...(outbox && { outbox: outbox.state }),
 			}));

@@ -7,7 +7,9 @@ import { type Clock, pause } from "./core/clock.ts";
 import { withDeadline } from "./core/deadline.ts";
 import { asFanoutError, FanoutError, isFanoutError } from "./core/errors.ts";
 import type { Transport, TransportEvent } from "./core/transport.ts";
-import { emit } from "./observe/events.ts";
+import type { FanoutEvents } from "./observe/events.ts";
+
+export type TransportState = FanoutEvents["transport"]["state"];
 
 export interface StartDeps {
 	readonly clock: Clock;
@@ -15,6 +17,8 @@ export interface StartDeps {
 	readonly startTimeoutMs: number;
 	/** Aborts the tries that go on in the background. */
 	readonly stop: AbortSignal;
+	/** What is said of a transport's connection from now on. */
+	enter(transport: Transport, state: TransportState): void;
 	/** Those that have not started and are tried again: what resolves when they have. */
 	readonly late: WeakMap<Transport, PromiseWithResolvers<void>>;
 	/** False for one that has been let go meanwhile: it is not tried again. */
@@ -30,11 +34,11 @@ const RETRY = { baseMs: 1_000, capMs: 30_000 } as const;
 
 export async function startTransports(transports: readonly Transport[], deps: StartDeps): Promise<void> {
 	const start = async (transport: Transport): Promise<void> => {
-		const { name, place } = transport;
-		emit("transport", { name, state: "starting" });
+		const { place } = transport;
+		deps.enter(transport, "starting");
 		let first: FanoutError | undefined;
 		const report = (event: TransportEvent) => {
-			if (event.kind !== "error") return emit("transport", { name, state: event.kind });
+			if (event.kind !== "error") return deps.enter(transport, event.kind);
 			first ??= event.error;
 			deps.report(event.error);
 		};
@@ -42,11 +46,13 @@ export async function startTransports(transports: readonly Transport[], deps: St
 		try {
 			await withDeadline(deps.clock, deps.startTimeoutMs, `the start of ${place}`, begin, deps.stop);
 		} catch (error) {
+			// It may have had a connection until it was refused something.
+			deps.enter(transport, "starting");
 			if (first === undefined || !isFanoutError(error, "DeadlineExceeded")) throw error;
 			const { code, retryable, data } = error;
 			throw new FanoutError(code, `${error.message}: ${first.message}`, { cause: first, retryable, data });
 		}
-		emit("transport", { name, state: "connected" });
+		deps.enter(transport, "connected");
 	};
 	const retry = async (transport: Transport): Promise<void> => {
 		for (let attempt = 0; !deps.stop.aborted; attempt += 1) {

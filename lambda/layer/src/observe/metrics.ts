@@ -39,7 +39,12 @@ export interface Observed {
 		readonly sessions: number;
 		readonly owned: number;
 		readonly lanes: number;
-		readonly targets: readonly { readonly lane: string; readonly breaker?: string; readonly outbox?: Kept }[];
+		readonly targets: readonly {
+			readonly lane: string;
+			readonly connected: boolean;
+			readonly breaker?: string;
+			readonly outbox?: Kept;
+		}[];
 	};
 }
 
@@ -81,6 +86,7 @@ export const METRICS = {
 	sessions: metric("sessions", "Sessions that client streams here are of"),
 	owned: metric("sessions.owned", "Sessions that this process owns"),
 	lanes: metric("lanes", "Lanes that are followed, or were lately"),
+	connected: metric("connected", "1 while a lane's transport is connected", ["lane"]),
 	breakerOpen: metric("breaker.open", "1 while nothing is sent to a lane, or one offer to see", ["lane"]),
 	queued: metric("outbox.envelopes", "Envelopes that are kept for a lane that refused them", ["lane"]),
 	queuedBytes: metric("outbox.size", "What these are together", ["lane"], "By"),
@@ -108,6 +114,9 @@ export function measure({ health }: Observed, to: Instruments): () => void {
 	one("owned");
 	one("lanes");
 	to.read("gauge", METRICS.ready, () => [[{}, health().ready ? 1 : 0]]);
+	to.read("gauge", METRICS.connected, () =>
+		health().targets.map(({ lane, connected }) => [{ lane }, connected ? 1 : 0]),
+	);
 	to.read("gauge", METRICS.breakerOpen, () =>
 		health().targets.flatMap(({ lane, breaker }): Reading[] =>
 			breaker === undefined ? [] : [[{ lane }, breaker === "closed" ? 0 : 1]],
