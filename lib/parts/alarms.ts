@@ -19,6 +19,8 @@ export interface AlarmOptions {
 	readonly threshold: number;
 	/** Minutes in a row. @default 1 */
 	readonly minutes?: number;
+	/** … or so many minutes of these. */
+	readonly outOf?: number;
 }
 
 /**
@@ -39,7 +41,8 @@ export class Alarms extends Construct {
 			alarmDescription: options.description,
 			threshold: options.threshold,
 			comparisonOperator: ComparisonOperator.GREATER_THAN_THRESHOLD,
-			evaluationPeriods: options.minutes ?? 1,
+			evaluationPeriods: options.outOf ?? options.minutes ?? 1,
+			...(options.outOf === undefined ? {} : { datapointsToAlarm: options.minutes ?? 1 }),
 			treatMissingData: TreatMissingData.NOT_BREACHING,
 		});
 		alarm.addAlarmAction(...this.actions);
@@ -81,6 +84,15 @@ export class Alarms extends Construct {
 			threshold: 5,
 			minutes: 3,
 		});
+	}
+
+	/**
+	 * Of a function that reads a queue: what ends it comes again only after the visibility timeout, once in some minutes, and
+	 * SQS's age of the oldest message leaves it out after some receives.
+	 */
+	readerErrors(name: string, fn: IFunction, description: string): Alarm {
+		const metric = fn.metricErrors({ period: PERIOD, statistic: "Sum" });
+		return this.add(name, metric, { description, threshold: 0, minutes: 3, outOf: 10 });
 	}
 
 	throttles(name: string, fn: IFunction, description: string): Alarm {

@@ -76,7 +76,7 @@ export class ObservabilityStack extends FanoutStack {
 				`SNS could not hand a notification to the relay queue of ${to}`,
 			);
 		}
-		alarms.errors("DeliverErrors", handlers.deliver, "Deliver fails: channels stand still until it works again");
+		alarms.readerErrors("DeliverErrors", handlers.deliver, "Deliver fails: channels stand still until it works again");
 		const { deliver, shard, ingest } = handlers;
 		alarms.counted(
 			"Uncopied",
@@ -100,7 +100,7 @@ export class ObservabilityStack extends FanoutStack {
 			3,
 		);
 		alarms.counted("EventsRefused", ingest.counted("EventsRefused"), "An event makes no notification: it was dropped");
-		alarms.errors(
+		alarms.readerErrors(
 			"ShardErrors",
 			handlers.shard,
 			"Posts to end clients fail: they find out within minutes, from the log",

@@ -79,6 +79,28 @@ test("whoever stands still or denies everybody rings, though nothing throws", ()
 	for (const one of expected) expect(watched.filter((each) => isDeepStrictEqual(each, one))).toHaveLength(2);
 });
 
+test.each([
+	["Deliver", "MessagingMailbox"],
+	["Shard", "MessagingShards"],
+])("one group that ends %s each time rings, though it comes again only after minutes", (name, queueId) => {
+	for (const { delivery, observability } of dev.cells) {
+		const [queue] = dev.resources("AWS::SQS::Queue", delivery).filter(({ id }) => id.startsWith(queueId));
+		const everySeconds = Number(queue?.properties.VisibilityTimeout);
+		const [alarm] = dev
+			.resources("AWS::CloudWatch::Alarm", observability)
+			.filter(({ id }) => new RegExp(`^Alarms${name}Errors[0-9A-F]{8}$`).test(id));
+		const { Period, Threshold, EvaluationPeriods, DatapointsToAlarm = EvaluationPeriods } = alarm?.properties ?? {};
+		const failures = Array.from({ length: 30 }, (_, n) => Math.floor((n * everySeconds) / Number(Period)));
+		const isOver = Array.from({ length: 30 }, (_, n) => failures.filter((at) => at === n).length > Number(Threshold));
+		const windows = isOver.map((_, end) => isOver.slice(Math.max(0, end + 1 - Number(EvaluationPeriods)), end + 1));
+		const rings = windows.map((window) => window.filter(Boolean).length >= Number(DatapointsToAlarm));
+		// And stays so: not on and off.
+		expect([rings.slice(0, 11).includes(true), rings.slice(11).every(Boolean)]).toEqual([true, true]);
+		// One that failed once or twice does not wake anybody.
+		expect(DatapointsToAlarm).toBe(3);
+	}
+});
+
 test("what a handler counts is what an alarm of the same environment watches", () => {
 	const watched = dev
 		.resources("AWS::CloudWatch::Alarm")
