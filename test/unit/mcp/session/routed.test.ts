@@ -134,9 +134,20 @@ test("[P6] a session subscribes to as many resources as a stream's filter takes,
 	await expect.poll(() => stream.messages.length).toBe(1);
 });
 
-test.each(["v1", "v2"] as const)(
-	"an answer that no transport takes to the process that asked: 413 to the client, an error to the %s tool",
-	async (server) => {
+/** As JSON: what writes it fails where it is nested deeper than there is stack. */
+const ANSWERS = {
+	large: JSON.stringify("x".repeat(FAKE_CAPABILITIES.maxPayloadBytes)),
+	deep: `${"[".repeat(20_000)}${"]".repeat(20_000)}`,
+};
+
+test.each([
+	["v1", "large", 413],
+	["v2", "large", 413],
+	["v1", "deep", 400],
+	["v2", "deep", 400],
+] as const)(
+	"an answer that no transport takes to the process that asked, a %s tool's, too %s",
+	async (server, how, refusal) => {
 		await start(2, { server });
 		const session = await open(fleet, 0);
 		// v2 asks on the GET stream, v1 on the call's own.
@@ -144,10 +155,11 @@ test.each(["v1", "v2"] as const)(
 		const stream = follow(await fleet.call(0, post(tool("ask"), session)));
 		const asks = () => [...heard.messages, ...stream.messages].filter(({ method }) => method === "elicitation/create");
 		await expect.poll(() => asks().length).toBe(1);
-		const result = { action: "accept", content: { name: "x".repeat(FAKE_CAPABILITIES.maxPayloadBytes) } };
-		const answer = await fleet.call(1, post({ jsonrpc: "2.0", id: asks()[0]?.id, result }, session));
-		expect(answer.status).toBe(413);
-		expect(await answer.text()).toContain(String(FAKE_CAPABILITIES.maxPayloadBytes));
+		const result = { action: "accept", content: { name: "?" } };
+		const init = post({ jsonrpc: "2.0", id: asks()[0]?.id, result }, session);
+		const answer = await fleet.call(1, { ...init, body: String(init.body).replace('"?"', ANSWERS[how]) });
+		expect(answer.status).toBe(refusal);
+		if (how === "large") expect(await answer.text()).toContain(String(FAKE_CAPABILITIES.maxPayloadBytes));
 		await stream.ended;
 		expect(JSON.stringify(stream.messages.at(-1))).toContain("cannot be passed on");
 	},

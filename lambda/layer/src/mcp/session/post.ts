@@ -145,12 +145,15 @@ async function pass(
 	} catch (error) {
 		const failure = asFanoutError(error, "TransportUnavailable", "an answer could not be passed on", true);
 		host.report(failure);
-		// It will never be smaller: who asked is not left waiting for it.
-		if (failure.code === "PayloadTooLarge" && !("method" in message)) {
+		// It will never be smaller, nor nested less: who asked is not left waiting for it.
+		const isTooDeep = failure.code === "InvalidMessage";
+		if ((isTooDeep || failure.code === "PayloadTooLarge") && !("method" in message)) {
 			const said = { code: -32_000, message: `the client's answer cannot be passed on: ${failure.message}` };
 			const reply = { jsonrpc: "2.0", id: message.id, error: said } as const;
 			await peers.tell(asker, { kind: "reply", session: channel, message: reply }).catch(host.report);
 		}
-		return refuseFailed(failure);
+		return isTooDeep
+			? refuse(400, "Invalid Request: it is nested too deep", { code: INVALID_REQUEST })
+			: refuseFailed(failure);
 	}
 }
