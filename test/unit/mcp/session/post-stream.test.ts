@@ -51,6 +51,32 @@ test("answers come as JSON when nothing else is said, as a stream when it takes 
 	expect(opened.headers.get("mcp-session-id")).not.toBeNull();
 });
 
+const MODES = ["auto", "sse", "json"] as const;
+test.each(MODES.flatMap((mode) => [false, true].map((resumePosts) => [mode, resumePosts] as const)))(
+	"an answer that is no JSON is an error for who waits for it, and told to its server: %s, resumable: %s",
+	async (responseMode, resumePosts) => {
+		const told: string[] = [];
+		await start(1, {
+			build(place) {
+				const server = buildV2(place, fleet.tools);
+				server.registerTool("big", { description: "counts" }, async () => ({ content: [], _meta: { n: 1n } }));
+				server.server.onerror = ({ message }) => void told.push(message);
+				return server;
+			},
+			sessionOptions: { responseMode, resumePosts },
+		});
+		const session = await open(fleet, 0);
+		const batch = post([tool("big", 2), tool("where", 3)], session, { "mcp-protocol-version": "2025-03-26" });
+		for (const init of [post(tool("big", 2), session), batch]) {
+			const text = await (await fleet.call(0, init)).text();
+			expect(text).toContain('"id":2,"error":{"code":-32603');
+		}
+		const failure = expect.stringContaining("BigInt");
+		await expect.poll(() => told).toEqual([failure, failure]);
+		expect(fleet.errors).toEqual([]);
+	},
+);
+
 test("a client that leaves cancels nothing, and its answer goes nowhere", async () => {
 	await start(1);
 	const session = await open(fleet, 0);

@@ -9,6 +9,7 @@ import { at, type Clock, type Timer } from "../../core/clock.ts";
 import { isLeaseOver } from "../../core/lease.ts";
 import type { Response as Answer, Message, RequestId } from "../../core/message.ts";
 import type { PostLog } from "./post-log.ts";
+import { INTERNAL_ERROR } from "./refusal.ts";
 import { SseBody } from "./sse-body.ts";
 import type { Asker } from "./transport.ts";
 
@@ -32,11 +33,19 @@ export interface PostOptions {
 	readonly primes?: { readonly retryMs: number } | undefined;
 }
 
+interface Said<M extends Message = Message> {
+	readonly message: M;
+	readonly json: string;
+}
+
+/** Before anything is done with it: one that throws is kept nowhere, and thrown to whoever said it. */
+const saidBy = <M extends Message>(message: M): Said<M> => ({ message, json: JSON.stringify(message) });
+
 export class PostStream implements Asker {
 	readonly response: Promise<Response>;
 	readonly #options: PostOptions;
 	readonly #pending: Set<RequestId>;
-	readonly #answers: Answer[] = [];
+	readonly #answers: Said<Answer>[] = [];
 	#resolve: (response: Response) => void = () => {};
 	#body: SseBody | undefined;
 	#timer: Timer | undefined;
@@ -58,16 +67,27 @@ export class PostStream implements Asker {
 		if (expiresAtMs !== undefined) this.#expiry = at(clock, expiresAtMs, () => this.#expire());
 	}
 
+	/** Throws when the answer is no JSON; the client has an error then. */
 	answer(message: Answer): void {
 		if (!this.#pending.delete(message.id as RequestId) || this.#isOver) return;
-		if (this.#body === undefined) this.#answers.push(message);
-		else this.#write(message);
+		try {
+			this.#take(saidBy(message));
+		} catch (error) {
+			const code = INTERNAL_ERROR;
+			this.#take(saidBy({ jsonrpc: "2.0", id: message.id, error: { code, message: "the answer is no JSON" } }));
+			throw error;
+		}
+	}
+
+	#take(answer: Said<Answer>): void {
+		if (this.#body === undefined) this.#answers.push(answer);
+		else this.#write(answer);
 		this.#endIfDone();
 	}
 
 	say(message: Message): boolean {
 		if (this.#isOver || this.#options.mode === "json") return false;
-		return this.#write(message);
+		return this.#write(saidBy(message));
 	}
 
 	get room(): Promise<void> | undefined {
@@ -90,7 +110,8 @@ export class PostStream implements Asker {
 		const [only] = this.#answers;
 		// Requests that were all cancelled have no answer, and so no JSON.
 		if (this.#body === undefined && only !== undefined) {
-			this.#resolve(Response.json(isBatch ? this.#answers : only, { headers }));
+			const json = isBatch ? `[${this.#answers.map((answer) => answer.json).join()}]` : only.json;
+			this.#resolve(new Response(json, { headers: { ...headers, "content-type": "application/json" } }));
 			this.#over();
 			return;
 		}
@@ -106,17 +127,17 @@ export class PostStream implements Asker {
 		this.#timer?.cancel();
 		this.#body = new SseBody({ clock, headers, signal, left() {} });
 		this.#resolve(this.#body.response);
-		const first = log?.begin([...this.#pending, ...this.#answers.map(({ id }) => id as RequestId)]);
+		const first = log?.begin([...this.#pending, ...this.#answers.map(({ message }) => message.id as RequestId)]);
 		if (first !== undefined && primes !== undefined) this.#body.prime(first, primes.retryMs);
 		for (const answer of this.#answers.splice(0)) this.#write(answer);
 		return this.#body;
 	}
 
 	/** False when neither the client nor a log takes it. */
-	#write(message: Message): boolean {
+	#write({ message, json }: Said): boolean {
 		const body = this.#stream();
 		const id = this.#options.log?.add(message);
-		body?.write(JSON.stringify(message), id);
+		body?.write(json, id);
 		return body?.isOver === false || id !== undefined;
 	}
 
