@@ -59,6 +59,37 @@ test("[P7] starts, owns and reads while only DynamoDB's control plane fails", as
 	}
 });
 
+test("[P8] knows its own write whose answer was lost, and which AWS's client then sent again", async () => {
+	const clients = table.clients();
+	const client = clients.dynamo();
+	let lose = 0;
+	client.middlewareStack.add(
+		(next, context) => async (args) => {
+			const answer = await next(args);
+			if (!String(context.commandName).startsWith("Put") || lose === 0) return answer;
+			lose -= 1;
+			throw Object.assign(new Error("the answer is lost"), { name: "TimeoutError" });
+		},
+		// Within each of its attempts.
+		{ step: "finalizeRequest", priority: "low" },
+	);
+	try {
+		await using a = await open(createDynamoStore({ table: table.name, client }));
+		lose = 1;
+		const claimed = await a.registry.claim(session("lost-answer"), a.term);
+		expect(claimed).toMatchObject({ ok: true, created: true, record: { epoch: 1 } });
+		if (!claimed.ok) throw new Error("it is not claimed");
+		lose = 1;
+		const read = { session: session("lost-answer"), version: claimed.record.version };
+		expect(await a.registry.update(read, { state: "new" })).toMatchObject({ state: "new" });
+		lose = 1;
+		await a.registry.release(claimed.held);
+		expect([lose, (await a.registry.get(session("lost-answer")))?.owner]).toEqual([0, undefined]);
+	} finally {
+		clients.close();
+	}
+});
+
 test("a table of other keys, or none, fails the start", async () => {
 	const otherKeys = `other-keys-${randomUUID()}`;
 	await table.make(otherKeys, ["session", "region"]);

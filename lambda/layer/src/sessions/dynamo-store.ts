@@ -69,14 +69,18 @@ export function createDynamoStore(options: DynamoStoreOptions): Store {
 	const keyOf = (place: Place) => ({ scope: scopeOf(place, place.kind), id: part(place.id) });
 	const sessionOf = (scope: Scope, id: string): Channel => createChannel("session", decodeURIComponent(id), scope);
 
-	/** False when the condition did not hold. */
-	async function conditionally(work: () => Promise<unknown>): Promise<boolean> {
+	/**
+	 * False when the condition did not hold. Where `written` stands it is the own write, whose answer was lost and which
+	 * AWS's client sent again.
+	 */
+	async function conditionally(work: () => Promise<unknown>, written?: string): Promise<boolean> {
 		try {
 			await work();
 			return true;
 		} catch (error) {
-			if (isAwsError(error, "ConditionalCheckFailedException")) return false;
-			throw error;
+			if (!isAwsError(error, "ConditionalCheckFailedException")) throw error;
+			const { Item } = error as { readonly Item?: { readonly version?: { readonly S?: string } } };
+			return written !== undefined && Item?.version?.S === written;
 		}
 	}
 
@@ -143,8 +147,9 @@ export function createDynamoStore(options: DynamoStoreOptions): Store {
 				ConditionExpression: absent ? "attribute_not_exists(#version) OR #expiresAt <= :now" : "#version = :version",
 				ExpressionAttributeNames: absent ? NAMES : { "#version": "version" },
 				ExpressionAttributeValues: absent ? { ":now": seconds() } : { ":version": expected.version },
+				ReturnValuesOnConditionCheckFailure: "ALL_OLD",
 			});
-			const written = await conditionally(() => dynamo().send(command, { abortSignal: signal }));
+			const written = await conditionally(() => dynamo().send(command, { abortSignal: signal }), version);
 			return written ? { version, text } : undefined;
 		},
 		async remove(place, expected, signal) {
