@@ -84,7 +84,7 @@ test("without a fallback, only rules that name local beside the lane let streams
 
 test("[P9] what is still queued at the close is told, and nothing stays behind", async () => {
 	const told: string[] = [];
-	const { clock, broker, fanout } = await world({ onerror: (error) => told.push(error.message) });
+	const { clock, broker, fanout } = await world({ onerror: ({ code, message }) => told.push(`${code}: ${message}`) });
 	broker.faults.refuse = 1;
 	for (const n of [1, 2, 3]) send(fanout, n);
 	await clock.advance(30_000);
@@ -92,7 +92,7 @@ test("[P9] what is still queued at the close is told, and nothing stays behind",
 	await clock.advance(10_000);
 	await closed;
 	expect(told.filter((message) => message.includes("queued for wide"))).toEqual([
-		expect.stringMatching(/^3 envelopes that were queued for wide are lost/),
+		expect.stringMatching(/^Closed: 3 envelopes that were queued for wide are lost/),
 	]);
 	expect(clock.waiting).toBe(0);
 });

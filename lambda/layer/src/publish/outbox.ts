@@ -162,6 +162,6 @@ export class Outbox {
 		this.#told = this.#dropped;
 		this.#cause = undefined;
 		const message = `${dropped} envelopes that were queued for ${lane} are lost: ${cause.message}`;
-		this.#deps.report(new FanoutError("QueueFull", message, { cause, data: { lane, dropped, ...limits } }));
+		this.#deps.report(new FanoutError(cause.code, message, { cause, data: { lane, dropped, ...limits } }));
 	}
 }
