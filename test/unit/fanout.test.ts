@@ -154,6 +154,8 @@ test.each([
 	[{ streams: { maxStream: 5 } }, "streams.maxStream"],
 	[{ publisher: { maxQueued: "many" } }, "publisher.maxQueued"],
 	[{ local: { maxEvents: 0 } }, "maxEvents"],
+	[{ local: {}, registry: { store: "redis" } }, "registry.store"],
+	[{ local: {}, nats: { enabled: false }, registry: { store: "nats" } }, "registry.store"],
 	[{ aws: { environment: {} } }, "AWS_REGION"],
 	[{ aws: { environment: { AWS_REGION: "eu-west-1" } } }, "FANOUT_REGIONS"],
 ])("options %o are refused as ConfigInvalid, naming the key", async (options, key) => {

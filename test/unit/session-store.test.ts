@@ -46,8 +46,11 @@ test("a fleet whose transports keep no sessions is told, not left with a registr
 
 test.each(["nats", "redis", "dynamodb"] as const)("%s as a store needs to be told where it is", async (store) => {
 	const parts = { transports: [], instanceId: "a", clock: undefined as never, random: () => 0, onerror: () => {} };
-	const settings = resolveOptions({ local: {}, registry: { store } }, {});
-	await expect(openStore({ ...parts, settings })).rejects.toMatchObject({ code: "ConfigInvalid" });
+	const opened = async () => {
+		const settings = resolveOptions({ local: {}, registry: { store } }, {});
+		return openStore({ ...parts, settings });
+	};
+	await expect(opened()).rejects.toMatchObject({ code: "ConfigInvalid" });
 });
 
 test("[P8] [P9] a fanout owns sessions, says how many, gives them back in a drain, and leaves the store", async () => {

@@ -9,7 +9,7 @@ import type { Clock } from "./core/clock.ts";
 import { FanoutError } from "./core/errors.ts";
 import type { Capabilities, Transport } from "./core/transport.ts";
 import { DEFAULT_PRIORITY, OTHER_PRIORITY } from "./route/options.ts";
-import type { RegistryStore, SessionRegistryOptions } from "./sessions/options.ts";
+import { nowhere, type RegistryStore, type SessionRegistryOptions } from "./sessions/options.ts";
 import type { Store } from "./sessions/store.ts";
 import { resolveNatsOptions } from "./transports/nats/options.ts";
 
@@ -80,7 +80,7 @@ export async function openStore(parts: StoreParts): Promise<Store> {
 	const common = { clock, retentionMs: registry.retentionMs, onerror };
 	if (name === "memory") return (await import("./sessions/memory-store.ts")).createMemoryStore(common);
 	if (name === "nats") {
-		if (nats === undefined) throw invalid('registry.store is "nats", and there is no nats transport to say where');
+		if (nats === undefined) throw nowhere("nats");
 		const { createNatsStore } = await import("./sessions/nats-store.ts");
 		const { dialNats } = await import("./transports/nats/index.ts");
 		const { connection } = nats;
@@ -97,7 +97,7 @@ export async function openStore(parts: StoreParts): Promise<Store> {
 		});
 	}
 	if (name === "redis") {
-		if (redis === undefined) throw invalid('registry.store is "redis", and there is no redis transport to say where');
+		if (redis === undefined) throw nowhere("redis");
 		const { createRedisStore } = await import("./sessions/redis-store.ts");
 		const { dialRedis, DEFAULT_PREFIX } = await import("./transports/redis/index.ts");
 		const failed = (error: unknown) => onerror(disconnected(error));

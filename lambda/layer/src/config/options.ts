@@ -20,7 +20,7 @@ import {
 	type RoutingOptions,
 	type TransportRole,
 } from "../route/options.ts";
-import { checkRegistry, type SessionRegistryOptions } from "../sessions/options.ts";
+import { checkRegistry, nowhere, type SessionRegistryOptions } from "../sessions/options.ts";
 import { STREAM_RANGES, type StreamLimits } from "../stream/port.ts";
 import type { AwsOptions } from "../transports/aws/options.ts";
 import type { LocalOptions } from "../transports/local/options.ts";
@@ -200,6 +200,9 @@ export function resolveOptions(options: FanoutOptions, environment: NodeJS.Proce
 		redis: enabled("redis", options.redis),
 		aws: enabled("aws", aws === undefined ? undefined : { follow: follow === true, ...aws }),
 	};
+	const { store } = options.registry ?? {};
+	// Else it is said with the first session, when servers run already.
+	if ((store === "nats" || store === "redis") && transports[store] === undefined) throw nowhere(store);
 	return {
 		...transports,
 		namespace: checked(options.namespace ?? (aws === undefined ? undefined : cell[ENV.namespace]) ?? DEFAULT_NAMESPACE),
