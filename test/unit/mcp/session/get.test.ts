@@ -133,7 +133,7 @@ test("DELETE ends the GET stream, wherever it is", async () => {
 });
 
 test("resources/updated comes to subscribers only, whichever process the subscription was made at", async () => {
-	await start(3);
+	await start(3, { clock: createFakeClock() });
 	const session = await open(fleet, 0);
 	const stream = await listen(1, session);
 	const ask = (place: number, method: string, uri: string, id: number) =>

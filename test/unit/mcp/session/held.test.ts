@@ -1,15 +1,17 @@
 /** Sessions on functions: each place hears what others tell it only while it has to, and nothing stays at work in it. */
 import { afterEach, describe, expect, test } from "vitest";
+import { type Clock, systemClock } from "../../../../lambda/layer/src/core/clock.ts";
 import { leaseOver } from "../../../../lambda/layer/src/core/lease.ts";
 import type { Fanout } from "../../../../lambda/layer/src/fanout.ts";
 import type { FleetHandler } from "../../../../lambda/layer/src/mcp/index.ts";
+import { createFakeClock } from "../../../../lambda/layer/src/testing/fake-clock.ts";
 import { type Era, post, type SessionFleet, startSessions, tool } from "./fleet.ts";
 import { callTool, follow, get, open, remove } from "./raw.ts";
 
 let fleet: SessionFleet;
 afterEach(() => fleet?.stop());
-const start = async (size: number, server: Era = "v2") => {
-	fleet = await startSessions(size, { follow: "held", server });
+const start = async (size: number, server: Era = "v2", clock: Clock = systemClock) => {
+	fleet = await startSessions(size, { follow: "held", server, clock });
 	return fleet;
 };
 const at = (place: number) => fleet.fanouts[place] as Fanout;
@@ -92,7 +94,8 @@ test("a call that takes long is cancelled through another process", async () => 
 });
 
 test("a subscription stands with the GET stream elsewhere before its client hears so", async () => {
-	await start(2);
+	// That is waited for so long as this clock says.
+	await start(2, "v2", createFakeClock());
 	const session = await open(fleet, 0);
 	const stream = follow(await fleet.call(1, get(session)));
 	const subscribe = { jsonrpc: "2.0", id: 3, method: "resources/subscribe", params: { uri: "docs://a" } };

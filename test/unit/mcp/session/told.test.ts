@@ -192,7 +192,7 @@ test("[P3] a write of the record that is answered late undoes nothing of what ca
 			return row;
 		},
 	});
-	const { told } = await start(2, { store: slow });
+	const { told } = await start(2, { store: slow, clock: createFakeClock() });
 	const session = await open(fleet, 0);
 	await callTool(fleet, 1, session, "where");
 	const stream = follow(await fleet.call(0, get(session)));
