@@ -146,3 +146,30 @@ test("[P3] [P4] an end that comes after a younger one forgets nothing of it: who
 	expect([moving.marks, moving.numbers(c)]).toEqual([[], []]);
 	engine.close();
 });
+
+test("[P4] who comes back with a place in a log that is lost, to a lane that has yet to hear so, is not shown again what is still on its way from it", async () => {
+	const w = world();
+	const c = w.world.channel("c");
+	const broker = w.brokers[0] as (typeof w.brokers)[number];
+	const { engine, subscribers } = held(w);
+	const here = new Client();
+	here.connect([engine], w.clock, [c]);
+	await w.clock.advance(10);
+	broker.faults.lose = 1;
+	w.publish(c, 3);
+	broker.faults.lose = 0;
+	const onTheirWay = [...(broker.log(c)?.entries ?? [])];
+	// Elsewhere all three were shown.
+	const back = new Client();
+	back.cursor = NO_LANES + encodeLane(laneTag(c), placeCode("fake/broker"), broker.endOf(c));
+	broker.reset(c);
+	back.connect([engine], w.clock, [c]);
+	await w.clock.settle();
+	for (const entry of onTheirWay) subscribers[0]?.entry(entry);
+	await w.clock.advance(5_000);
+	w.publish(c, 1);
+	await w.clock.advance(10);
+	expect([back.marks, back.numbers(c)]).toEqual([["epoch"], [4]]);
+	expect([here.marks, here.numbers(c).at(-1)]).toEqual([["epoch"], 4]);
+	engine.close();
+});

@@ -167,6 +167,8 @@ export class Track implements Follower {
 		if (this.#isClosed) return;
 		const [first] = page.entries;
 		if (page.verdict !== "whole") {
+			// A lane that has yet to hear of it may be handed more of what this stream was shown.
+			if (first === undefined && isAtOrBefore(seen, this.position)) return this.lane.check();
 			const from = first && { epoch: first.position.epoch, offset: prevOffset(first) };
 			this.#restart(page.verdict, from ?? seen);
 		}
