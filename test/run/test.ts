@@ -19,7 +19,7 @@ import { runSuites, type SuiteOptions } from "./suites.ts";
 const SUITE_DEADLINE_MS = 720_000;
 const LOG_DIR = join(STATE_DIR, "test-logs");
 /** How the paths of files begin that share the emulator: one at a time, it serves one batch and one handler at a time. */
-const CELL_TESTS = ["aws", "doctor-aws", "registry.", "registry-faults"]
+const CELL_TESTS = ["aws", "doctor-aws", "registry.", "registry-dynamo"]
 	.map((name) => `test/contract/${name}`)
 	.concat(["history", "lambda", "main-path"].map((name) => `test/e2e/${name}`));
 /** No file: what opens the cells all the same fails and says this. */

@@ -206,7 +206,9 @@ test.each([
 		const bytes = content();
 		writeFileSync(disk.file, bytes);
 		const { told, publish, outgoing, end } = await live(clock, broker);
-		expect(told).toMatchObject([{ message: expect.stringContaining(`outbox.file ${disk.file} cannot be opened`) }]);
+		expect(told).toMatchObject([
+			{ message: expect.stringContaining(`outbox.file ${disk.file} cannot be opened; it is damaged`) },
+		]);
 		expect(await publish("c0", 1)).toMatchObject({ ok: true });
 		expect(outgoing.health[0]?.outbox).toMatchObject({ file: "failed" });
 		await end();
@@ -225,6 +227,10 @@ test("another application's database, a disk.directory, and a file that another 
 	});
 	await expect(createFanout({ local: {}, outbox: { file: disk.directory } })).rejects.toThrow(
 		`outbox.file ${disk.directory}`,
+	);
+	const nowhere = join(disk.directory, "none", "outbox.db");
+	await expect(createFanout({ local: {}, outbox: { file: nowhere } })).rejects.toThrow(
+		`outbox.file ${nowhere} cannot be opened; does its directory exist`,
 	);
 	await expect(createFanout({ local: {}, outbox: { file: "" } })).rejects.toMatchObject({ code: "ConfigInvalid" });
 	rmSync(disk.file);

@@ -18,6 +18,7 @@ export interface SqliteFile {
 }
 
 const BUSY = 5;
+const CANNOT_OPEN = 14;
 /** Damaged within; not a database at all. */
 const DAMAGED: readonly (number | undefined)[] = [11, 26];
 
@@ -79,9 +80,11 @@ function sqliteError({ key, file }: Pick<SqliteFile, "key" | "file">, cause: unk
 		const message = `${key} ${file} is in use by another process`;
 		return new FanoutError("TransportUnavailable", message, { cause, retryable: true, data: { file } });
 	}
-	const message = `${key} ${file} cannot be opened; if it is damaged, move it away`;
-	const error = asFanoutError(cause, "TransportUnavailable", message);
-	if (!DAMAGED.includes(errcode)) return error;
+	const isDamaged = DAMAGED.includes(errcode);
+	let hint = errcode === CANNOT_OPEN ? "; does its directory exist, and may this process write there" : "";
+	if (isDamaged) hint = "; it is damaged, or no database: move it away";
+	const error = asFanoutError(cause, "TransportUnavailable", `${key} ${file} cannot be opened${hint}`);
+	if (!isDamaged) return error;
 	return new FanoutError(error.code, error.message, { cause, data: { file, damaged: true } });
 }
 
