@@ -84,6 +84,22 @@ test("[P7] nobody waits for it: neither the start nor a client stream, which is 
 	await reader.cancel();
 });
 
+test("[P7] a send to it is queued in the turn in which it would be sent: it has said that it cannot take it yet", async () => {
+	const clock = createFakeClock();
+	const { transport } = sleeper();
+	const fine = createFakeTransport(new FakeBroker(createRandom(1).next), { name: "fine" });
+	const options = { transports: [transport, fine], startup: "degrade", clock, onerror: () => undefined } as const;
+	const fanout = await createFanout(options);
+	closing.push(() => fanout.close());
+	const sent = fanout.notify.toolsChanged();
+	// The clock stands still: who waits for a deadline waits.
+	await clock.settle();
+	const { accepted, queued } = (await Promise.race([sent, undefined])) ?? { accepted: [], queued: [] };
+	expect(accepted).toMatchObject([{ lane: "fine" }]);
+	expect(queued).toMatchObject([{ lane: "late", uncertain: false }]);
+	expect(String(queued[0]?.error.message)).toMatch(/has not started/);
+});
+
 test("[P7] what is sent to it is queued, without a doubt, and outlives a restart in the outbox's file", async () => {
 	const directory = mkdtempSync(join(tmpdir(), "fanout-late-"));
 	closing.push(() => rmSync(directory, { recursive: true }));

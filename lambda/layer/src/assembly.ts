@@ -119,6 +119,7 @@ export async function createAssembly(first: Assembled, deps: AssemblyDeps): Prom
 		stop: AbortSignal,
 		startup: Assembled["startup"] = "fail",
 	) => startTransports(some, { clock, startup, startTimeoutMs, stop, enter, late, isWanted, random, report });
+	const isLate = (transport: Transport) => late.has(transport);
 	let outgoing: Outgoing | undefined;
 	try {
 		for (const name of NAMES) {
@@ -129,7 +130,7 @@ export async function createAssembly(first: Assembled, deps: AssemblyDeps): Prom
 		}
 		transports.push(...(first.transports ?? []));
 		followed.push(...followedOf(transports, first, []));
-		outgoing = await createOutgoing(transports, first, { clock, random, report, isConnected });
+		outgoing = await createOutgoing(transports, first, { clock, random, report, isConnected, isLate });
 		await startAll(transports, first, stop.signal, first.startup);
 		outgoing.restore();
 	} catch (error) {

@@ -69,8 +69,9 @@ export interface OutgoingOptions {
 
 export interface OutgoingDeps {
 	readonly clock: Clock;
-	/** Absent: all are. */
+	/** Absent: all are, and have started. */
 	isConnected?(transport: Transport): boolean;
+	isLate?(transport: Transport): boolean;
 	random(): number;
 	report(error: FanoutError): void;
 }
@@ -164,7 +165,7 @@ export async function createOutgoing(
 			transport,
 			gate,
 			outbox,
-			publisher: createPublisher(transport, { clock, random, limits, gate, outbox }),
+			publisher: createPublisher(transport, { ...deps, limits, gate, outbox }),
 		};
 	}
 

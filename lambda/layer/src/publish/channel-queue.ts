@@ -56,7 +56,7 @@ export class ChannelQueue {
 	/** Never rejects: a failure is an outcome. */
 	push(envelope: Envelope, bytes: number, term: Term): Promise<LaneOutcome> {
 		return new Promise((resolve) => {
-			const { clock, timeoutMs, gate, outbox, isShut } = this.#host;
+			const { clock, timeoutMs, gate, outbox, isShut, isLate } = this.#host;
 			const since = clock.monotonic();
 			const waiting = { term, resolve };
 			const item: Item = { envelope, bytes, since, deadline: since + timeoutMs, uncertainSince: undefined, waiting };
@@ -64,7 +64,8 @@ export class ChannelQueue {
 			this.#items.push(item);
 			this.#waiting += 1;
 			// A probe may take its deadline: with an outbox nobody has to wait for it.
-			const isSuspect = isShut || (outbox !== undefined && gate !== undefined && gate.state !== "closed");
+			const isProbed = gate !== undefined && gate.state !== "closed";
+			const isSuspect = isShut || (outbox !== undefined && (isProbed || isLate));
 			if (isSuspect) this.#keptUntil = since;
 			if ((isSuspect || isBehind) && !this.#keep(item, this.#shutError())) this.#items.pop();
 			if (this.#running) return;
@@ -234,9 +235,9 @@ export class ChannelQueue {
 	}
 
 	#shutError(): FanoutError {
-		const { place } = this.#host.transport;
-		const why = this.#host.isShut ? "its breaker is open" : "others are queued for it";
-		return new FanoutError("TransportUnavailable", `${place}: ${why}`, { retryable: true });
+		const { transport, isShut, isLate } = this.#host;
+		const why = isShut ? "its breaker is open" : isLate ? "it has not started yet" : "others are queued for it";
+		return new FanoutError("TransportUnavailable", `${transport.place}: ${why}`, { retryable: true });
 	}
 
 	#pause(attempt: number): Promise<void> {

@@ -73,6 +73,8 @@ export interface PublisherChange {
 export interface PublisherDeps {
 	readonly clock: Clock;
 	random(): number;
+	/** It has not started, and is tried again. Absent: all have. */
+	isLate?(transport: Transport): boolean;
 	readonly limits?: Partial<PublisherLimits>;
 	readonly gate?: Gate | undefined;
 	readonly outbox?: Outbox | undefined;
@@ -116,6 +118,9 @@ export function createPublisher(first: Transport, deps: PublisherDeps): Publishe
 		offers,
 		get isShut() {
 			return gate !== undefined && !gate.admits;
+		},
+		get isLate() {
+			return deps.isLate?.(transport) ?? false;
 		},
 		opened: () => opening.promise,
 		random: deps.random,
@@ -200,7 +205,7 @@ export function createPublisher(first: Transport, deps: PublisherDeps): Publishe
 		},
 		flush: () => pending.flush(),
 		async drained(withinMs) {
-			if (resting === queues.size || (gate !== undefined && gate.state !== "closed")) return;
+			if (resting === queues.size || host.isLate || (gate !== undefined && gate.state !== "closed")) return;
 			emptied = Promise.withResolvers();
 			const waiting = new AbortController();
 			await Promise.race([emptied.promise, pause(clock, withinMs, waiting.signal, true)]);

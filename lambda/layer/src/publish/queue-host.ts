@@ -22,6 +22,8 @@ export interface QueueHost {
 	readonly offers: Offers;
 	/** The gate admits nothing now. */
 	readonly isShut: boolean;
+	/** The transport has not started, and says so to each offer: nobody has to wait for it. */
+	readonly isLate: boolean;
 	/** Resolves when it may admit something, and at the close. */
 	opened(): Promise<void>;
 	random(): number;
