@@ -99,6 +99,24 @@ test("a publish and what it brings are spans of the caller's trace, one in a pro
 	expect(JSON.stringify(found.map(({ attributes }) => attributes))).not.toContain(SECRET);
 });
 
+test("what many streams are shown again after a drop is one span for each envelope, not one for each stream", async () => {
+	const { fanout, read, openStream } = await openFanout(undo, { traceparent: traceparentOf(otel) });
+	undo.push(observeOpenTelemetry(fanout, otel));
+	await fanout.to({ session: "s1" }).send(MESSAGE);
+	await until(() => read.text.includes(SECRET));
+	const cursor = /^id: ?(.+)$/gm;
+	const [, last = ""] = [...read.text.matchAll(cursor)].at(-1) ?? [];
+	await tracer.startActiveSpan("tool call", async (span) => {
+		for (let count = 0; count < 3; count += 1) await fanout.to({ session: "s1" }).send(MESSAGE);
+		span.end();
+	});
+	await until(() => read.text.split(SECRET).length > 4);
+	const again = await Promise.all(Array.from({ length: 5 }, () => openStream({ "last-event-id": last })));
+	await until(() => again.every(({ text }) => text.split(SECRET).length > 3));
+	const delivered = spans.getFinishedSpans().filter(({ name }) => name === "deliver session");
+	expect(delivered.map(({ attributes }) => attributes["mcp_fanout.replay"])).toEqual(Array(3).fill("false"));
+});
+
 test("a publish that nothing takes is a span with an error, and a context that fails keeps nothing from its way", async () => {
 	const traces = [() => "no context", () => "", () => JSON.parse("{")];
 	const carried: unknown[] = [];

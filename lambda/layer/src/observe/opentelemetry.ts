@@ -18,6 +18,8 @@ type OpenTelemetry = Pick<
 >;
 
 const NAME = "mcp-fanout";
+/** Envelopes whose span is remembered: so many, to twice as many. */
+const MAX_TOLD = 1_000;
 
 /** For the `traceparent` option: the span that is active where something is published. */
 export function traceparentOf({ trace }: Pick<OpenTelemetry, "trace">): () => string | undefined {
@@ -94,10 +96,16 @@ function observeTraces({ context, ROOT_CONTEXT, SpanKind, SpanStatusCode, trace 
 		span.end(endTime);
 	}
 
-	let last = "";
+	// Of streams that are shown a whole past each, an envelope comes once in each of them.
+	let told = new Set<string>();
+	let toldBefore = told;
 	function delivered({ id, kind, isReplay, delayMs, trace: carried }: FanoutEvents["deliver"]): void {
-		if (carried === undefined || id === last) return;
-		last = id;
+		if (carried === undefined || told.has(id) || toldBefore.has(id)) return;
+		if (told.size === MAX_TOLD) {
+			toldBefore = told;
+			told = new Set();
+		}
+		told.add(id);
 		const [, traceId = "", spanId = "", flags = ""] = carried.split("-");
 		const remote = { traceId, spanId, traceFlags: Number.parseInt(flags, 16), isRemote: true };
 		const said = { "messaging.operation.type": "process", "messaging.message.id": id, "mcp_fanout.channel.kind": kind };
