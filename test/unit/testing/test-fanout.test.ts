@@ -1,5 +1,5 @@
 import { createFakeClock, createTestFanout, type TestFanout, type TestFanoutOptions } from "mcp-fanout/testing";
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { FanoutError } from "../../../lambda/layer/src/core/errors.ts";
 
 const open: TestFanout[] = [];
@@ -69,4 +69,17 @@ test("one seed and a clock that stands still: the same ids", async () => {
 		return fanout.published[0]?.id;
 	};
 	expect(await ids()).toBe(await ids());
+});
+
+test("the clock that stands still moves where a test runner has put its own timers in the place of Node's", async () => {
+	vi.useFakeTimers();
+	try {
+		const clock = createFakeClock();
+		const due: number[] = [];
+		clock.after(10, () => void due.push(clock.monotonic()));
+		await clock.advance(20);
+		expect(due).toEqual([10]);
+	} finally {
+		vi.useRealTimers();
+	}
 });
