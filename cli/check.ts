@@ -3,11 +3,11 @@
  * with --dial whether each target starts within its deadline.
  */
 import { parseArgs } from "node:util";
-import { createFanout, type FanoutOptions } from "mcp-fanout";
+import type { FanoutOptions } from "mcp-fanout";
 import { CONFIG_FILE, type Explanation, explain, inForce, loadConfig, parseConfig, readText } from "mcp-fanout/config";
 import { command, type Surroundings } from "./command.ts";
-import { EXIT, type Output } from "./output.ts";
-import { alone, FILE_FLAG, fileOf, NAMES } from "./whom.ts";
+import { EXIT } from "./output.ts";
+import { alone, dial, FILE_FLAG, fileOf, NAMES } from "./whom.ts";
 
 const USAGE = `  check [file] [--session <id>] [--method <name>] [--sessions <n>] [--dial]
       file        or --config <file>, here and below; default: FANOUT_CONFIG, then ./${CONFIG_FILE}, then the environment
@@ -69,14 +69,14 @@ function decided(explanation: Explanation, { session, method = DEFAULT_METHOD, s
 	];
 }
 
-async function dialled(options: FanoutOptions, output: Output): Promise<boolean> {
+async function dialled(options: FanoutOptions, { output, signal }: Surroundings): Promise<boolean> {
 	let isFine = true;
 	for (const name of NAMES) {
 		const one = options[name];
-		if (one === undefined || one.enabled === false) continue;
+		if (one === undefined || one.enabled === false || signal.aborted) continue;
 		const started = performance.now();
 		try {
-			const fanout = await createFanout({ ...alone(options, name), startup: "fail" });
+			const fanout = await dial({ ...alone(options, name), startup: "fail" }, signal);
 			output.out(`${name}: started in ${Math.round(performance.now() - started)} ms`);
 			await fanout.close();
 		} catch (error) {
@@ -87,7 +87,8 @@ async function dialled(options: FanoutOptions, output: Output): Promise<boolean>
 	return isFine;
 }
 
-async function act(call: Call, { environment, output }: Surroundings): Promise<number> {
+async function act(call: Call, around: Surroundings): Promise<number> {
+	const { environment, output } = around;
 	const { file = "environment" } = call;
 	const text = call.file === undefined ? undefined : readText(call.file);
 	const options = inForce(parseConfig({ file, text }, environment).options, environment);
@@ -100,7 +101,7 @@ async function act(call: Call, { environment, output }: Surroundings): Promise<n
 	}
 	if (!call.dial) return EXIT.fine;
 	const dialling = inForce(await loadConfig(call.file, environment), environment);
-	return (await dialled(dialling, output)) ? EXIT.fine : EXIT.dial;
+	return (await dialled(dialling, around)) ? EXIT.fine : EXIT.dial;
 }
 
 export const check = command(USAGE, callOf, act);

@@ -11,6 +11,8 @@ const output = { out: (text: string) => console.log(text), err: (text: string) =
 main(process.argv.slice(2), process.env, output, interrupted.signal).then(
 	(code) => {
 		process.exitCode = code;
+		// Whatever still dials keeps nobody waiting.
+		if (interrupted.signal.aborted) process.exit();
 	},
 	(error: unknown) => {
 		console.error(error);

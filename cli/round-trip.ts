@@ -1,9 +1,9 @@
 /** One message over one transport, to a channel that nobody else uses: whether it is heard, and after how long. */
 import { randomUUID } from "node:crypto";
-import { createFanout, type Fanout, type FanoutOptions } from "mcp-fanout";
+import type { Fanout, FanoutOptions } from "mcp-fanout";
 import type { Finding } from "mcp-fanout/config";
 import { PrintingSocket } from "./printing-socket.ts";
-import { alone, type Name } from "./whom.ts";
+import { alone, dial, type Name } from "./whom.ts";
 
 /** A cell's functions may have to be started first. */
 const HEAR_MS = 15_000;
@@ -43,7 +43,7 @@ async function hear(fanout: Fanout, signal: AbortSignal): Promise<Finding> {
 export async function roundTrip(options: FanoutOptions, name: Name, signal: AbortSignal): Promise<Finding> {
 	try {
 		const more = { startup: "fail", follow: true, reload: { watch: false }, outbox: { maxEnvelopes: 0 } } as const;
-		const fanout = await createFanout({ ...alone(options, name), ...more });
+		const fanout = await dial({ ...alone(options, name), ...more }, signal);
 		try {
 			return await hear(fanout, signal);
 		} finally {

@@ -26,10 +26,10 @@ function callOf(args: readonly string[], environment: NodeJS.ProcessEnv) {
 	return { file: fileOf(positionals, environment, values.config), target: targetOf(values), notification };
 }
 
-async function act(call: ReturnType<typeof callOf>, { environment, output }: Surroundings): Promise<number> {
+async function act(call: ReturnType<typeof callOf>, { environment, output, signal }: Surroundings): Promise<number> {
 	// What no lane takes now is told, not kept: there is nobody to keep it.
 	const more = { follow: false, outbox: { maxEnvelopes: 0 } } as const;
-	const fanout = await openBeside(call.file, environment, more);
+	const fanout = await openBeside(call.file, environment, more, signal);
 	try {
 		const { id, channel, accepted, failed, undeliverable } = await fanout.to(call.target).send(call.notification);
 		const refused = failed.map(({ lane, error: { code, message } }) => ({ lane, code, message }));

@@ -114,10 +114,10 @@ async function show(fanout: Fanout, { tenant, session, count, page, isJson }: Ca
 	return EXIT.fine;
 }
 
-async function act(call: Call, { environment, output }: Surroundings): Promise<number> {
+async function act(call: Call, { environment, output, signal }: Surroundings): Promise<number> {
 	// The registry has connections of its own: a transport that is away need not be one that keeps sessions.
 	const more = { follow: false, startup: "degrade", onerror: telling(output) } as const;
-	const fanout = await openBeside(call.file, environment, more);
+	const fanout = await openBeside(call.file, environment, more, signal);
 	try {
 		return await show(fanout, call, output);
 	} finally {

@@ -50,7 +50,7 @@ async function follow(fanout: Fanout, { count, request }: Call, output: Output, 
 }
 
 async function act(call: Call, { environment, output, signal }: Surroundings): Promise<number> {
-	const fanout = await openBeside(call.file, environment, { follow: true, onerror: telling(output) });
+	const fanout = await openBeside(call.file, environment, { follow: true, onerror: telling(output) }, signal);
 	try {
 		const { transports } = fanout.health();
 		if (transports.every((place) => place.startsWith("local/"))) output.err(`warning: ${ALONE}`);

@@ -1,5 +1,12 @@
 /** Whom a command is about, by its flags; and a fanout of the command's own beside the processes that run. */
-import { createFanout, type Fanout, type FanoutOptions, type StreamRequest, type Target } from "mcp-fanout";
+import {
+	createFanout,
+	type Fanout,
+	FanoutError,
+	type FanoutOptions,
+	type StreamRequest,
+	type Target,
+} from "mcp-fanout";
 import { configFile, loadConfig } from "mcp-fanout/config";
 
 export const WHOM_USAGE = `--session <id> | --principal <id> | --topic <name> | --all | --every-tenant, [--tenant <id>]`;
@@ -74,12 +81,25 @@ export function alone(options: FanoutOptions, name: Name): FanoutOptions {
 	return withoutFiles({ ...rest, [name]: options[name] ?? {} });
 }
 
+/** A fanout, unless the user interrupts it first: what it dials is then left to the end of the process. */
+export async function dial(options: FanoutOptions, signal: AbortSignal): Promise<Fanout> {
+	const interrupted = Promise.withResolvers<never>();
+	const interrupt = () => interrupted.reject(new FanoutError("Aborted", "interrupted while it dialled"));
+	signal.addEventListener("abort", interrupt, { once: true });
+	try {
+		return await Promise.race([interrupted.promise, createFanout(options)]);
+	} finally {
+		signal.removeEventListener("abort", interrupt);
+	}
+}
+
 /** A fanout by the file, or by the environment alone; nothing of it outlives the command. */
 export async function openBeside(
 	file: string | undefined,
 	environment: NodeJS.ProcessEnv,
 	more: FanoutOptions,
+	signal: AbortSignal,
 ): Promise<Fanout> {
 	const options = withoutFiles(await loadConfig(file, environment));
-	return createFanout({ ...options, reload: { watch: false }, startup: "fail", ...more });
+	return dial({ ...options, reload: { watch: false }, startup: "fail", ...more }, signal);
 }
