@@ -199,6 +199,31 @@ describe("a file that was tampered with", () => {
 		expect(await readPage(transport, b, BEGINNING)).toMatchObject({ verdict: "retention", entries: { length: 1 } });
 		await transport.close();
 	});
+
+	test("a log of a channel that this release does not know is told and left where it is: the others are there", async () => {
+		const file = newFile();
+		const one = await started({ file });
+		await one.send(a, 1);
+		await one.send(b, 1, 2);
+		await one.transport.close();
+		const rename = (from: string, to: string) => {
+			const db = new DatabaseSync(file);
+			db.prepare("UPDATE logs SET key = ? WHERE key = ?").run(to, from);
+			db.close();
+		};
+		const later = a.key.replace("/topic:", "/kind of a later release:");
+		rename(a.key, later);
+		const { transport } = createBench({ file }, 2);
+		const reported: unknown[] = [];
+		await transport.start({ report: (event) => void reported.push(event) }, never);
+		expect(reported).toMatchObject([{ kind: "error", error: { code: "InvalidChannel" } }]);
+		expect(numbers((await readPage(transport, b, BEGINNING)).entries)).toEqual([1, 2]);
+		await transport.close();
+		rename(later, a.key);
+		const again = await started({ file }, 3);
+		expect(numbers((await readPage(again.transport, a, BEGINNING)).entries)).toEqual([1]);
+		await again.transport.close();
+	});
 });
 
 /** As of Node before 22.16, which does not say whether a transaction is open. */

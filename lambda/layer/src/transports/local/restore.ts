@@ -1,5 +1,5 @@
 /** Puts what a store kept back on the shelf, under today's bounds. */
-import { parseChannel } from "../../core/channel.ts";
+import { type Channel, parseChannel } from "../../core/channel.ts";
 import { decodeEnvelope, packEnvelope } from "../../core/envelope.ts";
 import { asFanoutError, type FanoutError } from "../../core/errors.ts";
 import type { Kept } from "./log.ts";
@@ -17,9 +17,21 @@ function toKept({ offset, id, at, text }: StoredEvent, report: (error: FanoutErr
 	}
 }
 
+/** Undefined for one that a later release wrote: nobody can ask for it here. */
+function channelOf(key: string, report: (error: FanoutError) => void): Channel | undefined {
+	try {
+		return parseChannel(key);
+	} catch (cause) {
+		report(asFanoutError(cause, "InvalidChannel", "a stored log is of no channel"));
+		return undefined;
+	}
+}
+
 export function restore(shelf: Shelf, snapshot: Snapshot, report: (error: FanoutError) => void): void {
 	for (const stored of snapshot.logs) {
-		const log = shelf.open(parseChannel(stored.key));
+		const channel = channelOf(stored.key, report);
+		if (channel === undefined) continue;
+		const log = shelf.open(channel);
 		log.base = stored.base;
 		log.baseAt = stored.baseAt;
 		for (const event of stored.events) shelf.append(log, toKept(event, report));
