@@ -67,14 +67,16 @@ describe("the client", () => {
 	let clock: FakeClock;
 	let requests: { request: IncomingMessage; response: ServerResponse }[];
 	let status: number;
+	let contentType: string;
 	let connection: SseConnection | undefined;
 	beforeEach(async () => {
 		clock = createFakeClock();
 		requests = [];
 		status = 200;
+		contentType = "text/event-stream";
 		server = createServer((request, response) => {
 			requests.push({ request, response });
-			response.writeHead(status, { "Content-Type": "text/event-stream" });
+			response.writeHead(status, { "Content-Type": contentType });
 			if (status === 200) response.flushHeaders();
 			else response.end();
 		});
@@ -241,6 +243,20 @@ describe("the client", () => {
 			for await (const _ of c.connection) throw new Error("there is nothing");
 		};
 		await expect(all()).rejects.toMatchObject({ code: "TransportRefused", data: { status: refusal } });
+	});
+
+	it("is not open where a page is answered instead of a stream, and asks again", async () => {
+		contentType = "text/html; charset=utf-8";
+		const c = client();
+		const { response } = await request(1);
+		response.end("<p>we are back soon</p>\n\n");
+		contentType = "Text/Event-Stream;charset=utf-8";
+		await request(2);
+		await until("the stream", () => c.events.some(({ type }) => type === "open"));
+		expect(c.events).toMatchObject([
+			{ type: "lost", error: { code: "TransportUnavailable", data: { contentType: "text/html; charset=utf-8" } } },
+			{ type: "open" },
+		]);
 	});
 
 	it("ends silently on 204, and tries 503 and 429 again", async () => {

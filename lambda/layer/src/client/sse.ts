@@ -103,6 +103,8 @@ export function connectSse(url: string | URL, options: ConnectSseOptions = {}): 
 			const response = await (options.fetch ?? fetch)(url, { headers, signal, cache: "no-store" });
 			const { status, body } = response;
 			if (status !== 200 || body === null) throw refusal(status);
+			const contentType = response.headers.get("Content-Type") ?? "";
+			if (!/^text\/event-stream *(?:;|$)/i.test(contentType)) throw noStream(contentType);
 			tell({ type: "open" });
 			const parser = createSseParser(received);
 			const text = new TextDecoder();
@@ -165,6 +167,12 @@ function objectOf(text: string): Readonly<Record<string, unknown>> | undefined {
 function lost(cause: unknown): FanoutError {
 	const detail = cause instanceof Error ? cause.message : String(cause);
 	return new FanoutError("TransportUnavailable", `the stream was lost: ${detail}`, { cause, retryable: true });
+}
+
+/** What stands between may answer with a page of its own, and not for good. */
+function noStream(contentType: string): FanoutError {
+	const message = `the server answered ${JSON.stringify(contentType)}, which is no event stream`;
+	return new FanoutError("TransportUnavailable", message, { retryable: true, data: { contentType } });
 }
 
 function refusal(status: number): FanoutError {
