@@ -45,6 +45,12 @@ describe("a start", () => {
 		await expect(failing).rejects.toThrow(/sentinel fanout at 127.0.0.1:\d+ was not ready within 300 ms/);
 	});
 
+	it("that finds no TLS where it was told to use it says so [P7]", async () => {
+		const server = kept(await startValkeyServer());
+		const failing = startInstance({ url: server.url.replace("redis:", "rediss:"), connectTimeoutMs: 300 });
+		await expect(failing).rejects.toThrow(/was not ready within 300 ms: .*TLS/);
+	});
+
 	it("with another number of partitions than the store's is refused with both [P2]", async () => {
 		const server = kept(await startValkeyServer());
 		await instance({ url: server.url });

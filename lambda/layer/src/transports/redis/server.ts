@@ -38,7 +38,9 @@ export async function waitReady(
 		signal.removeEventListener("abort", onOuter);
 	}
 	if ((client.status as string) === "ready") return;
-	const detail = last instanceof Error ? `: ${reasonOf(last)}` : "";
+	// A server without TLS waits for the end of what it takes for a command: neither side ever fails.
+	const silence = isTls(client) ? ": nothing answered in TLS there" : "";
+	const detail = last instanceof Error ? `: ${reasonOf(last)}` : silence;
 	const refused = LOGIN.test(detail);
 	throw new FanoutError(
 		refused ? "TransportRefused" : "TransportUnavailable",
@@ -47,6 +49,11 @@ export async function waitReady(
 			: `redis at ${endpoint} was not ready within ${timeoutMs} ms${detail}`,
 		{ cause: last ?? signal.reason, retryable: !refused, data: { endpoint, timeoutMs } },
 	);
+}
+
+function isTls({ options }: Client): boolean {
+	const { tls } = "redisOptions" in options ? (options.redisOptions ?? {}) : (options as { tls?: unknown });
+	return tls !== undefined;
 }
 
 /** A cluster's error hides what happened to its nodes. */
