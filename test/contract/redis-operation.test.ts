@@ -2,7 +2,7 @@
 import { readdir, stat, truncate } from "node:fs/promises";
 import { join } from "node:path";
 import { Cluster, Redis } from "ioredis";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import type { Channel } from "../../lambda/layer/src/core/channel.ts";
 import { slotOf } from "../../lambda/layer/src/transports/redis/cluster.ts";
 import { createKeys } from "../../lambda/layer/src/transports/redis/keys.ts";
@@ -61,6 +61,33 @@ describe("a start", () => {
 		}
 		expect(await server.admin.exists(keys.meta(0).replace(":0}", `:${PARTITIONS}}`)), "none was made").toBe(0);
 	});
+});
+
+it("an outage is told once by what fails in it, however often that is tried again [P7]", async () => {
+	const server = kept(await startValkeyServer());
+	const a = await instance({ url: server.url });
+	await a.open(channel);
+	const told = () => {
+		const events = a.events.flatMap((event) => (event.kind === "error" ? [event.error] : []));
+		return [...a.errors, ...events].map(({ message }) => message);
+	};
+	const checks = vi.spyOn(a.transport, "ends");
+	for (const outage of [1, 2]) {
+		await server.kill();
+		checks.mockClear();
+		await until("it was asked often", () => checks.mock.calls.length >= 8);
+		const ofChecks = told().filter((message) => message.startsWith("ends could not be asked for"));
+		expect(ofChecks, ofChecks.join("\n")).toHaveLength(outage);
+		const ofListener = told().filter((message) => message.startsWith("the listener's connection was lost"));
+		expect(ofListener.length, ofListener.join("\n")).toBeGreaterThanOrEqual(outage);
+		expect(ofListener.length, ofListener.join("\n")).toBeLessThanOrEqual(3 * outage);
+		await server.start();
+		const before = a.events.length;
+		await until("it is connected", () => a.events.slice(before).some(({ kind }) => kind === "connected"));
+		await accepted(a, channel, [outage]);
+		checks.mockClear();
+		await until("checks answer again", () => checks.mock.settledResults.some(({ type }) => type === "fulfilled"));
+	}
 });
 
 describe("ready clients", () => {

@@ -78,6 +78,8 @@ export function createEngine(transport: Transport, deps: EngineDeps): Engine {
 	const reads = new Reads(transport, clock, limits.reads);
 	const stop = new AbortController();
 	let checkTimer: Timer | undefined;
+	/** What failed checks were told as since one that did not fail: an outage is told once, not with each check. */
+	const told = new Set<string>();
 
 	async function ends(channels: readonly Channel[]): Promise<(Position | undefined)[]> {
 		const what = `the ends of ${channels.length} lanes at ${transport.place}`;
@@ -131,14 +133,19 @@ export function createEngine(transport: Transport, deps: EngineDeps): Engine {
 				() => false,
 			);
 		const most = transport.capabilities.endsBatch ?? limits.endsBatch;
+		let failed = false;
 		for (let at = 0; at < lanes.length && !stop.signal.aborted; at += most) {
 			try {
 				await checkSome(lanes.slice(at, at + most));
 				answers = true;
 			} catch (error) {
-				host.report(asFanoutError(error, "TransportUnavailable", "an end check failed", true));
+				failed = true;
+				const failure = asFanoutError(error, "TransportUnavailable", "an end check failed", true);
+				if (!told.has(failure.code)) host.report(failure);
+				told.add(failure.code);
 			}
 		}
+		if (answers && !failed) told.clear();
 		// After failures lanes wait longer and longer: an outage that is over must not last for them.
 		if (answers) for (const lane of waiting) lane.hurry();
 	}

@@ -38,6 +38,8 @@ export class Line {
 	#state: "dialling" | "up" | "closed" = "dialling";
 	#redial: Timer | undefined;
 	#attempt = 0;
+	/** The last failure that was told since the connection was up: redials that fail alike tell no more. */
+	#told: string | undefined;
 	#beatPartition: number | undefined;
 	#beats = 0;
 	#heardBeat = 0;
@@ -116,6 +118,7 @@ export class Line {
 				if (this.#client !== client || this.#state === "closed") return;
 				this.#state = "up";
 				this.#attempt = 0;
+				this.#told = undefined;
 				this.#beatPartition = undefined;
 				this.#unheardSince = undefined;
 				this.#deps.report({ kind: "connected", detail: "listener" });
@@ -142,7 +145,8 @@ export class Line {
 			cause: bare(cause),
 			retryable: true,
 		});
-		this.#deps.report({ kind: "error", error });
+		if (error.message !== this.#told) this.#deps.report({ kind: "error", error });
+		this.#told = error.message;
 		const ms = fullJitter(this.#attempt++, REDIAL, () => this.#deps.random());
 		this.#redial = this.#deps.clock.after(ms, () => this.#dial());
 	}
