@@ -100,6 +100,25 @@ test("[P7] a send to it is queued in the turn in which it would be sent: it has 
 	expect(String(queued[0]?.error.message)).toMatch(/has not started/);
 });
 
+test("[P7] what was kept for it leaves when it has started, however long its breaker would have waited by then", async () => {
+	const clock = createFakeClock();
+	const { transport, wake } = sleeper();
+	const fine = createFakeTransport(new FakeBroker(createRandom(1).next), { name: "fine" });
+	const options = { transports: [transport, fine], startup: "degrade", clock, onerror: () => undefined } as const;
+	const fanout = await createFanout(options);
+	closing.push(() => fanout.close());
+	const late = () => fanout.health().targets.find(({ lane }) => lane === "late");
+	for (let n = 0; n < 8; n += 1) {
+		await fanout.notify.toolsChanged();
+		await clock.advance(60_000);
+	}
+	expect(late()).toMatchObject({ connected: false, breaker: "open", outbox: { envelopes: 8 } });
+	wake();
+	for (let waited = 0; waited < 60 && late()?.connected !== true; waited += 1) await clock.advance(1_000);
+	await clock.advance(1_000);
+	expect(late()).toMatchObject({ connected: true, breaker: "closed", outbox: { envelopes: 0, dropped: 0 } });
+});
+
 test("[P7] what is sent to it is queued, without a doubt, and outlives a restart in the outbox's file", async () => {
 	const directory = mkdtempSync(join(tmpdir(), "fanout-late-"));
 	closing.push(() => rmSync(directory, { recursive: true }));

@@ -112,15 +112,16 @@ export async function createAssembly(first: Assembled, deps: AssemblyDeps): Prom
 	const followed: Transport[] = [];
 	const late = new WeakMap<Transport, PromiseWithResolvers<void>>();
 	const isWanted = (transport: Transport) => transports.includes(transport);
+	let outgoing: Outgoing | undefined;
+	const joined = async (transport: Transport) => outgoing?.started(transport);
 	/** What runs is whole, and is not exchanged for less: whatever the first start was told. */
 	const startAll = (
 		some: readonly Transport[],
 		{ startTimeoutMs }: Assembled,
 		stop: AbortSignal,
 		startup: Assembled["startup"] = "fail",
-	) => startTransports(some, { clock, startup, startTimeoutMs, stop, enter, late, isWanted, random, report });
+	) => startTransports(some, { clock, startup, startTimeoutMs, stop, enter, late, joined, isWanted, random, report });
 	const isLate = (transport: Transport) => late.has(transport);
-	let outgoing: Outgoing | undefined;
 	try {
 		for (const name of NAMES) {
 			const transport = await make(name, first);

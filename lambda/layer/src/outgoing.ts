@@ -14,6 +14,7 @@ import type { LaneOutcome } from "./publish/item.ts";
 import { Outbox, type OutboxState } from "./publish/outbox.ts";
 import type { OutboxFile } from "./publish/outbox-file.ts";
 import { createPublisher, type Publisher, type PublisherLimits } from "./publish/publisher.ts";
+import { type Breakers, loadBreakers } from "./route/load-breakers.ts";
 import {
 	type BreakerOptions,
 	DEFAULT_BREAKER,
@@ -35,6 +36,8 @@ export interface TargetHealth {
 }
 
 export interface Outgoing {
+	/** One that could not start with the others has: what is kept for it is offered in this turn. */
+	started(transport: Transport): Promise<void>;
 	decide(channel: Channel, method: string | undefined, sessions: number): Decision;
 	/** What a decision's only lane answers in this turn, if it does: then nothing waits, and no promise is made. */
 	accept(decision: Decision, envelope: Envelope): LaneOutcome | undefined;
@@ -83,8 +86,6 @@ interface Lane {
 	gate: Gate | undefined;
 	outbox: Outbox | undefined;
 }
-
-type Breakers = typeof import("./route/breaker.ts");
 
 /**
  * Control addresses are not routed: the first transport that a fleet shares carries them, or the first where nothing is
@@ -169,9 +170,9 @@ export async function createOutgoing(
 		};
 	}
 
-	/** A transport that was exchanged has just started: what its breaker knows is of the one before. */
-	function change(lane: Lane, transport: Transport): Promise<void> {
-		const gate = transport === lane.transport && lane.gate !== undefined ? undefined : gateOf(lane.name);
+	/** Of a transport that has just started, what its breaker knows is of the one before, or of when it had not. */
+	function change(lane: Lane, transport: Transport, isNew = transport !== lane.transport): Promise<void> {
+		const gate = isNew || lane.gate === undefined ? gateOf(lane.name) : undefined;
 		// Who follows the events would take it for open for good.
 		if (gate !== undefined && (lane.gate?.state ?? "closed") !== "closed") {
 			emit("breaker", { lane: lane.name, state: "closed" });
@@ -218,6 +219,10 @@ export async function createOutgoing(
 	}
 
 	return {
+		async started(transport) {
+			const lane = lanes.get(transport.name);
+			if (lane?.transport === transport) await change(lane, transport, true);
+		},
 		decide: (channel, method, sessions) =>
 			channel.kind === "instance" ? plan.control : homed(plan.router.decide(channel, method, sessions)),
 		accept(decision, envelope) {
@@ -285,14 +290,4 @@ async function openFile(
 	if (file === undefined) return undefined;
 	const { openOutboxFile } = await import("./publish/outbox-file.ts");
 	return openOutboxFile({ file, monotonic: () => clock.monotonic(), report });
-}
-
-/** Breakers stand on cockatiel: who has one transport and asks for none does not need it. */
-async function loadBreakers(): Promise<Breakers> {
-	try {
-		return await import("./route/breaker.ts");
-	} catch (cause) {
-		const message = "breakers need cockatiel, which could not be loaded: install it beside mcp-fanout";
-		throw new FanoutError("DependencyMissing", message, { cause, data: { module: "cockatiel" } });
-	}
 }

@@ -21,6 +21,8 @@ export interface StartDeps {
 	enter(transport: Transport, state: TransportState): void;
 	/** Those that have not started and are tried again: what resolves when they have. */
 	readonly late: WeakMap<Transport, PromiseWithResolvers<void>>;
+	/** One that was late has started. */
+	joined(transport: Transport): Promise<void>;
 	/** False for one that has been let go meanwhile: it is not tried again. */
 	isWanted(transport: Transport): boolean;
 	random(): number;
@@ -62,6 +64,7 @@ export async function startTransports(transports: readonly Transport[], deps: St
 				await start(transport);
 				deps.late.get(transport)?.resolve();
 				deps.late.delete(transport);
+				await deps.joined(transport);
 				return;
 			} catch (error) {
 				if (deps.stop.aborted) return;
