@@ -50,41 +50,44 @@ test("[P6] the recent window lets go of what it dropped over its bound of bytes"
 	expect(recent.passed("none", { epoch: "00000001", offset: 100 })).toBe(false);
 });
 
-test("[P6] the windows of all lanes together are bounded, oldest first; who stands at a lane's end resumes from memory all the same", async () => {
-	const w = world();
-	const inner = createFakeTransport(w.brokers[0] as (typeof w.brokers)[number]);
-	let reads = 0;
-	const transport: Transport = {
-		...inner,
-		read(asks, signal) {
-			reads += asks.length;
-			return inner.read(asks, signal);
-		},
-	};
-	const deps = { clock: w.clock, random: () => 0.5, report: () => {} };
-	const engine = createEngine(transport, { ...deps, limits: { windowBytes: 20_000 } });
-	const channels = Array.from({ length: 20 }, (_, n) => w.world.channel(`c${n}`));
-	const lanes = channels.map((channel) => engine.acquire(channel));
-	const clients = channels.map(() => new Client());
-	for (const [n, client] of clients.entries()) client.connect([engine], w.clock, channels.slice(n, n + 1));
-	await w.clock.advance(10);
-	const used = () => lanes.map(({ recent }) => recent?.bytes ?? 0);
-	for (const channel of channels) {
-		w.publish(channel, 20);
-		await w.clock.advance(1_000);
-		expect(used().reduce((sum, bytes) => sum + bytes, 0)).toBeLessThanOrEqual(20_000);
-	}
-	expect(used().at(0)).toBe(0);
-	expect(used().at(-1)).toBeGreaterThan(1_000);
-	const [first] = clients as [Client, ...Client[]];
-	first.kill();
-	first.connect([engine], w.clock, channels.slice(0, 1));
-	w.publish(channels[0] as (typeof channels)[number], 1);
-	await w.clock.advance(1);
-	expect([reads, first.marks, first.numbers(channels[0] as (typeof channels)[number]).length]).toEqual([0, [], 21]);
-	for (const client of clients) client.kill();
-	engine.close();
-});
+test.each([1_000, 0])(
+	"[P6] the windows of all lanes together are bounded, oldest first, with end checks each %d ms; who stands at a lane's end resumes from memory all the same",
+	async (endCheckMs) => {
+		const w = world();
+		const inner = createFakeTransport(w.brokers[0] as (typeof w.brokers)[number], { capabilities: { endCheckMs } });
+		let reads = 0;
+		const transport: Transport = {
+			...inner,
+			read(asks, signal) {
+				reads += asks.length;
+				return inner.read(asks, signal);
+			},
+		};
+		const deps = { clock: w.clock, random: () => 0.5, report: () => {} };
+		const engine = createEngine(transport, { ...deps, limits: { windowBytes: 20_000 } });
+		const channels = Array.from({ length: 20 }, (_, n) => w.world.channel(`c${n}`));
+		const lanes = channels.map((channel) => engine.acquire(channel));
+		const clients = channels.map(() => new Client());
+		for (const [n, client] of clients.entries()) client.connect([engine], w.clock, channels.slice(n, n + 1));
+		await w.clock.advance(10);
+		const used = () => lanes.map(({ recent }) => recent?.bytes ?? 0);
+		for (const channel of channels) {
+			w.publish(channel, 20);
+			await w.clock.advance(1_000);
+			expect(used().reduce((sum, bytes) => sum + bytes, 0)).toBeLessThanOrEqual(20_000);
+		}
+		expect(used().at(0)).toBe(0);
+		expect(used().at(-1)).toBeGreaterThan(1_000);
+		const [first] = clients as [Client, ...Client[]];
+		first.kill();
+		first.connect([engine], w.clock, channels.slice(0, 1));
+		w.publish(channels[0] as (typeof channels)[number], 1);
+		await w.clock.advance(1);
+		expect([reads, first.marks, first.numbers(channels[0] as (typeof channels)[number]).length]).toEqual([0, [], 21]);
+		for (const client of clients) client.kill();
+		engine.close();
+	},
+);
 
 test("[P3] what the recent window gives back is what it was given, field by field", () => {
 	const { world: w } = world();

@@ -20,7 +20,7 @@ export interface EngineLimits {
 	readonly reads: ReadLimits;
 	/** Entries in a page. */
 	readonly pageEntries: number;
-	/** Encoded bytes of all lanes' windows together: of what is more the oldest goes, at the next end check. */
+	/** Encoded bytes of all lanes' windows together: of what is more the oldest goes, at the next check. */
 	readonly windowBytes: number;
 	/** How long a lane that nobody follows is kept, and how many of them. */
 	readonly lingerMs: number;
@@ -43,6 +43,8 @@ export const DEFAULT_ENGINE: EngineLimits = {
 
 /** Entries this old go first where windows are too large, then half as old, and so on. */
 const OLD_MS = 600_000;
+/** Between looks at the windows of a transport whose ends are not asked for. */
+const TRIM_MS = 1_000;
 /** Lanes that are compared with their ends in one turn. */
 const TURN_LANES = 64;
 
@@ -122,6 +124,7 @@ export function createEngine(transport: Transport, deps: EngineDeps): Engine {
 	async function checkEnds(): Promise<void> {
 		const all = [...held.values()];
 		trimWindows(all.flatMap(({ recent }) => recent ?? []));
+		if (transport.capabilities.endCheckMs <= 0) return;
 		const lanes = all.filter((lane) => lane.state === "live");
 		const waiting = all.filter((lane) => lane.state === "opening" || lane.state === "filling");
 		// Where nothing is live, one that waits says whether the transport answers.
@@ -163,9 +166,10 @@ export function createEngine(transport: Transport, deps: EngineDeps): Engine {
 
 	function scheduleCheck(tookMs = 0): void {
 		const { endCheckMs } = transport.capabilities;
-		if (stop.signal.aborted || endCheckMs <= 0) return;
+		if (stop.signal.aborted || (endCheckMs <= 0 && !host.hasWindow)) return;
 		// The stated bound covers one lost check: half of it from one to the next, also where a check takes its time.
-		checkTimer = clock.after(Math.max(endCheckMs / 8, endCheckMs / 2 - tookMs), () => {
+		const waitMs = endCheckMs <= 0 ? TRIM_MS : Math.max(endCheckMs / 8, endCheckMs / 2 - tookMs);
+		checkTimer = clock.after(waitMs, () => {
 			const startedAt = clock.monotonic();
 			checkEnds().finally(() => scheduleCheck(clock.monotonic() - startedAt));
 		});
