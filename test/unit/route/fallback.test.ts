@@ -18,14 +18,25 @@ async function world(options: FanoutOptions) {
 	const transports = [createFakeTransport(broker, { name: "wide" })];
 	const fanout = await createFanout({ local: {}, transports, clock, ...options });
 	open.push(fanout);
-	const response = fanout.response(new Request("http://localhost/"));
 	const shown: string[] = [];
-	(async () => {
-		const decoder = new TextDecoder();
-		for await (const chunk of response.body ?? []) shown.push(decoder.decode(chunk));
-	})().catch(() => {});
-	await clock.advance(1);
-	return { clock, broker, fanout, numbers: () => [...shown.join("").matchAll(/"n":(\d+)/g)].map(([, n]) => Number(n)) };
+	let leave = new AbortController();
+	/** Its client comes, or comes back with the last cursor that it was told. */
+	const come = async () => {
+		leave.abort();
+		leave = new AbortController();
+		const { signal } = leave;
+		const cursor = [...shown.join("").matchAll(/^id: (.+)$/gm)].at(-1)?.[1];
+		const headers = cursor === undefined ? {} : { "Last-Event-ID": cursor };
+		const response = fanout.response(new Request("http://localhost/", { headers, signal }));
+		(async () => {
+			const decoder = new TextDecoder();
+			for await (const chunk of response.body ?? []) shown.push(decoder.decode(chunk));
+		})().catch(() => {});
+		await clock.advance(1);
+	};
+	await come();
+	const numbers = () => [...shown.join("").matchAll(/"n":(\d+)/g)].map(([, n]) => Number(n));
+	return { clock, broker, fanout, numbers, come };
 }
 
 const send = (fanout: Fanout, n: number, method = "notifications/message") =>
@@ -49,6 +60,21 @@ test("[P4] [P7] while the lane refuses, this process's streams get early copies;
 	await send(fanout, 4);
 	await clock.advance(1);
 	expect(numbers()).toEqual([1, 2, 3, 4]);
+});
+
+test("[P4] who comes back after the home copies of what it took early is not shown them again", async () => {
+	const { clock, broker, fanout, numbers, come } = await world({});
+	broker.faults.refuse = 1;
+	const first = send(fanout, 1);
+	await clock.advance(5_000);
+	await first;
+	broker.faults.refuse = 0;
+	await clock.advance(120_000);
+	expect(fanout.health().targets).toMatchObject([{}, { breaker: "closed", outbox: { envelopes: 0, dropped: 0 } }]);
+	await come();
+	await send(fanout, 2);
+	await clock.advance(1);
+	expect(numbers()).toEqual([1, 2]);
 });
 
 test("[P4] an early copy is remembered for as long as the outbox may keep its envelope, whatever came after it", async () => {

@@ -30,6 +30,8 @@ export interface Sink {
 	mark(reason: "gap" | "retention" | "epoch", cursor: string): void;
 	/** The stream's cursor, first on every open and after its channels changed. */
 	cursor(cursor: string): void;
+	/** The stream's cursor moved past what had been shown without one. */
+	passed?(): void;
 	/** The engine can serve this stream no longer. */
 	end(reason: Reason): void;
 	/** While replaying, the engine waits for this before the next page; undefined when there is room now. */

@@ -164,8 +164,11 @@ class StreamFeed implements Feed, TrackHost, ExchangedFeed {
 			if (!envelope.lanes.includes(name)) this.early(envelope);
 			if (this.#home(envelope) !== track) return;
 		}
-		if (this.#closed || this.#early?.delete(envelope)) return;
-		if (this.#later?.wasShown(track, envelope.id)) return;
+		if (this.#closed) return;
+		if (this.#early?.delete(envelope) || this.#later?.wasShown(track, envelope.id)) {
+			this.#call(() => this.#sink.passed?.());
+			return;
+		}
 		this.#show(envelope, this.cursor, !track.isLive);
 	}
 

@@ -32,7 +32,7 @@ export class HubStream implements ClientStream, Sink {
 	#isEnded = false;
 	#isReleased = false;
 	#reason: Reason = "closed";
-	/** What was not shown has passed since the client's last cursor. */
+	/** What was not shown, or shown early, has passed since the client's last cursor. */
 	#isAhead = false;
 	#wire: Wire | undefined;
 	#feed: Feed | undefined;
@@ -110,6 +110,10 @@ export class HubStream implements ClientStream, Sink {
 	cursor(cursor: string): void {
 		this.#isAhead = false;
 		if (this.#hasCursorFrames) this.#show(this.#encoding.cursor(cursor));
+	}
+
+	passed(): void {
+		this.#isAhead = true;
 	}
 
 	end(reason: Reason): void {
@@ -209,7 +213,7 @@ export class HubStream implements ClientStream, Sink {
 		if (this.#isEnded || !this.#isStarted || this.#wire === undefined) return;
 		if (this.#blockedAt === undefined) {
 			this.#attempt((wire) => wire.beat());
-			// Or who is shown little of a busy channel would come back to a place that its log may have left long ago.
+			// Or its client would come back to a place that the log may have left, or to what it was shown early.
 			if (this.#isAhead && this.#feed !== undefined) this.cursor(this.#feed.cursor);
 			this.#host.soon(this);
 		} else if (this.#host.clock.monotonic() - this.#blockedAt >= this.#host.limits.maxStallMs) {

@@ -41,7 +41,7 @@ export const PROMISES: readonly Promised[] = [
 		name: "once per client stream",
 		text: "Only the copy on a client stream's home lane moves its cursor, copies on its other lanes are skipped, and a lane refuses an id that it holds within its dedupMs.",
 		exceptions: [
-			"A client that resumes between the two copies of an envelope that was routed to two lanes may see it twice.",
+			"A client that resumes between the two copies of an envelope that was routed to two lanes may see it twice. So may one that was shown an early copy and resumes before the heartbeat after its home copy.",
 			"A client that reconnects without its cursor sees again what it asks for again.",
 			"A log that lost its past lost its ids too: a publish that is retried across the loss may be stored twice. Streams are told `epoch` at that place, and the message may stand on both sides of it.",
 		],
