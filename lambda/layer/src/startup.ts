@@ -62,14 +62,14 @@ export async function startTransports(transports: readonly Transport[], deps: St
 			if (deps.stop.aborted || !deps.isWanted(transport)) return;
 			try {
 				await start(transport);
-				deps.late.get(transport)?.resolve();
-				deps.late.delete(transport);
-				await deps.joined(transport);
-				return;
 			} catch (error) {
 				if (deps.stop.aborted) return;
 				deps.report(asFanoutError(error, "TransportUnavailable", `${transport.place} could not start`, true));
+				continue;
 			}
+			deps.late.get(transport)?.resolve();
+			deps.late.delete(transport);
+			return deps.joined(transport);
 		}
 	};
 

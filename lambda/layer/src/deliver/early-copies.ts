@@ -14,6 +14,8 @@ interface Copy {
 	/** Of the one before it on the same channel; less than any when there is none. */
 	readonly before: number;
 	readonly at: number;
+	/** Streams that took it and have yet to pass its home copy, or were closed before. */
+	holders: number;
 }
 
 let lastNamed: Envelope | undefined;
@@ -39,6 +41,8 @@ export class EarlyCopies {
 	/** Their newest number, by channel. */
 	readonly #newest = new Map<string, number>();
 	#next = 0;
+	#gone = -1;
+	#forgetAt = Number.NEGATIVE_INFINITY;
 
 	constructor(clock: Clock, ageMs = (): number | undefined => undefined, count: number = DEFAULT_EARLY_COPIES.count) {
 		this.#clock = clock;
@@ -51,24 +55,47 @@ export class EarlyCopies {
 		return this.#copies.get(nameOf(envelope));
 	}
 
-	/** The same, which it becomes for the first stream that takes it; undefined when there is no room. */
+	/** A stream takes it; undefined when there is no room. */
 	enter(envelope: Envelope): Copy | undefined {
-		const known = this.find(envelope);
-		if (known !== undefined || this.#copies.size >= this.#count) return known;
+		const copy = this.find(envelope) ?? this.#add(envelope);
+		if (copy !== undefined) copy.holders += 1;
+		return copy;
+	}
+
+	/** A stream that took it has passed its home copy: with the last of them its room comes back. */
+	leave(envelope: Envelope, copy: Copy): void {
+		copy.holders -= 1;
+		if (copy.holders > 0) return;
+		this.#copies.delete(nameOf(envelope));
+		if (this.#copies.size === 0) this.#newest.clear();
+	}
+
+	/** The newest number that was forgotten by age. */
+	get gone(): number {
+		return this.#gone;
+	}
+
+	#add(envelope: Envelope): Copy | undefined {
+		if (this.#copies.size >= this.#count) return undefined;
 		const { key } = envelope.channel;
-		const copy = { number: this.#next, before: this.#newest.get(key) ?? -1, at: this.#clock.monotonic() };
+		const before = this.#newest.get(key) ?? -1;
+		const copy = { number: this.#next, before, at: this.#clock.monotonic(), holders: 0 };
 		this.#next += 1;
 		this.#newest.set(key, copy.number);
 		this.#copies.set(nameOf(envelope), copy);
 		return copy;
 	}
 
+	/** Now and then: a map is searched from its beginning, past all that was deleted there. */
 	#forget(): void {
-		if (this.#copies.size === 0) return;
-		const oldest = this.#clock.monotonic() - (this.#ageMs() ?? DEFAULT_EARLY_COPIES.ageMs);
-		for (const [name, { at }] of this.#copies) {
-			if (at >= oldest) return;
+		const now = this.#clock.monotonic();
+		if (now < this.#forgetAt) return;
+		const ageMs = this.#ageMs() ?? DEFAULT_EARLY_COPIES.ageMs;
+		this.#forgetAt = now + ageMs / 100;
+		for (const [name, { number, at }] of this.#copies) {
+			if (at >= now - ageMs) return;
 			this.#copies.delete(name);
+			this.#gone = number;
 		}
 		this.#newest.clear();
 	}
@@ -101,6 +128,8 @@ export class TakenEarly {
 		const { key } = envelope.channel;
 		const runs = this.#runs.get(key) ?? [];
 		this.#runs.set(key, runs);
+		const { gone } = this.#copies;
+		while ((runs[0]?.last ?? Number.POSITIVE_INFINITY) <= gone) runs.shift();
 		const newest = runs.at(-1);
 		if (newest !== undefined && newest.last === copy.before) newest.last = copy.number;
 		else {
@@ -123,6 +152,7 @@ export class TakenEarly {
 		];
 		runs.splice(index, 1, ...left.filter((run) => run.first <= run.last));
 		if (runs.length === 0) this.#runs.delete(envelope.channel.key);
+		this.#copies.leave(envelope, copy);
 		return true;
 	}
 
