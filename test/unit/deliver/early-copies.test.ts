@@ -16,6 +16,13 @@ function copyOf(id: string, topic = "c"): Envelope {
 	return { v: 1, id, channel: createChannel("topic", topic), message, publishedAt: 0, origin: "test", lanes: [] };
 }
 
+/** After a collection. */
+function heapUsed(): number {
+	setFlagsFromString("--expose-gc");
+	(runInNewContext("gc") as () => void)();
+	return process.memoryUsage().heapUsed;
+}
+
 test("[P6] early copies are forgotten by age, never for room", async () => {
 	const clock = createFakeClock();
 	const taken = new TakenEarly(new EarlyCopies(clock, () => 100, 2));
@@ -70,21 +77,31 @@ test("[P4] whichever copies streams take, in whichever order, and whichever home
 });
 
 test("[P6] what an outage brings to every stream is kept once, not by each of them", () => {
-	setFlagsFromString("--expose-gc");
-	const gc = runInNewContext("gc") as () => void;
 	const copies = new EarlyCopies(createFakeClock());
 	const streams = Array.from({ length: 1_000 }, () => new TakenEarly(copies));
-	gc();
-	const before = process.memoryUsage().heapUsed;
+	const before = heapUsed();
 	for (let n = 0; n < 1_000; n += 1) {
 		const envelope = copyOf(String(n));
 		for (const taken of streams) taken.add(envelope);
 	}
-	gc();
-	const perStream = (process.memoryUsage().heapUsed - before) / streams.length;
+	const perStream = (heapUsed() - before) / streams.length;
 	// As sets of ids it was 45 KB.
 	expect(perStream).toBeLessThan(2_000);
 	expect(streams.every((taken) => taken.has(copyOf("999")))).toBe(true);
+});
+
+test("[P6] nothing is kept of a channel whose early copies have all passed, while others wait for theirs", () => {
+	const copies = new EarlyCopies(createFakeClock());
+	const waiting = new TakenEarly(copies);
+	waiting.add(copyOf("waits"));
+	const before = heapUsed();
+	for (let n = 0; n < 50_000; n += 1) {
+		const taken = new TakenEarly(copies);
+		const envelope = copyOf("passes", String(n));
+		expect([taken.add(envelope), taken.delete(envelope)]).toEqual([true, true]);
+	}
+	expect((heapUsed() - before) / 50_000).toBeLessThan(20);
+	expect(waiting.has(copyOf("waits"))).toBe(true);
 });
 
 test("[P4] [P6] a stream shows each envelope once, however many early copies an outage brings it", async () => {

@@ -10,6 +10,8 @@ import type { Envelope } from "../core/envelope.ts";
 export const DEFAULT_EARLY_COPIES = { count: 100_000, ageMs: 600_000 } as const;
 
 interface Copy {
+	/** Of the channel. */
+	readonly key: string;
 	readonly number: number;
 	/** Of the one before it on the same channel; less than any when there is none. */
 	readonly before: number;
@@ -38,7 +40,7 @@ export class EarlyCopies {
 	readonly #count: number;
 	/** Insertion order is age order. */
 	readonly #copies = new Map<string, Copy>();
-	/** Their newest number, by channel. */
+	/** The newest number, by channel, while that one is kept. */
 	readonly #newest = new Map<string, number>();
 	#next = 0;
 	#gone = -1;
@@ -65,9 +67,7 @@ export class EarlyCopies {
 	/** A stream that took it has passed its home copy: with the last of them its room comes back. */
 	leave(envelope: Envelope, copy: Copy): void {
 		copy.holders -= 1;
-		if (copy.holders > 0) return;
-		this.#copies.delete(nameOf(envelope));
-		if (this.#copies.size === 0) this.#newest.clear();
+		if (copy.holders === 0) this.#drop(nameOf(envelope), copy);
 	}
 
 	/** The newest number that was forgotten by age. */
@@ -79,11 +79,16 @@ export class EarlyCopies {
 		if (this.#copies.size >= this.#count) return undefined;
 		const { key } = envelope.channel;
 		const before = this.#newest.get(key) ?? -1;
-		const copy = { number: this.#next, before, at: this.#clock.monotonic(), holders: 0 };
+		const copy = { key, number: this.#next, before, at: this.#clock.monotonic(), holders: 0 };
 		this.#next += 1;
 		this.#newest.set(key, copy.number);
 		this.#copies.set(nameOf(envelope), copy);
 		return copy;
+	}
+
+	#drop(name: string, { key, number }: Copy): void {
+		this.#copies.delete(name);
+		if (this.#newest.get(key) === number) this.#newest.delete(key);
 	}
 
 	/** Now and then: a map is searched from its beginning, past all that was deleted there. */
@@ -92,12 +97,11 @@ export class EarlyCopies {
 		if (now < this.#forgetAt) return;
 		const ageMs = this.#ageMs() ?? DEFAULT_EARLY_COPIES.ageMs;
 		this.#forgetAt = now + ageMs / 100;
-		for (const [name, { number, at }] of this.#copies) {
-			if (at >= now - ageMs) return;
-			this.#copies.delete(name);
-			this.#gone = number;
+		for (const [name, copy] of this.#copies) {
+			if (copy.at >= now - ageMs) return;
+			this.#drop(name, copy);
+			this.#gone = copy.number;
 		}
-		this.#newest.clear();
 	}
 }
 
