@@ -66,7 +66,7 @@ test("[P8] knows its own write whose answer was lost, and which AWS's client the
 	client.middlewareStack.add(
 		(next, context) => async (args) => {
 			const answer = await next(args);
-			if (!String(context.commandName).startsWith("Put") || lose === 0) return answer;
+			if (!/^(Put|Delete)/.test(String(context.commandName)) || lose === 0) return answer;
 			lose -= 1;
 			throw Object.assign(new Error("the answer is lost"), { name: "TimeoutError" });
 		},
@@ -85,6 +85,11 @@ test("[P8] knows its own write whose answer was lost, and which AWS's client the
 		lose = 1;
 		await a.registry.release(claimed.held);
 		expect([lose, (await a.registry.get(session("lost-answer")))?.owner]).toEqual([0, undefined]);
+		const again = await a.registry.claim(session("lost-answer"), a.term);
+		if (!again.ok) throw new Error("it is not claimed again");
+		lose = 1;
+		await a.registry.remove(again.held);
+		expect([lose, await a.registry.get(session("lost-answer"))]).toEqual([0, undefined]);
 	} finally {
 		clients.close();
 	}

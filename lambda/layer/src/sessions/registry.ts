@@ -219,12 +219,16 @@ export function createRegistry(options: RegistryOptions): Registry {
 			),
 		async remove(basis, signal) {
 			const session = own(basis.session);
+			let isTried = false;
 			await call(
 				"remove",
 				(inner) =>
 					race(inner, session, async (row) => {
+						// A client of the store that heard no answer may have tried again, and found nothing any more.
+						if (isTried && row === undefined) return true;
 						const record = standing(basis, row);
 						if (!isHeld(basis) && record.owner !== undefined) await mustSeize(record.owner, inner);
+						isTried = true;
 						return (row !== undefined && (await store.remove(session, row, inner))) || undefined;
 					}),
 				signal,
