@@ -30,7 +30,7 @@ export interface Sink {
 	mark(reason: "gap" | "retention" | "epoch", cursor: string): void;
 	/** The stream's cursor, first on every open and after its channels changed. */
 	cursor(cursor: string): void;
-	/** The stream's cursor moved past what had been shown without one. */
+	/** The stream's cursor moved past what is not shown there. */
 	passed?(): void;
 	/** The engine can serve this stream no longer. */
 	end(reason: Reason): void;

@@ -157,19 +157,19 @@ class StreamFeed implements Feed, TrackHost, ExchangedFeed {
 			this.mark("gap");
 			return;
 		}
+		if (this.#isShownFrom(track, envelope)) this.#show(envelope, this.cursor, !track.isLive);
+		else this.#call(() => this.#sink.passed?.());
+	}
+
+	#isShownFrom(track: Track, envelope: Envelope): boolean {
 		// What is live came after the opening, whatever its publisher's clock says.
-		if (!track.isLive && envelope.publishedAt < this.#sinceMs) return;
+		if (!track.isLive && envelope.publishedAt < this.#sinceMs) return false;
 		const { name } = track.engine.transport;
 		if (envelope.lanes[0] !== name) {
 			if (!envelope.lanes.includes(name)) this.early(envelope);
-			if (this.#home(envelope) !== track) return;
+			if (this.#home(envelope) !== track) return false;
 		}
-		if (this.#closed) return;
-		if (this.#early?.delete(envelope) || this.#later?.wasShown(track, envelope.id)) {
-			this.#call(() => this.#sink.passed?.());
-			return;
-		}
-		this.#show(envelope, this.cursor, !track.isLive);
+		return !(this.#closed || this.#early?.delete(envelope) || this.#later?.wasShown(track, envelope.id));
 	}
 
 	#show(envelope: Envelope, cursor: string | undefined, isReplay: boolean): void {

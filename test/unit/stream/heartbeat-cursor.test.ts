@@ -1,0 +1,59 @@
+/** Who comes back with the last cursor, from long after anything was shown, is told of no loss that was none. */
+import { afterEach, expect, test } from "vitest";
+import { createChannel } from "../../../lambda/layer/src/core/channel.ts";
+import { createFanout, type Fanout } from "../../../lambda/layer/src/fanout.ts";
+import { FakeBroker } from "../../../lambda/layer/src/testing/fake-broker.ts";
+import { createFakeClock } from "../../../lambda/layer/src/testing/fake-clock.ts";
+import { createFakeTransport } from "../../../lambda/layer/src/testing/fake-transport.ts";
+import { createRandom } from "../../support/random.ts";
+
+const RETENTION_MS = 1_200_000;
+/** Until the lanes of a stream that has left are closed. */
+const LINGER_MS = 15_000;
+
+const open: Fanout[] = [];
+afterEach(async () => {
+	await Promise.all(open.splice(0).map((fanout) => fanout.close()));
+});
+
+async function world(...names: readonly string[]) {
+	const clock = createFakeClock();
+	const brokers = names.map((_, seed) => new FakeBroker(createRandom(seed).next));
+	const transports = brokers.map((broker, index) =>
+		createFakeTransport(broker, { name: names[index] as string, capabilities: { retentionMs: RETENTION_MS } }),
+	);
+	const fanout = await createFanout({ clock, transports });
+	open.push(fanout);
+	const read = (lastEventId?: string) => {
+		const leave = new AbortController();
+		const heard = { text: "", leave: () => leave.abort() };
+		const { body } = fanout.response(new Request("http://x/", { signal: leave.signal }), { lastEventId, session: "s" });
+		(async () => {
+			const decoder = new TextDecoder();
+			for await (const chunk of body ?? []) heard.text += decoder.decode(chunk);
+		})().catch(() => {});
+		return heard;
+	};
+	const send = (n: number) => fanout.to({ session: "s" }).send({ method: "notifications/message", params: { n } });
+	return { clock, brokers, read, send };
+}
+
+const lastCursor = ({ text }: { readonly text: string }) => [...text.matchAll(/^id: (.+)$/gm)].at(-1)?.[1];
+
+test("[P3] after the logs of both its lanes have forgotten what it was shown of one", async () => {
+	const { clock, brokers, read, send } = await world("a", "b");
+	const first = read();
+	await clock.advance(1);
+	for (const n of [1, 2]) await send(n);
+	await clock.advance(15_000);
+	first.leave();
+	await clock.advance(LINGER_MS);
+	for (const broker of brokers) broker.truncate(createChannel("session", "s"), 2);
+	const second = read(lastCursor(first));
+	await clock.advance(1);
+	await send(3);
+	await clock.advance(1);
+	expect(first.text).toContain('"n":2');
+	expect(second.text).toContain('"n":3');
+	expect(second.text).not.toContain("event: mark");
+});
