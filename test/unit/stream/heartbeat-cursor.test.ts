@@ -57,3 +57,16 @@ test("[P3] after the logs of both its lanes have forgotten what it was shown of 
 	expect(second.text).toContain('"n":3');
 	expect(second.text).not.toContain("event: mark");
 });
+
+test("[P3] after it was open for longer than a log keeps anything, and nothing was there", async () => {
+	const { clock, read, send } = await world("a");
+	const first = read();
+	await clock.advance(RETENTION_MS + 300_000);
+	first.leave();
+	await clock.advance(LINGER_MS);
+	await send(1);
+	const second = read(lastCursor(first));
+	await clock.advance(1);
+	expect(second.text).toContain('"n":1');
+	expect(second.text).not.toContain("event: mark");
+});

@@ -12,7 +12,7 @@ import type { Envelope } from "../core/envelope.ts";
 import { FanoutError } from "../core/errors.ts";
 import { compileFilter, type Filter } from "./filter.ts";
 import { type Encoding, messageJson } from "./frames.ts";
-import type { ClientStream, OpenOptions, StreamChange } from "./port.ts";
+import { type ClientStream, MAX_CURSOR_AGE, type OpenOptions, type StreamChange } from "./port.ts";
 import { FrameQueue, invalidationKey, type QueuedFrame } from "./queue.ts";
 import type { StreamHost } from "./stream-host.ts";
 import type { Wire } from "./wire.ts";
@@ -32,8 +32,8 @@ export class HubStream implements ClientStream, Sink {
 	#isEnded = false;
 	#isReleased = false;
 	#reason: Reason = "closed";
-	/** What was not shown, or shown early, has passed since the client's last cursor. */
-	#isAhead = false;
+	/** Heartbeats since the client's last cursor; the most where what passed since was not shown, or shown early. */
+	#cursorAge = 0;
 	#wire: Wire | undefined;
 	#feed: Feed | undefined;
 	#queue: FrameQueue | undefined;
@@ -86,7 +86,7 @@ export class HubStream implements ClientStream, Sink {
 	deliver(envelope: Envelope, cursor: string | undefined): unknown {
 		if (this.#isEnded) return false;
 		const isShown = this.#filter?.(envelope.message) !== false;
-		if (cursor !== undefined) this.#isAhead = !isShown;
+		if (cursor !== undefined) this.#cursorAge = isShown ? 0 : MAX_CURSOR_AGE;
 		if (!isShown) return false;
 		let json: string;
 		try {
@@ -108,12 +108,12 @@ export class HubStream implements ClientStream, Sink {
 	}
 
 	cursor(cursor: string): void {
-		this.#isAhead = false;
+		this.#cursorAge = 0;
 		if (this.#hasCursorFrames) this.#show(this.#encoding.cursor(cursor));
 	}
 
 	passed(): void {
-		this.#isAhead = true;
+		this.#cursorAge = MAX_CURSOR_AGE;
 	}
 
 	end(reason: Reason): void {
@@ -214,7 +214,7 @@ export class HubStream implements ClientStream, Sink {
 		if (this.#blockedAt === undefined) {
 			this.#attempt((wire) => wire.beat());
 			// Or its client would come back to a place that the log may have left, or to what it was shown early.
-			if (this.#isAhead && this.#feed !== undefined) this.cursor(this.#feed.cursor);
+			if (this.#cursorAge++ >= MAX_CURSOR_AGE && this.#feed !== undefined) this.cursor(this.#feed.cursor);
 			this.#host.soon(this);
 		} else if (this.#host.clock.monotonic() - this.#blockedAt >= this.#host.limits.maxStallMs) {
 			this.end("slow-consumer");

@@ -71,6 +71,9 @@ export const DEFAULT_STREAM_LIMITS: StreamLimits = {
 	endGraceMs: 5_000,
 };
 
+/** Heartbeats from one cursor to the next: that a lane was empty until then, as a cursor says, grows old by itself. */
+export const MAX_CURSOR_AGE = 40;
+
 export const STREAM_RANGES: Readonly<Record<keyof StreamLimits, Range>> = {
 	maxStreams: [0, 10_000_000],
 	maxQueuedFrames: [1, 10_000_000],
