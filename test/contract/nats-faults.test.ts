@@ -1,51 +1,14 @@
 /** What one real nats-server does to messages, logs and settings; each history was measured before it was a test. */
-import { connect, type NatsConnection } from "@nats-io/transport-node";
-import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
-import { BEGINNING } from "../../lambda/layer/src/core/position.ts";
-import type { Page, Subscriber } from "../../lambda/layer/src/core/transport.ts";
-import type { NatsOptions } from "../../lambda/layer/src/transports/nats/index.ts";
+import { connect } from "@nats-io/transport-node";
+import { expect, test, vi } from "vitest";
+import type { Subscriber } from "../../lambda/layer/src/core/transport.ts";
 import { createSubjects } from "../../lambda/layer/src/transports/nats/subjects.ts";
-import { type NatsServers, startNatsServers } from "../support/nats.ts";
-import { envelopeOf, type Instance, numberOf, startInstance, topic } from "../support/nats-fleet.ts";
-import { type Tampered, tamper } from "../support/nats-tamper.ts";
+import { isLive, LATE, never, numbersIn, readAll, upTo, useNats } from "../support/nats-bench.ts";
+import { envelopeOf, startInstance, topic } from "../support/nats-fleet.ts";
 
-let servers: NatsServers;
-let count = 0;
-const open: (() => Promise<void>)[] = [];
-const never = new AbortController().signal;
-const LATE = { timeout: 8_000, interval: 20 };
-
-beforeAll(async () => {
-	servers = await startNatsServers();
-});
-afterAll(() => servers?.stop());
-afterEach(async () => {
-	for (const close of open.splice(0).reverse()) await close();
-});
-
-const prefix = () => `p${++count}`;
-
-async function instance(options: NatsOptions): Promise<Instance> {
-	const started = await startInstance({ servers: servers.urls, storage: "memory", ...options });
-	open.push(() => started.close());
-	return started;
-}
-
-async function tampered(): Promise<Tampered & { readonly real: NatsConnection }> {
-	const real = await connect({ servers: servers.urls, maxReconnectAttempts: -1, reconnectTimeWait: 50 });
-	open.push(() => real.close());
-	return Object.assign(tamper(real), { real });
-}
-
-async function readAll({ transport }: Instance, channel: ReturnType<typeof topic>, from = BEGINNING): Promise<Page> {
-	for await (const page of transport.read([{ channel, from, limit: 100 }], never)) return page;
-	throw new Error("no page");
-}
-
-const numbersIn = (page: Page) => page.entries.map(({ envelope }) => envelope && numberOf(envelope));
+const bench = useNats();
+const { prefix, instance, tampered } = bench;
 const isInfo = (subject: string) => subject.includes(".STREAM.INFO.");
-const isLive = (subject: string) => subject.includes("-live.");
-const upTo = (last: number) => Array.from({ length: last }, (_, index) => index + 1);
 
 test("[P3] a live copy that is lost without a successor is found within the stated time", async () => {
 	const shared = prefix();
@@ -277,8 +240,8 @@ test("[P7] a server that nobody answers at: the error names it and the deadline,
 });
 
 test("[P9] a connection that was passed in keeps nothing of a transport that is closed, or that did not start", async () => {
-	const nc = await connect({ servers: servers.urls });
-	open.push(() => nc.close());
+	const nc = await connect({ servers: bench.urls });
+	bench.defer(() => nc.close());
 	const { protocol } = nc as unknown as {
 		readonly protocol: { readonly listeners: unknown[]; readonly subscriptions: { size(): number } };
 	};

@@ -78,8 +78,10 @@ export function createPublish(deps: PublishDeps): Publish {
 	/** Interest in a new or moved stream takes a moment to reach every node: nobody there is asked again, a few times. */
 	async function offered(what: string, signal: AbortSignal, start: (reply: string) => void): Promise<Ack> {
 		for (let attempt = 0; ; attempt += 1) {
+			// Given up while it waited for room: what was published since would stand before it.
+			if (signal.aborted) return { ok: false, uncertain: false, error: gaveUp() };
 			const ack = await acknowledged(what, start);
-			if (ack.ok || !isNobody(ack) || attempt >= NOBODY_TRIES || signal.aborted) return ack;
+			if (ack.ok || !isNobody(ack) || attempt >= NOBODY_TRIES) return ack;
 			await deps.pause(NOBODY_MS * 2 ** attempt, signal);
 		}
 	}
@@ -191,9 +193,11 @@ export function createPublish(deps: PublishDeps): Publish {
 function fill(outcomes: Outcome[], length: number): Outcome[] {
 	if (outcomes.length >= length) return outcomes;
 	const last = outcomes.at(-1);
-	const error =
-		last?.ok === false ? last.error : new FanoutError("Aborted", "the publish was aborted", { retryable: true });
-	const rest: Outcome = { ok: false, uncertain: last?.ok === false && last.uncertain, error };
+	const rest: Outcome = last?.ok === false ? last : { ok: false, uncertain: false, error: gaveUp() };
 	while (outcomes.length < length) outcomes.push(rest);
 	return outcomes;
+}
+
+function gaveUp(): FanoutError {
+	return new FanoutError("Aborted", "the publish was aborted", { retryable: true });
 }
