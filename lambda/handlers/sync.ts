@@ -9,6 +9,7 @@ const recordOf = ({ dynamodb }: DynamoDBRecord): SyncRecord => ({
 	sequence: dynamodb?.SequenceNumber ?? "",
 	session: dynamodb?.NewImage?.session?.S,
 	region: dynamodb?.NewImage?.region?.S,
+	counter: Number(dynamodb?.NewImage?.counter?.N ?? Number.NaN),
 	at: Number(dynamodb?.NewImage?.at?.N ?? Number.NaN),
 });
 

@@ -89,7 +89,7 @@ describe("deliver, of a session whose home is elsewhere", () => {
 		// Deliver has looked, and the table is slow: meanwhile a client subscribes elsewhere, and its claim arrives here.
 		const append: typeof ports.log.append = async (...asked) => {
 			await world.home(eu).claim(channel.key);
-			const record = { sequence: "1", session: channel.key, region: eu, at: world.clock.now() };
+			const record = { sequence: "1", session: channel.key, region: eu, counter: 2, at: world.clock.now() };
 			await sync({ ...ports, ...ports.forward, log: world.log(), connections: world.connections() }, [record]);
 			return ports.log.append(...asked);
 		};

@@ -105,7 +105,7 @@ describe("home regions", () => {
 			report: () => {},
 		};
 		const at = clock.now();
-		const stale = { sequence: "1", session: channel, region: "eu-west-1", at };
+		const stale = { sequence: "1", session: channel, region: "eu-west-1", counter: 2, at };
 		expect(await sync(ports, [stale])).toEqual({ failed: undefined, evicted: 0 }); // the home is still here
 		await world.home("eu-west-1").claim(channel);
 		const throttled: Poster = {
@@ -116,11 +116,11 @@ describe("home regions", () => {
 		expect(await sync({ ...ports, poster: throttled }, [stale])).toEqual({ failed: "1", evicted: 0 });
 		expect(await world.followersOf(channel)).toHaveLength(1);
 		const records = [
-			{ sequence: "2", session: undefined, region: "eu-west-1", at },
-			{ sequence: "2b", session: "nonsense", region: "eu-west-1", at: Number.NaN },
-			{ sequence: "3", session: channel, region: REGION, at },
-			{ sequence: "4", session: channel, region: "eu-west-1", at },
-			{ sequence: "5", session: channel, region: "eu-west-1", at },
+			{ sequence: "2", session: undefined, region: "eu-west-1", counter: 2, at },
+			{ sequence: "2b", session: "nonsense", region: "eu-west-1", counter: Number.NaN, at: Number.NaN },
+			{ sequence: "3", session: channel, region: REGION, counter: 1, at },
+			{ sequence: "4", session: channel, region: "eu-west-1", counter: 2, at },
+			{ sequence: "5", session: channel, region: "eu-west-1", counter: 2, at },
 		];
 		expect(await sync(ports, records)).toEqual({ failed: undefined, evicted: 1 });
 		expect(posted.map(([id, frame]) => [id, decodeServerFrame(frame)])).toEqual([[meta.id, { t: "moved", channel }]]);

@@ -36,12 +36,32 @@ describe("a session that moved", () => {
 		const at = world.clock.now();
 		world.clock.advance(100);
 		await world.log().append(session.key, [itemOf(after), itemOf(later)]);
-		const record = { sequence: "1", session: session.key, region: "eu-west-1", at };
+		const record = { sequence: "1", session: session.key, region: "eu-west-1", counter: 1, at };
 		for (const _ of [1, 2]) await sync(syncParts(), [record]);
 		const mail = await world.takeMail("eu-west-1", 3);
 		expect(mail.map(({ body, via }) => [body, via])).toEqual(
 			[after, later].map((one) => [encodeEnvelope(one), REGION]),
 		);
+	});
+
+	it("[P4] leaves what was delivered here after it had come back, though the move before is read late", async () => {
+		const session = createChannel("session", randomUUID());
+		const [here, later] = [envelopeOf(session, 1), envelopeOf(session, 2)];
+		const moveTo = async (region: string) => {
+			const { counter } = await world.home(region).claim(session.key);
+			const at = world.clock.now();
+			world.clock.advance(100);
+			return { sequence: String(counter), session: session.key, region, counter, at };
+		};
+		const left = await moveTo("eu-west-1");
+		await moveTo(REGION);
+		await world.log().append(session.key, [itemOf(here)]);
+		world.clock.advance(100);
+		const leftAgain = await moveTo("eu-west-1");
+		await world.log().append(session.key, [itemOf(later)]);
+		await sync(syncParts(), [left, leftAgain]);
+		const mail = await world.takeMail("eu-west-1", 3);
+		expect(mail.map(({ body }) => body)).toEqual([encodeEnvelope(later)]);
 	});
 
 	it("takes along what its new home had sent here before: that mailbox still knows the id", async () => {
@@ -54,7 +74,7 @@ describe("a session that moved", () => {
 		const at = world.clock.now();
 		world.clock.advance(100);
 		await world.log().append(session.key, [itemOf(envelope)]);
-		await sync(syncParts(), [{ sequence: "1", session: session.key, region: "eu-west-1", at }]);
+		await sync(syncParts(), [{ sequence: "1", session: session.key, region: "eu-west-1", counter: 1, at }]);
 		const mail = await world.takeMail("eu-west-1", 1);
 		expect(mail.map(({ body }) => body)).toEqual([encodeEnvelope(envelope)]);
 	});

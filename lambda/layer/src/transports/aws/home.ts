@@ -29,6 +29,12 @@ export interface HomeItem {
 	readonly expiresAt: number;
 }
 
+/** What the table says now. */
+export interface LookedUp extends HomeItem {
+	/** Of the own region's last claim; 0 where it has none. */
+	readonly ownCounter: number;
+}
+
 export interface Home {
 	/** The session's home region, undefined when it has none. */
 	resolve(sessionKey: string, signal?: AbortSignal): Promise<string | undefined>;
@@ -39,7 +45,7 @@ export interface Home {
 	/** The home; when there is none, the own region claims it. */
 	resolveOrClaim(sessionKey: string, signal?: AbortSignal): Promise<string>;
 	/** The home as the table says now, past the cache. */
-	look(sessionKey: string, signal?: AbortSignal): Promise<HomeItem | undefined>;
+	look(sessionKey: string, signal?: AbortSignal): Promise<LookedUp | undefined>;
 	forget(sessionKey: string): void;
 }
 
@@ -122,11 +128,12 @@ export function createHome(options: HomeOptions): Home {
 
 	const claim: Home["claim"] = (sessionKey, signal) => claimFrom(sessionKey, true, signal);
 
-	async function look(sessionKey: string, signal?: AbortSignal): Promise<HomeItem | undefined> {
-		const home = homeOf(await items(sessionKey, signal), clock.now());
+	async function look(sessionKey: string, signal?: AbortSignal): Promise<LookedUp | undefined> {
+		const all = await items(sessionKey, signal);
+		const home = homeOf(all, clock.now());
 		if (home === undefined) cache.delete(sessionKey);
 		else remember(sessionKey, home.region);
-		return home;
+		return home && { ...home, ownCounter: all.find((item) => item.region === region)?.counter ?? 0 };
 	}
 
 	async function resolve(sessionKey: string, signal?: AbortSignal): Promise<string | undefined> {

@@ -9,7 +9,7 @@ import type { Ask } from "../../../core/transport.ts";
 import type { Log, RowPage } from "../log.ts";
 import { encodeServerFrame } from "../wire.ts";
 import type { Connections } from "./connections.ts";
-import { type ForwardPorts, forward, homeElsewhere, mailOfRows } from "./forward.ts";
+import { type ForwardPorts, forward, mailOfRows } from "./forward.ts";
 import { forEachBounded, POST_CONCURRENCY, type PostPorts, postFrames } from "./poster.ts";
 
 const PAGE = 100;
@@ -19,6 +19,8 @@ export interface SyncRecord {
 	/** The new item's fields; undefined for a removed or unreadable one. */
 	readonly session: string | undefined;
 	readonly region: string | undefined;
+	/** Of that region's claim. */
+	readonly counter: number;
 	/** When that region claimed the session, in milliseconds. */
 	readonly at: number;
 }
@@ -39,9 +41,12 @@ async function forwardSince(ports: SyncPorts, session: string, target: string, a
 	}
 }
 
-async function evict(ports: SyncPorts, session: string, at: number): Promise<number> {
-	const target = await homeElsewhere(ports, session);
-	if (target === undefined) return 0;
+async function evict(ports: SyncPorts, session: string, { counter, at }: SyncRecord): Promise<number> {
+	const home = await ports.home.look(session);
+	if (home === undefined || home.region === ports.region) return 0;
+	// It was here again since, and what came then was delivered: a later record tells of the move that took it away.
+	if (home.ownCounter > counter) return 0;
+	const target = home.region;
 	if (Number.isFinite(at)) await forwardSince(ports, session, target, at);
 	const { followers } = await ports.connections.of(session);
 	const frames = [encodeServerFrame({ t: "moved", channel: session })];
@@ -75,14 +80,15 @@ export async function sync(
 	records: readonly SyncRecord[],
 ): Promise<{ readonly failed: string | undefined; readonly evicted: number }> {
 	let evicted = 0;
-	for (const { sequence, session, region, at } of records) {
+	for (const record of records) {
+		const { sequence, session, region } = record;
 		if (session === undefined || region === undefined || !isSession(session)) {
 			ports.report("stream record was passed over", { sequence });
 			continue;
 		}
 		if (region === ports.region) continue;
 		try {
-			evicted += await evict(ports, session, at);
+			evicted += await evict(ports, session, record);
 		} catch (error) {
 			ports.report("eviction failed", { sequence, error: error instanceof Error ? error.name : "unknown" });
 			return { failed: sequence, evicted };
