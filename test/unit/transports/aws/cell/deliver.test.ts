@@ -5,7 +5,7 @@ import { pause } from "../../../../../lambda/layer/src/core/clock.ts";
 import { encodeEnvelope } from "../../../../../lambda/layer/src/core/envelope.ts";
 import { createFakeClock, type FakeClock } from "../../../../../lambda/layer/src/testing/fake-clock.ts";
 import { type DeliverPorts, deliver } from "../../../../../lambda/layer/src/transports/aws/cell/deliver.ts";
-import { createDetour } from "../../../../../lambda/layer/src/transports/aws/cell/detour.ts";
+import { createDetour, DETOUR_RECEIVES } from "../../../../../lambda/layer/src/transports/aws/cell/detour.ts";
 import { groupOf } from "../../../../../lambda/layer/src/transports/aws/cell/mailbox.ts";
 import type { Poster } from "../../../../../lambda/layer/src/transports/aws/cell/poster.ts";
 import { createPostRound } from "../../../../../lambda/layer/src/transports/aws/cell/round.ts";
@@ -194,6 +194,36 @@ it("[P2] [P4] lets go of an append that its time is over for: what goes on would
 	expect(result?.tally).toMatchObject({ failed: ["m1"], appended: 0 });
 	expect(given?.aborted).toBe(true);
 });
+
+it.each(["takes it late", "fails late"])(
+	"[P2] [P4] sends nothing on, nor round, once its time is over, behind what its group's next try sends: the mailbox %s",
+	async (outcome) => {
+		const clock = createFakeClock();
+		const { ports } = portsOf(clock, [], {});
+		const session = createChannel("session", "s1").key;
+		const own = { ...record, group: groupOf(session), channel: session, receives: DETOUR_RECEIVES };
+		const sent: unknown[] = [];
+		const forward: DeliverPorts["forward"] = {
+			region: "us-east-1",
+			home: { look: async () => ({ region: "eu-west-1", counter: 1, expiresAt: 0, ownCounter: 0 }) },
+			async sendTo(_region, messages) {
+				sent.push(...messages);
+				await pause(clock, TIMEOUT_MS);
+				if (outcome === "fails late") throw new Error(outcome);
+				return [];
+			},
+		};
+		const detour = createDetour(clock, async (messages) => {
+			sent.push(...messages);
+			return [];
+		});
+		const delivering = deliver({ ...ports, forward, detour }, [own, { ...own, messageId: "m2" }]);
+		await clock.advance(TIMEOUT_MS);
+		expect((await delivering).failed).toEqual(["m1", "m2"]);
+		await clock.advance(TIMEOUT_MS);
+		expect(sent).toHaveLength(1);
+	},
+);
 
 it("acknowledges before its function's timeout, though those whose tickets ended hang at the end of its time", async () => {
 	const clock = createFakeClock();

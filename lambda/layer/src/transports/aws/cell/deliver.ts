@@ -83,7 +83,12 @@ function channelOfAttribute(record: MailRecord): string | undefined {
 }
 
 /** Sends on what belongs to another region; returns what stays. */
-async function forwardGroup(ports: DeliverPorts, records: readonly MailRecord[], tally: Tally) {
+async function forwardGroup(
+	ports: DeliverPorts,
+	records: readonly MailRecord[],
+	tally: Tally,
+	signal: AbortSignal,
+): Promise<readonly MailRecord[]> {
 	const key = records.map(channelOfAttribute).find((channel) => channel !== undefined);
 	const target = key === undefined ? undefined : await homeElsewhere(ports.forward, key);
 	if (key === undefined || target === undefined) return records;
@@ -99,7 +104,7 @@ async function forwardGroup(ports: DeliverPorts, records: readonly MailRecord[],
 		const isBack = record.via.includes(target);
 		return mailboxMessage(key, isBack ? deriveId("moved", via.join(), id) : id, record.body, via);
 	});
-	tally[await sendOn(ports, target, messages, moving)] += moving.length;
+	tally[await sendOn(ports, target, messages, moving, signal)] += moving.length;
 	return records.filter((record) => !moving.includes(record));
 }
 
@@ -109,13 +114,16 @@ async function sendOn(
 	region: string,
 	messages: readonly MailboxMessage[],
 	records: readonly MailRecord[],
+	signal: AbortSignal,
 ): Promise<"forwarded" | "detoured"> {
 	if (!detour.isLost(region)) {
 		try {
-			await forward(ports, region, messages);
+			await forward(ports, region, messages, signal);
 			detour.reached(region);
 			return "forwarded";
 		} catch (error) {
+			// Its group has been put back by then.
+			if (signal.aborted) throw error;
 			if (!detour.missed(region, Math.max(...records.map(({ receives }) => receives)))) throw error;
 		}
 	}
@@ -156,7 +164,7 @@ async function prepareGroup(
 	tally: Tally,
 	signal: AbortSignal,
 ): Promise<Prepared | undefined> {
-	const records = await forwardGroup(ports, group, tally);
+	const records = await forwardGroup(ports, group, tally, signal);
 	const items: LogItem[] = [];
 	let key: string | undefined;
 	for (const record of records) {
@@ -183,7 +191,7 @@ async function prepareGroup(
 	// It moved while they were appended: sync takes along what it found in the log, perhaps before these.
 	if (target !== undefined) {
 		const moving = mailOfRows(ports.forward.region, key, rows);
-		await forward(ports.forward, target, moving);
+		await forward(ports.forward, target, moving, signal);
 		tally.forwarded += moving.length;
 	}
 	await sendShards(ports, key, shards, rows, tally);

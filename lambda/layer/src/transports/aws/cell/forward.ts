@@ -54,10 +54,16 @@ function idOf(text: string): string {
 
 /**
  * Resolves once the region's mailbox has taken all of them, in order: one by one, since a batch may be refused in its
- * middle, and what came after that would stand in the lane before what is sent again.
+ * middle, and what came after that would stand in the lane before what is sent again. Nothing more is sent after an abort.
  */
-export async function forward(ports: ForwardPorts, region: string, messages: readonly MailboxMessage[]): Promise<void> {
+export async function forward(
+	ports: ForwardPorts,
+	region: string,
+	messages: readonly MailboxMessage[],
+	signal?: AbortSignal,
+): Promise<void> {
 	for (const message of messages) {
+		signal?.throwIfAborted();
 		const refused = await ports.sendTo(region, [message]);
 		if (refused.length > 0) {
 			throw new FanoutError("TransportRefused", `the mailbox of ${region} refused a message`, { retryable: true });
