@@ -10,6 +10,8 @@ export const DELIVER_TIMEOUT = Duration.seconds(20);
 export const RELAY_TIMEOUT = Duration.seconds(10);
 /** What one shard's posts may take: at a worker's rate, the size of the audience that is posted to in one go. */
 export const SHARD_TIMEOUT = Duration.seconds(30);
+/** All that Lambda gives: what came for a session after it had moved is sent on one by one, perhaps across an ocean. */
+const SYNC_TIMEOUT = Duration.minutes(15);
 /** API Gateway waits 29 seconds for an integration. */
 const SOCKET_TIMEOUT = Duration.seconds(15);
 
@@ -90,7 +92,7 @@ export class Handlers extends Construct {
 		this.sync = make("Sync", {
 			name: "sync",
 			description: "Evicts sessions that another region claimed",
-			timeout: Duration.seconds(30),
+			timeout: SYNC_TIMEOUT,
 		});
 		this.stream = make("Stream", {
 			name: "stream",

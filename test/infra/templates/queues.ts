@@ -203,6 +203,12 @@ test("what EventBridge, Lambda's own queue or a stream cannot hand over goes to 
 	}
 });
 
+test("sync has the time to send on what a session left behind: thousands, one by one, each across an ocean and back", () => {
+	const functions = dev.resources("AWS::Lambda::Function").filter(({ id }) => id.startsWith("HandlersSync"));
+	expect(functions).toHaveLength(2);
+	for (const { properties } of functions) expect(Number(properties.Timeout) / 0.15).toBeGreaterThan(5_000);
+});
+
 test("what waits for a lost region may go round: Lambda drops a message in its sixteenth lap, unless it is told not to", () => {
 	const allowed = dev
 		.resources("AWS::Lambda::Function")

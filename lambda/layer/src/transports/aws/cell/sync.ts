@@ -4,6 +4,7 @@
  * sense is reported and passed over: one that was thrown on would hold up its shard for a day.
  */
 import { parseChannel } from "../../../core/channel.ts";
+import { withDeadline } from "../../../core/deadline.ts";
 import { FanoutError } from "../../../core/errors.ts";
 import type { Ask } from "../../../core/transport.ts";
 import type { Log, RowPage } from "../log.ts";
@@ -31,23 +32,34 @@ export interface SyncPorts extends PostPorts, ForwardPorts {
 }
 
 /** Sends on what entered the log here after the session had moved, while that was not yet known here. */
-async function forwardSince(ports: SyncPorts, session: string, target: string, at: number): Promise<void> {
+async function forwardSince(
+	ports: SyncPorts,
+	session: string,
+	target: string,
+	at: number,
+	signal: AbortSignal,
+): Promise<void> {
 	let from: Ask["from"] = { sinceMs: at };
 	for (let more = true; more; ) {
 		const page: RowPage = await ports.log.rows(session, from, PAGE);
-		await forward(ports, target, mailOfRows(ports.region, session, page.entries));
+		await forward(ports, target, mailOfRows(ports.region, session, page.entries), signal);
 		more = page.more;
 		from = page.entries.at(-1)?.position ?? from;
 	}
 }
 
-async function evict(ports: SyncPorts, session: string, { counter, at }: SyncRecord): Promise<number> {
+async function evict(
+	ports: SyncPorts,
+	session: string,
+	{ counter, at }: SyncRecord,
+	signal: AbortSignal,
+): Promise<number> {
 	const home = await ports.home.look(session);
 	if (home === undefined || home.region === ports.region) return 0;
 	// It was here again since, and what came then was delivered: a later record tells of the move that took it away.
 	if (home.ownCounter > counter) return 0;
 	const target = home.region;
-	if (Number.isFinite(at)) await forwardSince(ports, session, target, at);
+	if (Number.isFinite(at)) await forwardSince(ports, session, target, at, signal);
 	const { followers } = await ports.connections.of(session);
 	const frames = [encodeServerFrame({ t: "moved", channel: session })];
 	let unposted = 0;
@@ -88,7 +100,10 @@ export async function sync(
 		}
 		if (region === ports.region) continue;
 		try {
-			evicted += await evict(ports, session, record);
+			// A function that timed out would have done nothing of its batch.
+			evicted += await withDeadline(ports.clock, ports.round.left(), "an eviction", (signal) =>
+				evict(ports, session, record, signal),
+			);
 		} catch (error) {
 			ports.report("eviction failed", { sequence, error: error instanceof Error ? error.name : "unknown" });
 			return { failed: sequence, evicted };
