@@ -13,14 +13,17 @@ import { Construct } from "constructs";
 
 const PERIOD = Duration.minutes(1);
 
-export interface AlarmOptions {
-	/** What it means for a client; shown with the alarm. */
-	readonly description: string;
-	readonly threshold: number;
+export interface AlarmWindow {
 	/** Minutes in a row. @default 1 */
 	readonly minutes?: number;
 	/** … or so many minutes of these. */
 	readonly outOf?: number;
+}
+
+export interface AlarmOptions extends AlarmWindow {
+	/** What it means for a client; shown with the alarm. */
+	readonly description: string;
+	readonly threshold: number;
 }
 
 /**
@@ -74,8 +77,8 @@ export class Alarms extends Construct {
 	}
 
 	/** What a handler counts and should not have to. */
-	counted(name: string, metric: IMetric, description: string, minutes = 1): Alarm {
-		return this.add(name, metric, { description, threshold: 0, minutes });
+	counted(name: string, metric: IMetric, description: string, window: AlarmWindow = {}): Alarm {
+		return this.add(name, metric, { description, threshold: 0, ...window });
 	}
 
 	errors(name: string, fn: IFunction, description: string): Alarm {

@@ -91,13 +91,17 @@ export class ObservabilityStack extends FanoutStack {
 			"Detoured",
 			deliver.counted("Detoured"),
 			"Notifications wait for sessions whose region is not reached",
+			// One that goes round is counted once in each lap, of six minutes and some tries.
+			{ outOf: 15 },
 		);
-		alarms.counted("Unposted", deliver.counted("Unposted"), "Some clients hear late: they find it in the log", 3);
+		alarms.counted("Unposted", deliver.counted("Unposted"), "Some clients hear late: they find it in the log", {
+			minutes: 3,
+		});
 		alarms.counted(
 			"ShardsUnposted",
 			shard.counted("Unposted"),
 			"Some end clients hear late: an audience is larger than the budget of posts",
-			3,
+			{ minutes: 3 },
 		);
 		alarms.counted("EventsRefused", ingest.counted("EventsRefused"), "An event makes no notification: it was dropped");
 		alarms.readerErrors(

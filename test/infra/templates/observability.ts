@@ -3,7 +3,11 @@ import { readFileSync } from "node:fs";
 import { join, matchesGlob } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { expect, test } from "vitest";
+import { DETOUR_RECEIVES, DETOUR_SECONDS } from "../../../lambda/layer/src/transports/aws/cell/detour.ts";
+import { backoffSeconds } from "../../../lambda/layer/src/transports/aws/cell/failed-mail.ts";
+import { CLIENT_ATTEMPTS, CONNECT_TIMEOUT_MS } from "../../../lambda/layer/src/transports/aws/sdk.ts";
 import { ENVIRONMENTS } from "../../../lib/config/environments.ts";
+import type { CellStacks } from "../../../lib/stages/environment-stacks.ts";
 import { ACCOUNT, at, list, synthesise, synthesiseConfig } from "../synth.ts";
 
 const dev = synthesise("dev");
@@ -79,25 +83,41 @@ test("whoever stands still or denies everybody rings, though nothing throws", ()
 	for (const one of expected) expect(watched.filter((each) => isDeepStrictEqual(each, one))).toHaveLength(2);
 });
 
+/** Whether an alarm is on, minute by minute, of something that happens once in so many seconds. */
+function isOn(observability: CellStacks["observability"], name: string, everySeconds: number): boolean[] {
+	const [alarm] = dev
+		.resources("AWS::CloudWatch::Alarm", observability)
+		.filter(({ id }) => new RegExp(`^Alarms${name}[0-9A-F]{8}$`).test(id));
+	const { Period, Threshold, EvaluationPeriods, DatapointsToAlarm = EvaluationPeriods } = alarm?.properties ?? {};
+	const minutes = Array.from({ length: 60 }, (_, minute) => minute);
+	const events = minutes.map((n) => Math.floor((n * everySeconds) / Number(Period)));
+	const isOver = minutes.map((minute) => events.filter((at) => at === minute).length > Number(Threshold));
+	const windows = minutes.map((end) => isOver.slice(Math.max(0, end + 1 - Number(EvaluationPeriods)), end + 1));
+	return windows.map((window) => window.filter(Boolean).length >= Number(DatapointsToAlarm));
+}
+
 test.each([
 	["Deliver", "MessagingMailbox"],
 	["Shard", "MessagingShards"],
 ])("one group that ends %s each time rings, though it comes again only after minutes", (name, queueId) => {
 	for (const { delivery, observability } of dev.cells) {
 		const [queue] = dev.resources("AWS::SQS::Queue", delivery).filter(({ id }) => id.startsWith(queueId));
-		const everySeconds = Number(queue?.properties.VisibilityTimeout);
-		const [alarm] = dev
-			.resources("AWS::CloudWatch::Alarm", observability)
-			.filter(({ id }) => new RegExp(`^Alarms${name}Errors[0-9A-F]{8}$`).test(id));
-		const { Period, Threshold, EvaluationPeriods, DatapointsToAlarm = EvaluationPeriods } = alarm?.properties ?? {};
-		const failures = Array.from({ length: 30 }, (_, n) => Math.floor((n * everySeconds) / Number(Period)));
-		const isOver = Array.from({ length: 30 }, (_, n) => failures.filter((at) => at === n).length > Number(Threshold));
-		const windows = isOver.map((_, end) => isOver.slice(Math.max(0, end + 1 - Number(EvaluationPeriods)), end + 1));
-		const rings = windows.map((window) => window.filter(Boolean).length >= Number(DatapointsToAlarm));
-		// And stays so: not on and off.
-		expect([rings.slice(0, 11).includes(true), rings.slice(11).every(Boolean)]).toEqual([true, true]);
-		// One that failed once or twice does not wake anybody.
-		expect(DatapointsToAlarm).toBe(3);
+		const rings = isOn(observability, `${name}Errors`, Number(queue?.properties.VisibilityTimeout));
+		// One that failed once or twice does not wake anybody. And it stays so: not on and off.
+		expect([rings.indexOf(true) >= 2, rings.slice(0, 11).includes(true)]).toEqual([true, true]);
+		expect(rings.slice(11).every(Boolean)).toBe(true);
+	}
+});
+
+test("one message that waits for a lost region rings for as long as it waits, and not anew each time it comes round", () => {
+	// Delayed, then tried until the region counts as lost again.
+	const tries = Array.from({ length: DETOUR_RECEIVES - 1 }, (_, n) => backoffSeconds(n + 1));
+	const roundSeconds = tries.reduce((sum, seconds) => sum + seconds, DETOUR_SECONDS);
+	for (const { observability } of dev.cells) {
+		const longest = roundSeconds + DETOUR_RECEIVES * (CLIENT_ATTEMPTS * (CONNECT_TIMEOUT_MS / 1000));
+		for (const seconds of [roundSeconds, longest]) {
+			expect(isOn(observability, "Detoured", seconds).every(Boolean)).toBe(true);
+		}
 	}
 });
 
