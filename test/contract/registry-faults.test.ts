@@ -1,40 +1,13 @@
-/** What a real server does to the registry's backends beside the contract: lost subscriptions, other settings, old rows. */
-import { connect, type NatsConnection } from "@nats-io/transport-node";
+/** What a real Redis server does to the registry beside the contract: lost subscriptions, old rows, refused ones. */
 import { Cluster, Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createChannel } from "../../lambda/layer/src/core/channel.ts";
 import { systemClock } from "../../lambda/layer/src/core/clock.ts";
-import { createIds } from "../../lambda/layer/src/core/ids.ts";
-import { createNatsStore, type NatsStoreOptions } from "../../lambda/layer/src/sessions/nats-store.ts";
-import type { Registry, SessionChange } from "../../lambda/layer/src/sessions/port.ts";
 import { createRedisStore } from "../../lambda/layer/src/sessions/redis-store.ts";
 import { createRegistry } from "../../lambda/layer/src/sessions/registry.ts";
-import type { Store } from "../../lambda/layer/src/sessions/store.ts";
-import { type Broker, startNats, startValkey } from "../support/broker.ts";
+import { type Broker, startValkey } from "../support/broker.ts";
 import { waitFor } from "../support/proc.ts";
 import { startValkeyCluster } from "../support/valkey.ts";
-
-const namespace = "faults";
-const tenant = "default";
-const session = (id: string) => createChannel("session", id, { namespace });
-const ids = createIds(systemClock);
-const until = (what: string, holds: () => boolean) => waitFor(what, async () => holds(), { deadlineMs: 15_000 });
-
-async function open(store: Store) {
-	const registry = createRegistry({ store, namespace, clock: systemClock, ids });
-	await registry.start();
-	const { term } = await registry.enlist("a", 10_000);
-	return { registry, term, [Symbol.asyncDispose]: () => registry.close() };
-}
-
-async function watching(registry: Registry) {
-	const heard = { told: [] as SessionChange[], suspected: 0 };
-	const suspect = () => {
-		heard.suspected += 1;
-	};
-	await registry.watch(tenant, { change: (change) => void heard.told.push(change), suspect });
-	return heard;
-}
+import { ids, namespace, open, session, tenant, until, watching } from "./registry-bench.ts";
 
 describe("redis", () => {
 	let broker: Broker;
@@ -174,90 +147,4 @@ describe("redis", () => {
 		await expect(registry.start()).rejects.toMatchObject({ retryable: true });
 		await registry.close();
 	});
-});
-
-describe("nats", () => {
-	let broker: Broker;
-	beforeAll(async () => {
-		broker = await startNats();
-	});
-	afterAll(() => broker.stop());
-	const build = (more: Partial<NatsStoreOptions> = {}) =>
-		createNatsStore({ connect: { servers: broker.url }, ...more } as NatsStoreOptions);
-
-	test("[P9] a start that is over its deadline leaves no connection, however far it came", async () => {
-		const deadline = new AbortController();
-		let dialled: NatsConnection | undefined;
-		const store = createNatsStore({
-			bucket: "late",
-			async dial() {
-				dialled = await connect({ servers: broker.url });
-				setImmediate(() => deadline.abort(new Error("too late")));
-				return dialled;
-			},
-		});
-		await expect(store.start(deadline.signal)).rejects.toThrow("too late");
-		expect(dialled?.isClosed()).toBe(true);
-	});
-
-	test("a bucket of other settings is refused with the difference", async () => {
-		await using _a = await open(build({ bucket: "settings", storage: "memory" }));
-		const other = createRegistry({
-			store: build({ bucket: "settings", storage: "file", retentionMs: 120_000 }),
-			namespace,
-			clock: systemClock,
-			ids,
-		});
-		await expect(other.start()).rejects.toMatchObject({
-			code: "ConfigInvalid",
-			message: expect.stringMatching(/storage is memory, wanted file.*|retentionMs is 86400000, wanted 120000/),
-		});
-		await other.close();
-	});
-
-	test("[P3] changes that were republished to nobody are found by looking", async () => {
-		const connection = await connect({ servers: broker.url });
-		// Deaf to republished headers, as after a leader that died before it sent them.
-		const subscribe = connection.subscribe.bind(connection);
-		let silenced = 0;
-		connection.subscribe = (subject, how) => {
-			if (!subject.includes(".changes.")) return subscribe(subject, how);
-			silenced += 1;
-			return subscribe("nobody.says.this", how);
-		};
-		try {
-			await using a = await open(build({ bucket: "deaf" }));
-			const store = createNatsStore({ connection, bucket: "deaf" });
-			await using b = await open(store);
-			const told: string[] = [];
-			const watch = await b.registry.watch(tenant, {
-				change: ({ session: { id } }) => void told.push(id),
-				suspect: () => {},
-			});
-			for (let index = 0; index < 600; index += 1) await a.registry.claim(session(`s${index}`), a.term);
-			await until("every change", () => new Set(told).size === 600);
-			await watch.close();
-			expect(silenced).toBe(1);
-		} finally {
-			await connection.close();
-		}
-	}, 60_000);
-
-	test("[P3] [P7] [P8] a bucket that was lost is made again and suspected, and what stood in it is not renewed", async () => {
-		const admin = await connect({ servers: broker.url });
-		try {
-			await using a = await open(build({ bucket: "lost" }));
-			const lease = await a.registry.enlist("b", 10_000);
-			for (const id of ["1", "2", "3"]) await a.registry.claim(session(id), a.term);
-			const heard = await watching(a.registry);
-			await admin.request("$JS.API.STREAM.PURGE.KV_lost", "{}");
-			await admin.request("$JS.API.STREAM.DELETE.KV_lost");
-			await expect(a.registry.renew(lease)).rejects.toMatchObject({ code: "NotOwner" });
-			await until("the watcher suspects", () => heard.suspected > 0);
-			const term = (await a.registry.enlist("b", 10_000)).term;
-			expect(await a.registry.claim(session("1"), term)).toMatchObject({ ok: true, created: true });
-		} finally {
-			await admin.close();
-		}
-	}, 30_000);
 });

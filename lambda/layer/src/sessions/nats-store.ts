@@ -4,13 +4,15 @@
  * one message, its newest, so a key that changes while pages are read comes again, and none is left out. Claims last
  * as long as the bucket does: use file storage and three replicas where a server may die. One that is gone is made again.
  */
-import type { DirectBatchOptions, JetStreamManager, StoredMsg } from "@nats-io/jetstream";
+import type { JetStreamManager } from "@nats-io/jetstream";
 import type { KV } from "@nats-io/kv";
 import type { NatsConnection, NodeConnectionOptions } from "@nats-io/transport-node";
 import { type Channel, type ChannelKind, createChannel } from "../core/channel.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
+import { withDeadline } from "../core/deadline.ts";
 import { asFanoutError, FanoutError } from "../core/errors.ts";
 import { loadClient } from "./load.ts";
+import { type Batch, readBatch } from "./nats-batch.ts";
 import { openBucket, STREAM_NOT_FOUND } from "./nats-bucket.ts";
 import { watchTail } from "./nats-tail.ts";
 import { checkRetention, DEFAULT_RETENTION_MS } from "./retention.ts";
@@ -20,6 +22,9 @@ export const DEFAULT_BUCKET = "mcp-fanout-sessions";
 const WRONG_LAST_SEQUENCE = [10071, 10164];
 /** What a write is told that no stream takes. */
 const NOBODY = "JetStreamNotEnabled";
+/** For one page, which may be short or empty then: removed keys leave markers, and there may be very many. */
+const MAX_BATCHES = 50;
+const LOOK_TIMEOUT_MS = 5_000;
 
 export type NatsStoreOptions = {
 	readonly clock?: Clock | undefined;
@@ -66,6 +71,7 @@ export function createNatsStore(options: NatsStoreOptions): Store {
 	const retentionMs = checkRetention(options.retentionMs ?? DEFAULT_RETENTION_MS);
 	const stream = `KV_${bucket}`;
 	const subjectPrefix = `$KV.${bucket}.`;
+	const api = domain === undefined ? "$JS.API" : `$JS.${domain}.API`;
 	const settings = { bucket, replicas, storage, retentionMs, domain, mustExist: options.mustExist };
 	const watches = new Set<Watch>();
 	let standing: Open | undefined;
@@ -115,23 +121,8 @@ export function createNatsStore(options: NatsStoreOptions): Store {
 	}
 
 	/** Messages of the scope from a sequence on; markers of removed keys too. */
-	function batch(scope: Scope, seq: number, count: number): Promise<StoredMsg[]> {
-		return new Promise((resolve, reject) => {
-			const found: StoredMsg[] = [];
-			// With a callback: the iterator of this version leaves its subscription behind at the end of a batch.
-			const ask: DirectBatchOptions = {
-				seq,
-				batch: count,
-				next_by_subj: subjectPrefix + filterOf(scope),
-				callback: (done, message) => {
-					if (done === null) found.push(message);
-					// 404: nothing of the scope is behind the sequence.
-					else if (done.err === undefined || (done.err as { code?: number }).code === 404) resolve(found);
-					else reject(done.err);
-				},
-			};
-			open().manager.direct.getBatch(stream, ask).catch(reject);
-		});
+	function batch(scope: Scope, from: number, signal: AbortSignal): Promise<Batch> {
+		return readBatch(open().connection, { api, stream, filter: subjectPrefix + filterOf(scope), from }, signal);
 	}
 
 	return {
@@ -176,20 +167,20 @@ export function createNatsStore(options: NatsStoreOptions): Store {
 			for await (const _key of await open().kv.keys(filterOf(scope))) count += 1;
 			return count;
 		},
-		async list(scope, limit, after) {
+		async list(scope, limit, after, signal) {
 			const rows: StoredSession[] = [];
 			let last = readCursor(after);
-			for (;;) {
-				const asked = limit - rows.length;
-				const messages = await batch(scope, last + 1, asked);
-				for (const message of messages) {
-					last = message.seq;
-					if (message.header.get("KV-Operation") !== "") continue;
-					rows.push({ session: sessionOf(message.subject), ...rowOf(message.string(), message.seq) });
+			for (let asked = 0; asked < MAX_BATCHES; asked += 1) {
+				const { messages, pending } = await batch(scope, last + 1, signal);
+				for (const { seq, subject, data } of messages) {
+					last = seq;
+					if (data.length === 0) continue;
+					rows.push({ session: sessionOf(subject), ...rowOf(Buffer.from(data).toString(), seq) });
+					if (rows.length === limit) return { rows, next: String(last) };
 				}
-				if (messages.length < asked) return { rows };
-				if (rows.length >= limit) return { rows, next: String(last) };
+				if (pending === 0) return { rows };
 			}
+			return { rows, next: String(last) };
 		},
 		async watch(scope, watcher) {
 			const { connection, manager } = open();
@@ -197,9 +188,12 @@ export function createNatsStore(options: NatsStoreOptions): Store {
 				connection,
 				clock,
 				subject: `${bucket}.changes.${filterOf(scope)}`,
-				last: async () => (await manager.streams.info(stream)).state.last_seq,
-				after: async (seq, count) => batch(scope, seq + 1, count),
-				changed: (message) => watcher.changed(sessionOf(message.subject)),
+				async end() {
+					const { created, state } = await manager.streams.info(stream);
+					return { made: created, seq: state.last_seq };
+				},
+				after: (seq) => withDeadline(clock, LOOK_TIMEOUT_MS, "a look", (inner) => batch(scope, seq + 1, inner)),
+				changed: (subject) => watcher.changed(sessionOf(subject)),
 				suspect: () => watcher.suspect(),
 				report,
 			});

@@ -1,30 +1,35 @@
 /**
  * Follows a bucket by sequence: a republished header wakes it, and it reads what stands behind its cursor. A wake-up
  * that was lost (a leader that died, a reconnect) costs one interval of looking anyway, and never a change. A bucket
- * whose sequence fell back has lost its past: the watcher is told.
+ * that was made anew, or whose sequence fell back, has lost its past: the watcher is told.
  */
-import type { StoredMsg } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
 import type { Clock, Timer } from "../core/clock.ts";
+import type { Batch } from "./nats-batch.ts";
 import type { Watch } from "./store.ts";
 
 const LOOK_EVERY_MS = 2_000;
-const BATCH = 256;
+
+/** The bucket's last sequence, and when it was made. */
+export interface BucketEnd {
+	readonly made: string;
+	readonly seq: number;
+}
 
 export interface Tail {
 	readonly connection: NatsConnection;
 	readonly clock: Clock;
 	readonly subject: string;
-	/** The bucket's last sequence. */
-	last(): Promise<number>;
-	after(seq: number, count: number): Promise<StoredMsg[]>;
-	changed(message: StoredMsg): void;
+	end(): Promise<BucketEnd>;
+	after(seq: number): Promise<Batch>;
+	changed(subject: string): void;
 	suspect(): void;
 	report(error: unknown): void;
 }
 
 export async function watchTail(tail: Tail): Promise<Watch> {
 	let cursor = 0;
+	let made = "";
 	let running: Promise<void> | undefined;
 	let again = false;
 	let closed = false;
@@ -32,20 +37,20 @@ export async function watchTail(tail: Tail): Promise<Watch> {
 
 	async function read(checkEnd: boolean): Promise<void> {
 		if (checkEnd) {
-			const last = await tail.last();
-			if (last < cursor && !closed) {
-				cursor = last;
+			const end = await tail.end();
+			if ((end.made !== made || end.seq < cursor) && !closed) {
+				({ made, seq: cursor } = end);
 				tail.suspect();
 			}
 		}
-		for (let count = BATCH; count === BATCH && !closed; ) {
-			const messages = await tail.after(cursor, BATCH);
-			count = messages.length;
-			for (const message of messages) {
+		for (let left = 1; left > 0 && !closed; ) {
+			const { messages, pending } = await tail.after(cursor);
+			for (const { seq, subject } of messages) {
 				if (closed) return;
-				cursor = Math.max(cursor, message.seq);
-				tail.changed(message);
+				cursor = Math.max(cursor, seq);
+				tail.changed(subject);
 			}
+			left = messages.length > 0 ? pending : 0;
 		}
 	}
 
@@ -77,7 +82,7 @@ export async function watchTail(tail: Tail): Promise<Watch> {
 
 	const subscription = tail.connection.subscribe(tail.subject, { callback: () => wake() });
 	try {
-		cursor = await tail.last();
+		({ made, seq: cursor } = await tail.end());
 	} catch (error) {
 		subscription.unsubscribe();
 		throw error;
