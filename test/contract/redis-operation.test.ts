@@ -207,6 +207,16 @@ describe("keys that go", () => {
 		await waitFor("all are renewed", renewed, { deadlineMs: 20_000 });
 	});
 
+	it("leave no log that would stay for good where a log was evicted alone and begun again: it expires as its end does [P6]", async () => {
+		const { url, admin } = kept(await startValkeyServer());
+		const a = await instance({ url });
+		await accepted(a, channel, [1]);
+		const log = keys.log(keys.partitionOf(channel), channel);
+		await admin.del(log);
+		await accepted(a, channel, [2]);
+		expect(await admin.pttl(log)).toBeGreaterThan(0);
+	});
+
 	it("leave no log that outlived its partition: it is told, and goes on [P2] [P3]", async () => {
 		const server = kept(await startValkeyServer());
 		const a = await instance({ url: server.url });

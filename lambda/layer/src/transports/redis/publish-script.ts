@@ -91,7 +91,11 @@ if last > offset then
       if before == '-' then
         call('XADD', KEYS[3], at .. ms, 'e', epoch, 'p', prev, 'v', envelope, 'f', '')
         before = ''
-      else call('XADD', KEYS[3], 'MAXLEN', '~', '${maxEventsPerChannel}', at .. ms, 'e', epoch, 'p', prev, 'v', envelope) end
+      elseif not call('XADD', KEYS[3], 'NOMKSTREAM', 'MAXLEN', '~', '${maxEventsPerChannel}', at .. ms, 'e', epoch, 'p', prev, 'v', envelope) then
+        -- It was evicted: begun again, and with a life of its own.
+        call('XADD', KEYS[3], at .. ms, 'e', epoch, 'p', prev, 'v', envelope)
+        before = ''
+      end
       prev = at
       live[#live + 1] = envelope
     end
