@@ -1,4 +1,4 @@
-/** Parts of a store that answer nothing: a Sentinel, a server that takes a connection, a node, a replica. The rest goes on. */
+/** Parts of a store that answer nothing: a Sentinel, a server that takes a connection, a node, a replica, who was the primary. The rest goes on. */
 import { createServer, type Server, type Socket } from "node:net";
 import { Redis } from "ioredis";
 import { afterEach, describe, expect, it, vi } from "vitest";
@@ -8,6 +8,7 @@ import { createDialler } from "../../lambda/layer/src/transports/redis/client.ts
 import { nodeOf, slotOf } from "../../lambda/layer/src/transports/redis/cluster.ts";
 import { createKeys } from "../../lambda/layer/src/transports/redis/keys.ts";
 import { holdStill } from "../support/hold-still.ts";
+import { freePort } from "../support/ports.ts";
 import { waitFor } from "../support/proc.ts";
 import { openGate } from "../support/tcp-gate.ts";
 import {
@@ -208,5 +209,25 @@ describe("a replica that is gone", () => {
 		expect(new Set(outcomes.map((outcome) => outcome.ok && outcome.durability))).toEqual(new Set(["memory"]));
 		const calls = /cmdstat_wait:calls=(\d+)/.exec(await primary.admin.info("commandstats"))?.[1];
 		expect(Number(calls)).toBeLessThan(20);
+	});
+});
+
+describe("a primary that was made a replica, of nobody who answers", () => {
+	it("vouches for nothing: who hears by it alone finds the new primary within an end check or two [P3] [P7]", async () => {
+		const old = kept(await startValkeyServer({ args: ["--repl-diskless-sync-delay", "0"] }));
+		const next = kept(await startValkeyServer({ args: ["--replicaof", "127.0.0.1", String(old.port)] }));
+		const synced = async () => (await next.admin.info("replication")).includes("master_link_status:up");
+		await waitFor("the replica is in sync", synced, { deadlineMs: 10_000 });
+		// As an address that moves with the primary: who is connected stays connected.
+		const gate = kept(await openGate(old.port));
+		const url = `redis://127.0.0.1:${gate.port}`;
+		const a = await instance({ url });
+		const streams = await Promise.all(channels.map((channel) => a.open(channel)));
+		await next.admin.replicaof("NO", "ONE");
+		gate.target = next.port;
+		await old.admin.replicaof("127.0.0.1", String(await freePort()));
+		const b = await instance({ url });
+		await Promise.all(channels.map((channel) => accepted(b, channel, upTo(3))));
+		await until("all is seen", () => streams.every(({ shown }) => shown.length === 3));
 	});
 });

@@ -30,15 +30,17 @@ return answer
 
 /**
  * Tips of many partitions that share a server, for little: nothing is opened or turned. KEYS: meta of each. ARGV: 1 number
- * of partitions, then what the caller knows of each. Answers epoch and offset of each; empty where a look is not enough.
+ * of partitions, then what the caller knows of each. Answers epoch and offset of each; empty where a look is not enough,
+ * as on who was the primary and may hear nothing any more.
  */
 export const TIPS = `
 local info = redis.call('INFO', 'replication')
+local isPrimary = string.find(info, 'role:master', 1, true)
 local answer = {}
 for i, key in ipairs(KEYS) do
   local told, at = string.match(ARGV[i + 1], '^(%x+)%.(%d+)$')
   local m = redis.call('HMGET', key, 'epoch', told or '', 'line', 'partitions')
-  local plain = told and told == m[1] and m[2] and tonumber(at) <= tonumber(m[2])
+  local plain = isPrimary and told and told == m[1] and m[2] and tonumber(at) <= tonumber(m[2])
     and m[3] and m[4] == ARGV[1] and string.find(info, 'master_replid:' .. m[3], 1, true)
   answer[2 * i - 1] = plain and told or ''
   answer[2 * i] = plain and m[2] or ''
