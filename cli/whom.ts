@@ -75,9 +75,9 @@ export function withoutFiles({ local, outbox, ...rest }: FanoutOptions): FanoutO
 export const NAMES = ["local", "nats", "redis", "aws"] as const;
 export type Name = (typeof NAMES)[number];
 
-/** The same with one of its transports, and no rules: they may name others. */
+/** The same with one of its transports, and no rules nor place of sessions: they may name others. */
 export function alone(options: FanoutOptions, name: Name): FanoutOptions {
-	const { routing: _routing, local: _l, nats: _n, redis: _r, aws: _a, ...rest } = options;
+	const { routing: _routing, registry: _registry, local: _l, nats: _n, redis: _r, aws: _a, ...rest } = options;
 	return withoutFiles({ ...rest, [name]: options[name] ?? {} });
 }
 

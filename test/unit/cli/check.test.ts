@@ -115,6 +115,8 @@ connect_timeout_ms = 500
 [notification.redis]
 enabled = false
 url = "redis://127.0.0.1:9"
+[notification.registry]
+store = "nats"
 `;
 	const { code, out, err } = await run(["check", file("dial.toml", text), "--dial"]);
 	expect(code).toBe(3);
