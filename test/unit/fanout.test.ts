@@ -156,6 +156,7 @@ test.each([
 	[{ local: { maxEvents: 0 } }, "maxEvents"],
 	[{ local: {}, registry: { store: "redis" } }, "registry.store"],
 	[{ local: {}, nats: { enabled: false }, registry: { store: "nats" } }, "registry.store"],
+	[{ local: {}, registry: { store: "dynamodb" } }, "registry.table"],
 	[{ aws: { environment: {} } }, "AWS_REGION"],
 	[{ aws: { environment: { AWS_REGION: "eu-west-1" } } }, "FANOUT_REGIONS"],
 ])("options %o are refused as ConfigInvalid, naming the key", async (options, key) => {

@@ -5,11 +5,12 @@
 import { isDeepStrictEqual } from "node:util";
 import { ENV } from "./config/env-names.ts";
 import type { FanoutSettings } from "./config/options.ts";
+import { nowhere, tableOf } from "./config/registry-place.ts";
 import type { Clock } from "./core/clock.ts";
 import { FanoutError } from "./core/errors.ts";
 import type { Capabilities, Transport } from "./core/transport.ts";
 import { DEFAULT_PRIORITY, OTHER_PRIORITY } from "./route/options.ts";
-import { nowhere, type RegistryStore, type SessionRegistryOptions } from "./sessions/options.ts";
+import type { RegistryStore } from "./sessions/options.ts";
 import type { Store } from "./sessions/store.ts";
 import { resolveNatsOptions } from "./transports/nats/options.ts";
 
@@ -55,14 +56,7 @@ export function storeName({ settings, transports }: Pick<StoreParts, "settings" 
 function canKeep({ nats, redis, aws, registry }: FanoutSettings, name: Keeper): boolean {
 	if (name === "nats") return nats !== undefined && nats.jetstream !== false;
 	if (name === "redis") return redis !== undefined;
-	return aws !== undefined && tableOf(aws.environment, registry) !== undefined;
-}
-
-function tableOf(
-	environment: Readonly<Record<string, string | undefined>> = process.env,
-	{ table }: SessionRegistryOptions,
-): string | undefined {
-	return table ?? (environment[ENV.ownersTable] || undefined);
+	return aws !== undefined && tableOf(registry, aws.environment ?? process.env) !== undefined;
 }
 
 /** Another store where what the store was opened by says something else now, such as other servers or another login. */
@@ -109,13 +103,12 @@ export async function openStore(parts: StoreParts): Promise<Store> {
 				: { client: redis.client }),
 		});
 	}
-	const table = tableOf(aws?.environment, registry);
-	if (table === undefined)
-		throw invalid(`registry.store is "dynamodb", and neither registry.table nor ${ENV.ownersTable} is given`);
+	const environment = aws?.environment ?? process.env;
+	const table = tableOf(registry, environment);
+	if (table === undefined) throw nowhere("dynamodb");
 	const { createDynamoStore } = await import("./sessions/dynamo-store.ts");
 	const client = aws?.clients?.dynamo();
 	if (client !== undefined) return createDynamoStore({ ...common, table, client });
-	const environment = aws?.environment ?? process.env;
 	const region = aws?.region ?? environment.AWS_REGION ?? process.env.AWS_REGION;
 	if (region === undefined) throw invalid("registry.store is dynamodb, and no region is given (AWS_REGION)");
 	const endpoint = aws?.endpoint ?? environment.AWS_ENDPOINT_URL ?? process.env.AWS_ENDPOINT_URL;

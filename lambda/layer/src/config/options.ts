@@ -20,13 +20,14 @@ import {
 	type RoutingOptions,
 	type TransportRole,
 } from "../route/options.ts";
-import { checkRegistry, nowhere, type SessionRegistryOptions } from "../sessions/options.ts";
+import { checkRegistry, type SessionRegistryOptions } from "../sessions/options.ts";
 import { STREAM_RANGES, type StreamLimits } from "../stream/port.ts";
 import type { AwsOptions } from "../transports/aws/options.ts";
 import type { LocalOptions } from "../transports/local/options.ts";
 import type { NatsOptions } from "../transports/nats/options.ts";
 import type { RedisOptions } from "../transports/redis/options.ts";
 import { ENV } from "./env-names.ts";
+import { nowhere, tableOf } from "./registry-place.ts";
 
 export interface ReloadOptions {
 	/** The file is looked at every second. Default true; false in Lambda. */
@@ -200,9 +201,11 @@ export function resolveOptions(options: FanoutOptions, environment: NodeJS.Proce
 		redis: enabled("redis", options.redis),
 		aws: enabled("aws", aws === undefined ? undefined : { follow: follow === true, ...aws }),
 	};
-	const { store } = options.registry ?? {};
+	const registry = checkRegistry(options.registry);
+	const { store } = registry;
 	// Else it is said with the first session, when servers run already.
 	if ((store === "nats" || store === "redis") && transports[store] === undefined) throw nowhere(store);
+	if (store === "dynamodb" && tableOf(registry, cell) === undefined) throw nowhere(store);
 	return {
 		...transports,
 		namespace: checked(options.namespace ?? (aws === undefined ? undefined : cell[ENV.namespace]) ?? DEFAULT_NAMESPACE),
@@ -218,7 +221,7 @@ export function resolveOptions(options: FanoutOptions, environment: NodeJS.Proce
 			watch: flag("reload.watch", options.reload?.watch ?? environment.AWS_LAMBDA_FUNCTION_NAME === undefined),
 			onSighup: flag("reload.onSighup", options.reload?.onSighup ?? false),
 		},
-		registry: checkRegistry(options.registry),
+		registry,
 		priorities: Object.fromEntries(NAMED.map((name) => [name, options[name]?.priority])),
 		disabled: NAMED.filter((name) => transports[name] === undefined),
 	};

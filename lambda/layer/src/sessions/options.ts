@@ -29,12 +29,6 @@ export interface SessionRegistryOptions {
 	readonly table?: string | undefined;
 }
 
-/** A store on a transport that is not there. */
-export function nowhere(store: "nats" | "redis"): FanoutError {
-	const message = `registry.store is "${store}", and there is no ${store} transport to say where`;
-	return new FanoutError("ConfigInvalid", message);
-}
-
 export function checkRegistry(options: SessionRegistryOptions = {}): SessionRegistryOptions {
 	const { store } = options;
 	if (typeof store === "string" && !REGISTRY_STORES.includes(store)) {
