@@ -12,6 +12,7 @@ import type { ConnectSseOptions } from "../../../lambda/layer/src/client/sse.ts"
 import { createSseParser, MAX_SSE_EVENT_CHARS } from "../../../lambda/layer/src/client/sse-parser.ts";
 import { sseEncoding } from "../../../lambda/layer/src/stream/frames.ts";
 import { createFakeClock, type FakeClock } from "../../../lambda/layer/src/testing/fake-clock.ts";
+import { heapUsed } from "../../support/garbage.ts";
 import { until } from "./scripted-cell.ts";
 
 describe("the parser", () => {
@@ -47,18 +48,37 @@ describe("the parser", () => {
 		);
 	});
 
-	it("refuses an event without end", () => {
+	/** Not a divisor of the bound: what is too long is seen in the middle of a chunk. */
+	const CHUNK = 60_001;
+	const NEXT = { event: "message", data: "2", id: "1b" };
+	it.each([
+		["of one line", "x".repeat(3 * MAX_SSE_EVENT_CHARS)],
+		["of lines without text", "\ndata".repeat(MAX_SSE_EVENT_CHARS)],
+		["of a line that looks like others when it is cut", "\ndata: x id: 1z".repeat(MAX_SSE_EVENT_CHARS / 8)],
+	])("[P6] keeps the id alone of an event that is too long, and goes on: %s", (_, data) => {
 		const parser = createSseParser(undefined);
-		expect(() => parser.push(`data: ${"x".repeat(MAX_SSE_EVENT_CHARS)}`)).toThrow(`${MAX_SSE_EVENT_CHARS}`);
+		const text = `id: 1a\ndata: ${data}\n\nid: 1b\ndata: 2\n\n`;
+		const events = [];
+		for (let at = 0; at < text.length; at += CHUNK) events.push(...parser.push(text.slice(at, at + CHUNK)));
+		expect(events).toEqual([{ event: "message", data: undefined, id: "1a", isTooLong: true }, NEXT]);
+		expect(createSseParser(undefined).push(text)).toEqual(events);
 	});
 
-	it("[P6] refuses an event without end whose lines are empty", () => {
+	it("[P6] loses nothing to a comment that is too long, nor takes the rest of an id for one", () => {
 		const parser = createSseParser(undefined);
-		const lines = "data\n".repeat(MAX_SSE_EVENT_CHARS / 4);
-		const push = () => {
-			for (let n = 0; n < 5; n += 1) parser.push(lines);
-		};
-		expect(push).toThrow(`${MAX_SSE_EVENT_CHARS}`);
+		const long = "x".repeat(MAX_SSE_EVENT_CHARS);
+		expect(parser.push(`id: 1b\ndata: 2\n:${long}`)).toEqual([]);
+		expect(parser.push(`${long}\n\n`)).toEqual([NEXT]);
+		expect(parser.push(`id: ${long}`)).toEqual([]);
+		expect(parser.push("id: 1z\n\n")).toEqual([{ event: "message", data: undefined, id: "1b", isTooLong: true }]);
+	});
+
+	it("[P6] keeps nothing of an event that never ends", () => {
+		const parser = createSseParser(undefined);
+		const before = heapUsed();
+		for (let n = 0; n < 64; n += 1) expect(parser.push(`${n}`.padEnd(MAX_SSE_EVENT_CHARS, "x"))).toEqual([]);
+		for (let n = 0; n < 64; n += 1) expect(parser.push("\ndata".repeat(MAX_SSE_EVENT_CHARS / 8))).toEqual([]);
+		expect(heapUsed() - before).toBeLessThan(8 * MAX_SSE_EVENT_CHARS);
 	});
 });
 
@@ -173,6 +193,17 @@ describe("the client", () => {
 		expect(c.events.filter(({ type }) => type === "missing")).toHaveLength(3);
 		expect(c.events.filter(({ type }) => type === "lost")).toEqual([]);
 		expect(JSON.stringify(c.events)).not.toContain("4111");
+	});
+
+	it("[P3] [P6] tells a message that is too long as missing, and goes on: to come back for it brought it again", async () => {
+		const c = client();
+		const { response } = await request(1);
+		response.write(sseEncoding.message(`{"text":"${"x".repeat(MAX_SSE_EVENT_CHARS)}"}`, "1c1"));
+		response.write(message(2));
+		await until("the next", () => c.got.length === 1);
+		expect(c.got).toEqual([{ message: { jsonrpc: "2.0", method: "m2" }, id: "1c2", missing: "gap" }]);
+		expect(c.events.map(({ type }) => type)).toEqual(["open", "missing"]);
+		expect(c.connection.lastEventId).toBe("1c2");
 	});
 
 	it("leaves a stream on which not even beats come", async () => {

@@ -1,11 +1,10 @@
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { createChannel } from "../../../lambda/layer/src/core/channel.ts";
 import type { Envelope } from "../../../lambda/layer/src/core/envelope.ts";
 import { EarlyCopies, TakenEarly } from "../../../lambda/layer/src/deliver/early-copies.ts";
 import { createFakeClock } from "../../../lambda/layer/src/testing/fake-clock.ts";
+import { heapUsed } from "../../support/garbage.ts";
 import { announcedSeed, createRandom } from "../../support/random.ts";
 import { Client, World } from "./world.ts";
 
@@ -14,13 +13,6 @@ const message = { jsonrpc: "2.0", method: "notifications/message" } as const;
 
 function copyOf(id: string, topic = "c"): Envelope {
 	return { v: 1, id, channel: createChannel("topic", topic), message, publishedAt: 0, origin: "test", lanes: [] };
-}
-
-/** After a collection. */
-function heapUsed(): number {
-	setFlagsFromString("--expose-gc");
-	(runInNewContext("gc") as () => void)();
-	return process.memoryUsage().heapUsed;
 }
 
 test("[P6] early copies are forgotten by age, never for room", async () => {

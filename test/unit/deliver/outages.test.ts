@@ -1,6 +1,4 @@
 /** Histories of silence, late answers and slow clocks, found by review; each broke a promise once. */
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { expect, test } from "vitest";
 import { decodeEnvelope, encodeEnvelope } from "../../../lambda/layer/src/core/envelope.ts";
 import { BEGINNING, type Position } from "../../../lambda/layer/src/core/position.ts";
@@ -8,6 +6,7 @@ import type { Transport } from "../../../lambda/layer/src/core/transport.ts";
 import { createEngine } from "../../../lambda/layer/src/deliver/engine.ts";
 import { Recent } from "../../../lambda/layer/src/deliver/recent.ts";
 import { createFakeTransport } from "../../../lambda/layer/src/testing/fake-transport.ts";
+import { collect } from "../../support/garbage.ts";
 import { held, world } from "./history-world.ts";
 import { Client } from "./world.ts";
 
@@ -33,8 +32,6 @@ test("[P9] closing leaves no timer while a replay cannot read, nor while a subsc
 });
 
 test("[P6] the recent window lets go of what it dropped over its bound of bytes", async () => {
-	setFlagsFromString("--expose-gc");
-	const collect = runInNewContext("gc") as () => void;
 	const { world: w } = world();
 	const c = w.channel("c");
 	const recent = new Recent(c, BEGINNING, { count: 256, bytes: 2_000 });

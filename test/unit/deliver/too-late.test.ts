@@ -1,12 +1,11 @@
 /** Histories found by a second review: answers that come too late, and clients that do not stay. Each broke a promise once. */
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { expect, test } from "vitest";
 import { encodeLane, laneTag, NO_LANES, placeCode } from "../../../lambda/layer/src/core/cursor.ts";
 import type { Page, Transport } from "../../../lambda/layer/src/core/transport.ts";
 import { createEngine } from "../../../lambda/layer/src/deliver/engine.ts";
 import { Stash } from "../../../lambda/layer/src/deliver/stash.ts";
 import { createFakeTransport } from "../../../lambda/layer/src/testing/fake-transport.ts";
+import { collect } from "../../support/garbage.ts";
 import { held, world } from "./history-world.ts";
 import { Client } from "./world.ts";
 
@@ -62,8 +61,6 @@ test("what a doubted end check throws is told as an error of ours, whatever the 
 });
 
 test("[P6] [P9] who comes and goes while a lane cannot open leaves nothing with it, and no timer", async () => {
-	setFlagsFromString("--expose-gc");
-	const collect = runInNewContext("gc") as () => void;
 	const w = world();
 	const c = w.world.channel("c");
 	const { engine } = held(w, { subscribe: () => ({ ready: new Promise(() => {}), close() {} }) });

@@ -7,13 +7,15 @@ export interface SseEvent {
 	readonly data: string | undefined;
 	/** The last id so far, this event's included. */
 	readonly id: string | undefined;
+	/** Its data was too long to keep: there is none. */
+	readonly isTooLong?: true;
 }
 
-/** Longest event that is kept while it is not complete. */
+/** Longest data of an event that is kept while it is not complete, and longest line. */
 export const MAX_SSE_EVENT_CHARS = 1024 * 1024;
 
 export interface SseParser {
-	/** Throws when an event grows over MAX_SSE_EVENT_CHARS. */
+	/** Of an event that grows over MAX_SSE_EVENT_CHARS only its id and name are kept: to ask again would bring the same. */
 	push(chunk: string): SseEvent[];
 	/** As the server asked by `retry`. */
 	readonly retryMs: number | undefined;
@@ -25,17 +27,26 @@ export function createSseParser(lastId: string | undefined): SseParser {
 	let event = "";
 	let data: string[] = [];
 	let size = 0;
+	let isTooLong = false;
 	let id = lastId;
 	let retryMs: number | undefined;
+
+	const drop = () => {
+		isTooLong = true;
+		data = [];
+		size = 0;
+	};
 
 	const line = (text: string, out: SseEvent[]) => {
 		if (text === "") {
 			if (event !== "" || data.length > 0 || id !== undefined) {
-				out.push({ event: event || "message", data: data.length > 0 ? data.join("\n") : undefined, id });
+				const read = { event: event || "message", data: data.length > 0 ? data.join("\n") : undefined, id };
+				out.push(isTooLong ? { ...read, data: undefined, isTooLong } : read);
 			}
 			event = "";
 			data = [];
 			size = 0;
+			isTooLong = false;
 			return;
 		}
 		const colon = text.indexOf(":");
@@ -47,6 +58,7 @@ export function createSseParser(lastId: string | undefined): SseParser {
 			data.push(value);
 			// With its line: lines without text are kept as well.
 			size += value.length + 1;
+			if (size > MAX_SSE_EVENT_CHARS) drop();
 		} else if (field === "id" && !value.includes("\0")) id = value;
 		else if (field === "retry" && /^\d{1,9}$/.test(value)) retryMs = Number(value);
 	};
@@ -65,7 +77,9 @@ export function createSseParser(lastId: string | undefined): SseParser {
 			rest = lines.pop() ?? "";
 			for (const each of lines) line(each, out);
 			if (rest.length + size > MAX_SSE_EVENT_CHARS) {
-				throw new Error(`a server-sent event is over ${MAX_SSE_EVENT_CHARS} characters`);
+				if (!rest.startsWith(":")) drop();
+				// What follows is still of this line, which a comment begins now.
+				rest = ":";
 			}
 			return out;
 		},

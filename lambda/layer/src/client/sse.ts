@@ -67,7 +67,7 @@ export function connectSse(url: string | URL, options: ConnectSseOptions = {}): 
 		room = Promise.withResolvers<void>();
 	});
 
-	function onSse({ event, data, id }: SseEvent): void {
+	function onSse({ event, data, id, isTooLong }: SseEvent): void {
 		received = id;
 		const commit = () => {
 			taken = id;
@@ -83,7 +83,7 @@ export function connectSse(url: string | URL, options: ConnectSseOptions = {}): 
 		const reason = String(read?.reason ?? "gap");
 		if (event === "end") tell({ type: "ended", reason });
 		// A message that cannot be read is missing: coming back for it would bring the same.
-		else if (event === "mark" || (event === "message" && (data ?? "") !== "")) {
+		else if (event === "mark" || (event === "message" && (isTooLong || (data ?? "") !== ""))) {
 			missing = reason;
 			tell({ type: "missing", reason });
 		}
