@@ -6,6 +6,7 @@ import { createRedisStore } from "../../lambda/layer/src/sessions/redis-store.ts
 import { createRegistry } from "../../lambda/layer/src/sessions/registry.ts";
 import { type Broker, startValkey } from "../support/broker.ts";
 import { waitFor } from "../support/proc.ts";
+import { openGate } from "../support/tcp-gate.ts";
 import { startValkeyCluster } from "../support/valkey.ts";
 import { ids, namespace, open, session, tenant, until, watching } from "./registry-bench.ts";
 
@@ -69,6 +70,32 @@ describe("redis", () => {
 			}
 		} finally {
 			await cluster.stop();
+		}
+	});
+
+	test("[P8] knows its own write whose answer was lost, and which a client then sent again", async () => {
+		const gate = await openGate(broker.port);
+		// As whoever passes one in makes it: it sends again by itself.
+		const client = new Redis({ port: gate.port, replyMapping: "legacy" });
+		const lose = () => {
+			for (const connection of gate.connections) connection.loseAnswer();
+		};
+		try {
+			await using a = await open(createRedisStore({ client }));
+			const written = await a.registry.claim(session("scripts are loaded"), a.term);
+			if (written.ok) await a.registry.remove(written.held);
+			const store = createRedisStore({ client });
+			const signal = AbortSignal.timeout(10_000);
+			lose();
+			const row = { version: "1", text: "first" };
+			expect(await store.write(session("lost-answer"), row, undefined, signal)).toEqual(row);
+			const next = { version: "2", text: "second" };
+			lose();
+			expect(await store.write(session("lost-answer"), next, row, signal)).toEqual(next);
+			expect(await store.write(session("lost-answer"), { ...row, version: "3" }, row, signal)).toBeUndefined();
+		} finally {
+			client.disconnect();
+			await gate.close();
 		}
 	});
 

@@ -7,6 +7,8 @@ export interface GateConnection {
 	cut(): void;
 	/** From now on nothing comes through, in either direction, and nobody is told. */
 	swallow(): void;
+	/** Cuts at the server's next answer, which does not come through. */
+	loseAnswer(): void;
 }
 
 export interface Gate {
@@ -26,6 +28,7 @@ export async function openGate(target: number): Promise<Gate> {
 		const upstream = connect(gate.target, "127.0.0.1");
 		let sent = "";
 		let isOpen = true;
+		let isLosing = false;
 		const cut = () => {
 			client.destroy();
 			upstream.destroy();
@@ -37,6 +40,9 @@ export async function openGate(target: number): Promise<Gate> {
 			cut,
 			swallow: () => {
 				isOpen = false;
+			},
+			loseAnswer: () => {
+				isLosing = true;
 			},
 		};
 		connections.add(connection);
@@ -54,7 +60,8 @@ export async function openGate(target: number): Promise<Gate> {
 			if (isOpen) upstream.write(chunk);
 		});
 		upstream.on("data", (chunk) => {
-			if (isOpen) client.write(chunk);
+			if (isLosing) cut();
+			else if (isOpen) client.write(chunk);
 		});
 	});
 	await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));

@@ -26,8 +26,12 @@ end
 export const READ = `${NOW}
 return live(ARGV[1])`;
 
-/** ARGV: key, expected version or '', the row, retention in ms, channel of changes or ''. */
+/**
+ * ARGV: key, expected version or '', the row, retention in ms, channel of changes or ''. A row that stands already is the
+ * own write, whose answer was lost and which a client sent again.
+ */
 export const WRITE = `${NOW}
+if live(ARGV[1]) == ARGV[3] then return 1 end
 if version(ARGV[1]) ~= ARGV[2] then return 0 end
 for _, key in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', now, 'LIMIT', 0, 16)) do drop(key) end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
