@@ -35,38 +35,42 @@ async function world(...names: readonly string[]) {
 		return heard;
 	};
 	const send = (n: number) => fanout.to({ session: "s" }).send({ method: "notifications/message", params: { n } });
-	return { clock, brokers, read, send };
+	/** The text arrives in turns of its own. */
+	const arrived = async (heard: { readonly text: string }, part: string) => {
+		while (!heard.text.includes(part)) await clock.advance(1);
+	};
+	return { clock, brokers, read, send, arrived };
 }
 
 const lastCursor = ({ text }: { readonly text: string }) => [...text.matchAll(/^id: (.+)$/gm)].at(-1)?.[1];
 
 test("[P3] after the logs of both its lanes have forgotten what it was shown of one", async () => {
-	const { clock, brokers, read, send } = await world("a", "b");
+	const { clock, brokers, read, send, arrived } = await world("a", "b");
 	const first = read();
-	await clock.advance(1);
+	await arrived(first, "event: cursor");
 	for (const n of [1, 2]) await send(n);
+	await arrived(first, '"n":2');
 	await clock.advance(15_000);
+	await arrived(first, ": hb");
 	first.leave();
 	await clock.advance(LINGER_MS);
 	for (const broker of brokers) broker.truncate(createChannel("session", "s"), 2);
 	const second = read(lastCursor(first));
-	await clock.advance(1);
+	await arrived(second, "event: cursor");
 	await send(3);
-	await clock.advance(1);
-	expect(first.text).toContain('"n":2');
-	expect(second.text).toContain('"n":3');
+	await arrived(second, '"n":3');
 	expect(second.text).not.toContain("event: mark");
 });
 
 test("[P3] after it was open for longer than a log keeps anything, and nothing was there", async () => {
-	const { clock, read, send } = await world("a");
+	const { clock, read, send, arrived } = await world("a");
 	const first = read();
+	await arrived(first, "event: cursor");
 	await clock.advance(RETENTION_MS + 300_000);
 	first.leave();
 	await clock.advance(LINGER_MS);
 	await send(1);
 	const second = read(lastCursor(first));
-	await clock.advance(1);
-	expect(second.text).toContain('"n":1');
+	await arrived(second, '"n":1');
 	expect(second.text).not.toContain("event: mark");
 });
