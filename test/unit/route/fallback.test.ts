@@ -1,6 +1,8 @@
 import { afterEach, expect, test } from "vitest";
 import type { FanoutOptions } from "../../../lambda/layer/src/config/options.ts";
 import { createFanout, type Fanout } from "../../../lambda/layer/src/fanout.ts";
+import type { FilterOptions } from "../../../lambda/layer/src/stream/filter.ts";
+import type { ClientStream, StreamChange } from "../../../lambda/layer/src/stream/port.ts";
 import { FakeBroker } from "../../../lambda/layer/src/testing/fake-broker.ts";
 import { createFakeClock } from "../../../lambda/layer/src/testing/fake-clock.ts";
 import { createFakeTransport } from "../../../lambda/layer/src/testing/fake-transport.ts";
@@ -12,7 +14,7 @@ afterEach(async () => {
 });
 
 /** A fanout on a local and a refusing transport, and what one client stream of it is shown. */
-async function world(options: FanoutOptions) {
+async function world(options: FanoutOptions, filter?: FilterOptions) {
 	const clock = createFakeClock();
 	const broker = new FakeBroker(createRandom(1).next);
 	const transports = [createFakeTransport(broker, { name: "wide" })];
@@ -20,6 +22,7 @@ async function world(options: FanoutOptions) {
 	open.push(fanout);
 	const shown: string[] = [];
 	let leave = new AbortController();
+	let stream: ClientStream | undefined;
 	/** Its client comes, or comes back with the last cursor that it was told. */
 	const come = async () => {
 		leave.abort();
@@ -27,7 +30,10 @@ async function world(options: FanoutOptions) {
 		const { signal } = leave;
 		const cursor = [...shown.join("").matchAll(/^id: (.+)$/gm)].at(-1)?.[1];
 		const headers = cursor === undefined ? {} : { "Last-Event-ID": cursor };
-		const response = fanout.response(new Request("http://localhost/", { headers, signal }));
+		const onStream = (opened: ClientStream) => {
+			stream = opened;
+		};
+		const response = fanout.response(new Request("http://localhost/", { headers, signal }), { filter, onStream });
 		(async () => {
 			const decoder = new TextDecoder();
 			for await (const chunk of response.body ?? []) shown.push(decoder.decode(chunk));
@@ -36,7 +42,7 @@ async function world(options: FanoutOptions) {
 	};
 	await come();
 	const numbers = () => [...shown.join("").matchAll(/"n":(\d+)/g)].map(([, n]) => Number(n));
-	return { clock, broker, fanout, numbers, come };
+	return { clock, broker, fanout, numbers, come, update: (change: StreamChange) => stream?.update(change) };
 }
 
 const send = (fanout: Fanout, n: number, method = "notifications/message") =>
@@ -75,6 +81,19 @@ test("[P4] who comes back after the home copies of what it took early is not sho
 	await send(fanout, 2);
 	await clock.advance(1);
 	expect(numbers()).toEqual([1, 2]);
+});
+
+test("[P3] what a filter held back early is shown from its home copy, when the filter lets it pass by then", async () => {
+	const { clock, broker, fanout, numbers, update } = await world({}, { methods: ["other"] });
+	broker.faults.refuse = 1;
+	const first = send(fanout, 1);
+	await clock.advance(5_000);
+	await first;
+	await update({ filter: {} });
+	broker.faults.refuse = 0;
+	await clock.advance(120_000);
+	expect(fanout.health().targets).toMatchObject([{}, { breaker: "closed", outbox: { envelopes: 0, dropped: 0 } }]);
+	expect(numbers()).toEqual([1]);
 });
 
 test("[P4] an early copy is remembered for as long as the outbox may keep its envelope, whatever came after it", async () => {

@@ -57,6 +57,10 @@ export class EarlyCopies {
 		return this.#copies.get(nameOf(envelope));
 	}
 
+	hasRoom(envelope: Envelope): boolean {
+		return this.find(envelope) !== undefined || this.#copies.size < this.#count;
+	}
+
 	/** A stream takes it; undefined when there is no room. */
 	enter(envelope: Envelope): Copy | undefined {
 		const copy = this.find(envelope) ?? this.#add(envelope);
@@ -123,6 +127,10 @@ export class TakenEarly {
 
 	has(envelope: Envelope): boolean {
 		return this.#find(envelope) !== undefined;
+	}
+
+	hasRoom(envelope: Envelope): boolean {
+		return this.#copies.hasRoom(envelope);
 	}
 
 	/** One that it does not have; false when there is no room. */

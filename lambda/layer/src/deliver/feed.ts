@@ -132,14 +132,14 @@ class StreamFeed implements Feed, TrackHost, ExchangedFeed {
 
 	early(envelope: Envelope): void {
 		this.#early ??= new TakenEarly(this.#deps.earlyCopies ?? new EarlyCopies(this.clock));
-		if (this.#closed || this.#early.has(envelope)) return;
+		if (this.#closed || this.#early.has(envelope) || !this.#early.hasRoom(envelope)) return;
 		const home = this.#home(envelope);
 		// What came since it was published came elsewhere, was replayed, or is more than the window holds: it comes, or has come.
 		const unknownUntil = Math.max(this.#cameAt, home?.replayedAt ?? 0, home?.lane.recent?.forgottenAt ?? 0);
 		if (home !== undefined && unknownUntil >= envelope.publishedAt) return;
 		if (home?.lane.recent?.passed(envelope.id, home.position)) return;
-		if (!this.#early.add(envelope)) return;
-		this.#show(envelope, undefined, false);
+		// What a filter holds back now it may let pass when the home copy comes.
+		if (this.#show(envelope, undefined, false)) this.#early.add(envelope);
 	}
 
 	close(): void {
@@ -172,13 +172,17 @@ class StreamFeed implements Feed, TrackHost, ExchangedFeed {
 		return !(this.#closed || this.#early?.delete(envelope) || this.#later?.wasShown(track, envelope.id));
 	}
 
-	#show(envelope: Envelope, cursor: string | undefined, isReplay: boolean): void {
+	/** Whether it was shown. */
+	#show(envelope: Envelope, cursor: string | undefined, isReplay: boolean): boolean {
 		try {
 			const shown = this.#sink.deliver(envelope, cursor);
+			if (shown === false) return false;
 			if (shown === "gap") this.#deps.observer?.lost(shown);
-			else if (shown !== false) this.#deps.observer?.shown(envelope, isReplay);
+			else this.#deps.observer?.shown(envelope, isReplay);
+			return true;
 		} catch (error) {
 			this.#failed(error);
+			return false;
 		}
 	}
 
