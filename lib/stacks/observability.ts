@@ -94,14 +94,14 @@ export class ObservabilityStack extends FanoutStack {
 			// One that goes round is counted once in each lap, of six minutes and some tries.
 			{ outOf: 15 },
 		);
-		alarms.counted("Unposted", deliver.counted("Unposted"), "Some clients hear late: they find it in the log", {
-			minutes: 3,
-		});
+		// Not in a row: where little is published, a deliver that is refused by all fails once in minutes.
+		const often = { minutes: 3, outOf: 10 };
+		alarms.counted("Unposted", deliver.counted("Unposted"), "Some clients hear late: they find it in the log", often);
 		alarms.counted(
 			"ShardsUnposted",
 			shard.counted("Unposted"),
 			"Some end clients hear late: an audience is larger than the budget of posts",
-			{ minutes: 3 },
+			often,
 		);
 		alarms.counted("EventsRefused", ingest.counted("EventsRefused"), "An event makes no notification: it was dropped");
 		alarms.readerErrors(

@@ -109,6 +109,16 @@ test.each([
 	}
 });
 
+test("who is not posted to rings also where little is published: deliver is refused by all, and that is once in minutes", () => {
+	for (const { observability } of dev.cells) {
+		for (const name of ["Unposted", "ShardsUnposted"]) {
+			const rings = isOn(observability, name, 180);
+			// A burst of throttles wakes nobody.
+			expect([rings.slice(0, 3).includes(true), rings.slice(10).every(Boolean)], name).toEqual([false, true]);
+		}
+	}
+});
+
 test("one message that waits for a lost region rings for as long as it waits, and not anew each time it comes round", () => {
 	// Delayed, then tried until the region counts as lost again.
 	const tries = Array.from({ length: DETOUR_RECEIVES - 1 }, (_, n) => backoffSeconds(n + 1));
