@@ -94,6 +94,32 @@ test("[P1] [P3] without a log, what may not be sent is not accepted, and what ma
 	expect(await all.publish(topic("news"), 1)).toMatchObject({ ok: true });
 });
 
+test("[P3] without a log, a stream whose channel may not be heard any longer is ended, and not left to hear nothing", async () => {
+	const all = await instance("all", { jetstream: false });
+	const stream = await all.open(topic("news"));
+	const [node] = servers.nodes as [NatsNode];
+	await node.kill();
+	await writeFile(
+		conf,
+		RIGHTS.replace(
+			"user: all, password: s3cret",
+			'user: all, password: s3cret, permissions { subscribe { deny: ["fanout-live.>"] } }',
+		),
+	);
+	await node.start();
+	try {
+		await vi.waitFor(() => expect(stream.marks.at(-1)).toBe("gap"), LATE);
+	} finally {
+		await node.kill();
+		await writeFile(conf, RIGHTS);
+		await node.start();
+	}
+	// Who comes back hears it again as soon as that is allowed.
+	const again = await all.open(topic("news"));
+	await all.publish(topic("news"), 1);
+	await vi.waitFor(() => expect(again.numbers).toEqual([1]), LATE);
+});
+
 test("[P6] [P7] what a server does not take that came later is refused at once, and the next one is taken", async () => {
 	const sender = await instance("all");
 	const [node] = servers.nodes as [NatsNode];

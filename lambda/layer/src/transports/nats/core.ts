@@ -93,12 +93,15 @@ export function createCore({ nc, settings, clock, random32, report }: JetStreamD
 			if (heard.has(channel.key)) {
 				throw new FanoutError("Unsupported", "a channel has one live subscription; the engine shares it");
 			}
-			let denied: unknown;
+			let denied: Error | undefined;
+			let isOpen = false;
 			const core = nc.subscribe(subjects.bare(channel), {
 				callback(error, msg) {
-					denied = error;
 					try {
 						if (error === null) take(channel, msg);
+						// After a reconnect to a server that allows less.
+						else if (isOpen) subscriber.ended("gap");
+						else denied = error;
 					} catch (cause) {
 						report({ kind: "error", error: asFanoutError(cause, "TransportRefused", "a live entry was not taken") });
 					}
@@ -108,7 +111,8 @@ export function createCore({ nc, settings, clock, random32, report }: JetStreamD
 			heard.set(channel.key, own);
 			// The server has the subscription once it answered what was sent after it.
 			const ready = nc.flush().then(() => {
-				if (denied instanceof Error) throw asFanoutError(denied, "TransportRefused", "the channel cannot be followed");
+				if (denied !== undefined) throw asFanoutError(denied, "TransportRefused", "the channel cannot be followed");
+				isOpen = true;
 				return { epoch, offset: own.count };
 			});
 			ready.catch(() => {});
