@@ -1,9 +1,13 @@
 /** What becomes of what waits: in a line for its turn, for an answer, for a connection; on one real nats-server. */
 import { expect, test } from "vitest";
+import { createSubjects } from "../../lambda/layer/src/transports/nats/subjects.ts";
 import { isLive, never, numbersIn, readAll, upTo, useNats } from "../support/nats-bench.ts";
 import { envelopeOf, topic } from "../support/nats-fleet.ts";
+import { freePort } from "../support/ports.ts";
+import { openGate } from "../support/tcp-gate.ts";
 
-const { prefix, instance, tampered } = useNats();
+const bench = useNats();
+const { prefix, instance, tampered } = bench;
 
 test("[P2] a batch that was given up while it waited in line is not sent behind what was published since", async () => {
 	const link = await tampered();
@@ -22,4 +26,48 @@ test("[P2] a batch that was given up while it waited in line is not sent behind 
 	await next;
 	expect(await givenUp).toMatchObject(Array(2).fill({ ok: false, uncertain: false, error: { code: "Aborted" } }));
 	expect(numbersIn(await readAll(sender, topic("a")))).toEqual([3]);
+});
+
+test("[P1] who only publishes says the epoch of the log that took it, also when that was made anew in an outage", async () => {
+	const shared = { prefix: prefix(), partitions: 1 };
+	const gate = await openGate(Number(new URL(bench.urls[0] as string).port));
+	bench.defer(() => gate.close());
+	const sender = await instance({ ...shared, servers: `nats://127.0.0.1:${gate.port}` });
+	const other = await instance(shared);
+	await sender.publish(topic("a"), 1);
+	const server = gate.target;
+	gate.target = await freePort();
+	for (const connection of gate.connections) connection.cut();
+	const { real } = await tampered();
+	await real.request(`$JS.API.STREAM.DELETE.${shared.prefix}-0`);
+	// Further than the old log was: its sequences tell nothing.
+	for (const n of upTo(10)) await other.publish(topic("a"), n);
+	gate.target = server;
+	const outcome = await sender.publish(topic("a"), 11);
+	const [end] = await other.transport.ends([topic("a")], never);
+	expect(outcome).toMatchObject({ ok: true, position: end });
+});
+
+test("[P7] a partition that does not answer is told of once, until it does", async () => {
+	const shared = { prefix: prefix(), partitions: 2, requestTimeoutMs: 300 };
+	const link = await tampered();
+	const follower = await instance({ ...shared, connection: link.nc });
+	const subjects = createSubjects(shared.prefix, 2);
+	const inPartition = (wanted: number) =>
+		upTo(100)
+			.map((n) => topic(`t${n}`))
+			.find((channel) => subjects.of(channel).partition === wanted) as ReturnType<typeof topic>;
+	const channels = [inPartition(0), inPartition(1)];
+	const outage = async () => {
+		link.arrives = (message) => !message.string().includes(`"name":"${subjects.stream(0)}"`);
+		for (const _time of upTo(4)) {
+			expect(await follower.transport.ends(channels, never)).toEqual([undefined, expect.anything()]);
+		}
+		link.arrives = () => true;
+		expect(await follower.transport.ends(channels, never)).toEqual([expect.anything(), expect.anything()]);
+	};
+	await outage();
+	expect(follower.errors).toHaveLength(1);
+	await outage();
+	expect(follower.errors).toHaveLength(2);
 });

@@ -1,7 +1,7 @@
 /**
  * Everything that belongs to one connection with JetStream: the inbox, the partitions with their ledgers, who follows
  * what, and the repairs. After a reconnect, a new epoch or a doubt the ends of what is followed are asked for, a
- * partition at a time, and asked again until they came or the connection is gone: the engine's own checks go on beside.
+ * partition at a time, and asked again until they came or the connection is lost: the engine's own checks go on beside.
  */
 import { fullJitter } from "../../core/backoff.ts";
 import type { Channel } from "../../core/channel.ts";
@@ -68,8 +68,11 @@ export function createJetStream({ nc, settings, clock, random32, report }: JetSt
 	const api = createApi(inbox, settings.domain, { timeoutMs, createTimeoutMs: settings.connectTimeoutMs });
 	const batchGet = createBatchGet(inbox, api.prefix, timeoutMs);
 	const stop = new AbortController();
-	/** Partitions under repair; true when another round is asked for. */
-	const wanted = new Map<Shard, boolean>();
+	/** Partitions that failed since they last answered, with the codes. */
+	const told = new Set<string>();
+	/** Partitions under repair on this connection; true when another round is asked for. */
+	let wanted = new Map<Shard, boolean>();
+	let line = new AbortController();
 
 	const shards = Array.from({ length: count }, (_, index): Shard => {
 		const epochSubject = subjects.epoch(index);
@@ -92,45 +95,56 @@ export function createJetStream({ nc, settings, clock, random32, report }: JetSt
 
 	const follow = createFollow({ nc, subjects, shards, maxMessages, doubt: heal, report });
 
-	function failed(cause: unknown, what: string): void {
-		if (!stop.signal.aborted)
-			report({ kind: "error", error: asFanoutError(cause, "TransportUnavailable", what, true) });
+	/** One that does not answer is told of once, until it does. */
+	function failed({ stream }: Partition, cause: unknown, what: string): void {
+		const error = asFanoutError(cause, "TransportUnavailable", what, true);
+		const code = `${stream} ${error.code}`;
+		if (!stop.signal.aborted && !told.has(code)) report({ kind: "error", error });
+		told.add(code);
+	}
+
+	function answered({ stream }: Partition): void {
+		for (const code of told) if (code.startsWith(`${stream} `)) told.delete(code);
 	}
 
 	/** One at a time for a partition; whoever asks meanwhile is served by another round. */
 	function heal(shard: Shard): void {
 		const isUnderWay = wanted.has(shard);
 		wanted.set(shard, true);
-		if (!isUnderWay) void healAll(shard);
+		if (!isUnderWay) void healAll(shard, wanted, line.signal);
 	}
 
-	async function healAll(shard: Shard): Promise<void> {
-		for (let attempt = 0; wanted.get(shard) === true && !stop.signal.aborted; ) {
-			wanted.set(shard, false);
+	async function healAll(shard: Shard, rounds: Map<Shard, boolean>, signal: AbortSignal): Promise<void> {
+		for (let attempt = 0; rounds.get(shard) === true && !signal.aborted; ) {
+			rounds.set(shard, false);
 			try {
 				await follow.heal(shard);
+				answered(shard.partition);
 				attempt = 0;
 				continue;
 			} catch (cause) {
+				// The next connection begins anew, with what comes on it behind the gate.
+				if (signal.aborted) return;
 				// What waits must not wait for a partition without a leader.
 				shard.gate.open();
-				failed(cause, `the ends of ${shard.partition.stream} were not told`);
+				failed(shard.partition, cause, `the ends of ${shard.partition.stream} were not told`);
 			}
-			wanted.set(shard, true);
+			rounds.set(shard, true);
 			await pause(
 				clock,
 				fullJitter(attempt++, HEAL, () => random32() / 2 ** 32),
-				stop.signal,
+				signal,
 			);
 		}
-		wanted.delete(shard);
+		rounds.delete(shard);
 	}
 
 	const inspect = async (partition: Partition): Promise<void> => {
 		try {
 			await partition.inspect();
+			answered(partition);
 		} catch (cause) {
-			failed(cause, `${partition.stream} could not be inspected`);
+			failed(partition, cause, `${partition.stream} could not be inspected`);
 		}
 	};
 
@@ -192,40 +206,49 @@ export function createJetStream({ nc, settings, clock, random32, report }: JetSt
 				group.push({ key: channel.key, log, at });
 			}
 			const ends: (Position | undefined)[] = channels.map(() => undefined);
-			const failures: unknown[] = [];
+			const failures: { readonly partition: Partition; readonly error: unknown }[] = [];
 			const workers = Math.ceil(groups.size / PARTITION_TURNS);
 			const sliceMs = (CHECK_MS * workers) / groups.size;
 			const isRegular = channels.length > FEW;
 			const ask = async ([index, group]: readonly [number, readonly Place[]]) => {
-				const { gate, ledger } = shards[index] as Shard;
+				const { gate, ledger, partition } = shards[index] as Shard;
 				// What it missed is being handed over, and its ends are told after that.
 				if (gate.isShut && groups.size > 1) return;
 				try {
 					const found = await (isRegular ? ledger.check(group, sliceMs) : ledger.ends(group));
+					answered(partition);
 					for (const [place, { at }] of group.entries()) {
 						const one = found?.[place];
 						if (one !== undefined) ends[at] = one;
 					}
 				} catch (error) {
-					failures.push(error);
+					failures.push({ partition, error });
 				}
 			};
 			const slices = { clock, sliceMs, mostMs: CHECK_MS, workers, stop: stop.signal };
 			await (isRegular ? inSlices([...groups], slices, ask) : Promise.all([...groups].map(ask)));
 			// One without a leader keeps no other partition from being checked.
-			if (failures.length === groups.size && groups.size > 0) throw failures[0];
-			for (const error of failures) failed(error, "the ends of a partition could not be asked for");
+			if (failures.length === groups.size && groups.size > 0) throw failures[0]?.error;
+			for (const { partition, error } of failures)
+				failed(partition, error, `the ends of ${partition.stream} were not told`);
 			return ends;
 		},
 		disconnected() {
+			line.abort();
 			inbox.failAll("disconnected");
-			for (const { gate } of shards) gate.shut();
+			for (const { gate, partition } of shards) {
+				gate.shut();
+				partition.doubt();
+			}
 		},
 		connected() {
+			line = new AbortController();
+			wanted = new Map();
 			for (const shard of shards) heal(shard);
 		},
 		close() {
 			stop.abort();
+			line.abort();
 			follow.close();
 			epochs.unsubscribe();
 			inbox.close();

@@ -86,6 +86,16 @@ export class Partition {
 		if (seq > this.#highest) this.#highest = seq;
 	}
 
+	/** The connection was lost: that the epoch is another one by now was told to nobody. */
+	doubt(): void {
+		this.#askedAt = Number.NEGATIVE_INFINITY;
+	}
+
+	/** Nothing was asked on this connection yet. */
+	get isDoubted(): boolean {
+		return this.#askedAt === Number.NEGATIVE_INFINITY;
+	}
+
 	/** Asks the leader; the answer is of after the call. */
 	inspect(): Promise<Snapshot> {
 		return this.#turns.ask();

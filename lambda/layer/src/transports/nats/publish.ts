@@ -122,9 +122,9 @@ export function createPublish(deps: PublishDeps): Publish {
 		nc.publish(address.live, "", { headers: rawHeaders(`${NUDGE}: ${end}\r\n`) });
 	}
 
-	/** A sequence that is no higher than one that was there before the message was sent is another log's. */
+	/** Another log's, perhaps: a sequence no higher than one that was there before, and the first on a connection. */
 	async function settle(partition: Partition, seq: number, highestBefore: number): Promise<void> {
-		if (seq <= highestBefore) await deps.inspect(partition);
+		if (seq <= highestBefore || partition.isDoubted) await deps.inspect(partition);
 		else if (partition.worn(seq) || deps.monotonic() - partition.askedAt > INSPECT_MS) void deps.inspect(partition);
 		partition.saw(seq);
 	}
