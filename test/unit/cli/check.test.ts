@@ -80,6 +80,7 @@ test("exit codes: 1 for a file with problems, 2 for a wrong call, 3 for a target
 	}
 	expect((await run(["--help"])).code).toBe(0);
 	expect(await run(["check", "--help"])).toMatchObject({ code: 0, err: "" });
+	expect(await run(["--version"])).toMatchObject({ code: 0, out: [expect.stringMatching(/^\d+\.\d+\.\d+$/)] });
 	const unknown = await run(["chek"]);
 	expect(unknown).toMatchObject({ code: 2, out: [] });
 	expect(unknown.err).toMatch(/^no such command: chek\n/);
