@@ -9,7 +9,7 @@ const seed = announcedSeed("engine.property");
 type Step =
 	| { readonly do: "publish"; readonly channel: number; readonly count: number }
 	| { readonly do: "wait"; readonly ms: number }
-	| { readonly do: "kill" | "resume"; readonly who: number; readonly instance: number }
+	| { readonly do: "kill" | "resume" | "beat"; readonly who: number; readonly instance: number }
 	| { readonly do: "delayed" | "nudge" | "truncate" | "reset"; readonly channel: number }
 	| {
 			readonly do: "faults";
@@ -25,7 +25,11 @@ const common: fc.Arbitrary<Step>[] = [
 	fc.record({ do: fc.constant("publish" as const), channel: fc.nat(1), count: fc.integer({ min: 1, max: 12 }) }),
 	fc.record({ do: fc.constant("publish" as const), channel: fc.nat(1), count: fc.integer({ min: 1, max: 12 }) }),
 	fc.record({ do: fc.constant("wait" as const), ms: fc.constantFrom(0, 5, 100, 1_500) }),
-	fc.record({ do: fc.constantFrom("kill" as const, "resume" as const), who: fc.nat(2), instance: fc.nat(1) }),
+	fc.record({
+		do: fc.constantFrom("kill" as const, "resume" as const, "beat" as const),
+		who: fc.nat(2),
+		instance: fc.nat(1),
+	}),
 	fc.record({ do: fc.constantFrom("delayed" as const, "nudge" as const), channel: fc.nat(1) }),
 	fc.record({
 		do: fc.constant("faults" as const),
@@ -64,9 +68,10 @@ async function play(
 		else if (step.do === "faults") {
 			const { lose, repeat, delay, stale, fails } = step;
 			Object.assign(broker.faults, { lose, repeat, delay, stale, readFails: fails, endsFails: fails });
-		} else if (step.do === "kill" || step.do === "resume") {
+		} else if ("who" in step) {
 			const client = clients[step.who] as Client;
-			if (step.do === "kill") client.kill();
+			if (step.do === "beat") client.beat();
+			else if (step.do === "kill") client.kill();
 			else if (!client.connected) connect(client, step.instance);
 		}
 	}

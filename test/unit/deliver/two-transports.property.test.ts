@@ -21,7 +21,7 @@ const step = fc.oneof(
 	publish,
 	publish,
 	fc.record({ do: fc.constant("wait" as const), ms: fc.constantFrom(0, 5, 100, 1_500, 12_000) }),
-	fc.record({ do: fc.constant("kill" as const), ...who }),
+	fc.record({ do: fc.constantFrom("kill" as const, "beat" as const), ...who }),
 	fc.record({ do: fc.constant("resume" as const), ...who }),
 	fc.record({ do: fc.constant("resume" as const), ...who }),
 	fc.record({ do: fc.constant("stall" as const), ...who }),
@@ -75,7 +75,8 @@ test("[P2] [P3] [P4] two transports, lanes that end, readers that stall, clients
 				else if (step.do === "faults") {
 					const { lose, repeat, delay, stale, fails } = step;
 					Object.assign(broker.faults, { lose, repeat, delay, stale, readFails: fails, endsFails: fails });
-				} else if (step.do === "kill") client.kill();
+				} else if (step.do === "beat") client.beat();
+				else if (step.do === "kill") client.kill();
 				else if (step.do === "stall") {
 					unstall(client);
 					const { promise, resolve } = Promise.withResolvers<void>();

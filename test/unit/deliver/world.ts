@@ -23,6 +23,8 @@ export class Client {
 	cursor: string | undefined;
 	/** When given: what a replay waits for; undefined while there is room. */
 	room: (() => Promise<void> | undefined) | undefined;
+	/** Takes the stream's cursor as it is at any moment, as with a heartbeat; nothing before the first. */
+	beat: () => void = () => {};
 	#feed: Feed | undefined;
 
 	connect(
@@ -33,6 +35,7 @@ export class Client {
 		earlyCopies?: EarlyCopies,
 	): void {
 		let live = true;
+		this.beat = () => {};
 		const record = (fact: Seen, cursor: string | undefined) => {
 			if (!live) throw new Error("a closed stream was called");
 			this.seen.push(fact);
@@ -46,6 +49,9 @@ export class Client {
 			mark: (reason, cursor) => record({ mark: reason }, cursor),
 			cursor: (cursor) => {
 				this.cursor = cursor;
+				this.beat = () => {
+					if (live) this.cursor = feed.cursor;
+				};
 			},
 			end: (reason) => {
 				live = false;
