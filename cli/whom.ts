@@ -83,10 +83,8 @@ export function alone(options: FanoutOptions, name: Name): FanoutOptions {
 
 /** A fanout, unless the user interrupts it first: what it dials is then left to the end of the process. */
 export async function dial(options: FanoutOptions, signal: AbortSignal): Promise<Fanout> {
-	const abort = () => new FanoutError("Aborted", "interrupted while it dialled");
-	if (signal.aborted) throw abort();
 	const interrupted = Promise.withResolvers<never>();
-	const interrupt = () => interrupted.reject(abort());
+	const interrupt = () => interrupted.reject(new FanoutError("Aborted", "interrupted while it dialled"));
 	signal.addEventListener("abort", interrupt, { once: true });
 	try {
 		return await Promise.race([interrupted.promise, createFanout(options)]);

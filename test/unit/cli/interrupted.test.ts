@@ -3,7 +3,6 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
 import { expect, test } from "vitest";
-import { dial } from "../../../cli/whom.ts";
 
 const TOO_LONG_MS = "600000";
 
@@ -38,10 +37,4 @@ test.each([
 		child.kill("SIGKILL");
 		silent.close();
 	}
-});
-
-test("a command that was interrupted before it dials does not dial", async () => {
-	await expect(dial({ nats: { servers: ["nats://127.0.0.1:9"] } }, AbortSignal.abort())).rejects.toMatchObject({
-		code: "Aborted",
-	});
 });
