@@ -1,7 +1,7 @@
 /** What becomes of what waits: in a line for its turn, for an answer, for a connection; on one real nats-server. */
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { createSubjects } from "../../lambda/layer/src/transports/nats/subjects.ts";
-import { isLive, never, numbersIn, readAll, upTo, useNats } from "../support/nats-bench.ts";
+import { isLive, LATE, never, numbersIn, readAll, upTo, useNats } from "../support/nats-bench.ts";
 import { envelopeOf, topic } from "../support/nats-fleet.ts";
 import { freePort } from "../support/ports.ts";
 import { openGate } from "../support/tcp-gate.ts";
@@ -70,4 +70,30 @@ test("[P7] a partition that does not answer is told of once, until it does", asy
 	expect(follower.errors).toHaveLength(1);
 	await outage();
 	expect(follower.errors).toHaveLength(2);
+});
+
+test("[P6] an answer about many channels is bounded in bytes, however large their last messages are", async () => {
+	const shared = { prefix: prefix(), partitions: 1 };
+	const sender = await instance(shared);
+	const channels = upTo(60).map((n) => topic(`large-${n}`));
+	const text = "x".repeat(100_000);
+	for (const channel of channels) {
+		const envelope = envelopeOf(channel, 1);
+		const message = { ...envelope.message, params: { n: 1, text } };
+		expect(await sender.publisher.publish({ ...envelope, message })).toMatchObject({ ok: true });
+	}
+	const link = await tampered();
+	const follower = await instance({ ...shared, connection: link.nc });
+	const answers = new Map<string, number>();
+	link.arrives = ({ subject, data }) => {
+		if (!isLive(subject)) answers.set(subject, (answers.get(subject) ?? 0) + data.length);
+		return true;
+	};
+	const streams = await Promise.all(channels.map((channel) => follower.open(channel)));
+	expect(Math.max(...answers.values())).toBeLessThan(2 * 1024 * 1024);
+	// And the leader need not be asked for each.
+	expect(link.asked.filter((subject) => subject.includes(".MSG.GET.")).length).toBeLessThan(10);
+	for (const channel of channels) await sender.publish(channel, 2);
+	await vi.waitFor(() => expect(streams.filter(({ numbers }) => numbers.length !== 1)).toEqual([]), LATE);
+	expect(streams.flatMap(({ marks }) => marks)).toEqual([]);
 });

@@ -15,6 +15,8 @@ import type { Partition, Snapshot } from "./partition.ts";
 
 /** Of `multi_last`: the server's bound is 1,024, and one is the partition's own. */
 const CHUNK = 1_000;
+/** Of one answer: the last messages come whole. */
+const CHUNK_BYTES = 1024 * 1024;
 /** Up to so many channels the leader is asked for each. */
 const SINGLY = 2;
 /** In one piece of a regular check, at the least; and the shortest rest between two. */
@@ -219,6 +221,7 @@ export class Ledger {
 			for (;;) {
 				const { messages, pending, upTo } = await batchGet(partition.stream, {
 					multi_last: subjects,
+					max_bytes: CHUNK_BYTES,
 					...(start > 0 && { seq: start }),
 				});
 				for (const { subject, seq } of messages) {
