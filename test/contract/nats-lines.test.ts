@@ -97,3 +97,18 @@ test("[P6] an answer about many channels is bounded in bytes, however large thei
 	await vi.waitFor(() => expect(streams.filter(({ numbers }) => numbers.length !== 1)).toEqual([]), LATE);
 	expect(streams.flatMap(({ marks }) => marks)).toEqual([]);
 });
+
+test("[P3] a limit that was lowered while instances run is the one that losses are told by", async () => {
+	const shared = { prefix: prefix(), partitions: 1 };
+	const { publish, ...rest } = await instance(shared);
+	await publish(topic("a"), 1);
+	const [first] = (await readAll({ publish, ...rest }, topic("a"))).entries;
+	const { real } = await tampered();
+	const ask = async (verb: string, body = "") =>
+		(await real.request(`$JS.API.STREAM.${verb}.${shared.prefix}-0`, body)).json<{ config: object; error?: unknown }>();
+	const { config } = await ask("INFO");
+	expect((await ask("UPDATE", JSON.stringify({ ...config, max_msgs_per_subject: 3 }))).error).toBeUndefined();
+	for (const n of [2, 3, 4, 5, 6]) await publish(topic("a"), n);
+	const page = await readAll({ publish, ...rest }, topic("a"), first?.position);
+	expect([page.verdict, numbersIn(page)]).toEqual(["retention", [4, 5, 6]]);
+});

@@ -8,8 +8,8 @@ import { EPOCH_SUBJECT, type FakeStream } from "./fake-stream.ts";
 import { world as ledgerWorld, subjectOf } from "./ledger-world.ts";
 
 /** Channels a and b are followed, and were verified up to the stream's end. */
-async function world(maxMessagesPerChannel = 100) {
-	const { stream, partition, followed, followAs, ...ledger } = ledgerWorld(maxMessagesPerChannel);
+async function world(perChannel = 100) {
+	const { stream, partition, followed, followAs, ...ledger } = ledgerWorld(perChannel);
 	const heard: string[] = [];
 	for (const id of ["a", "b"]) {
 		const entry = ({ envelope }: Entry) => void heard.push(`${id}${envelope && numberOf(envelope)}`);
@@ -17,7 +17,7 @@ async function world(maxMessagesPerChannel = 100) {
 	}
 	const ends = () => ledger.ends("a", "b");
 	await ends();
-	const deps = { partition, capture: "p.*.0.>", maxMessagesPerChannel, followed };
+	const deps = { partition, capture: "p.*.0.>", followed };
 	return {
 		...{ stream, partition, heard, ends, followed },
 		publish: (id: string, n: number) => stream.add(subjectOf(id), encodeEnvelope(envelopeOf(topic(id), n))),

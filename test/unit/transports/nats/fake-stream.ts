@@ -19,6 +19,8 @@ export class FakeStream {
 	/** Messages that the replica does not have yet. */
 	behind = 0;
 	exists = true;
+	/** 0: unbounded. */
+	limits = { messages: 1_000, perChannel: 0, ageMs: 86_400_000 };
 	readonly asked: string[] = [];
 	readonly clock: Clock;
 
@@ -55,7 +57,9 @@ export class FakeStream {
 			const iso = (ms: number) => new Date(ms).toISOString();
 			const state = { messages: this.kept.length, first_seq: this.first, last_seq: this.last };
 			const first = iso(this.kept[0]?.atMs ?? this.clock.now());
-			return { config: { name: "p-0" }, state: { ...state, first_ts: first }, ts: iso(this.clock.now()) };
+			const { messages, perChannel, ageMs } = this.limits;
+			const kept = { max_msgs: messages, max_msgs_per_subject: perChannel, max_age: ageMs * 1_000_000 };
+			return { config: { name: "p-0", ...kept }, state: { ...state, first_ts: first }, ts: iso(this.clock.now()) };
 		},
 		create: async () => {
 			this.exists = true;
@@ -97,10 +101,10 @@ export class FakeStream {
 		return { messages, pending: wanted.length - messages.length, upTo: multi_last === undefined ? undefined : upTo };
 	};
 
-	partition(changed: () => void = () => {}, limits = { maxMessages: 1_000, maxAgeMs: 86_400_000 }): Partition {
+	partition(changed: () => void = () => {}): Partition {
 		let nonce = 0;
 		return new Partition({
-			...{ api: this.api, clock: this.clock, stream: "p-0", epochSubject: EPOCH_SUBJECT, ...limits },
+			...{ api: this.api, clock: this.clock, stream: "p-0", epochSubject: EPOCH_SUBJECT },
 			nextEpoch: () => (0xe0000000 + nonce++).toString(16),
 			ensure: async () => {
 				this.exists = true;

@@ -15,6 +15,7 @@ export const ids = (count: number) => Array.from({ length: count }, (_, index) =
 export function world(perChannel = 100) {
 	const clock = createFakeClock();
 	const stream = new FakeStream(clock);
+	stream.limits.perChannel = perChannel;
 	const partition = stream.partition();
 	const followed = new Map<string, Known>();
 	const { api, batchGet } = stream;
@@ -24,7 +25,7 @@ export function world(perChannel = 100) {
 		void followed.set(topic(id).key, createKnown(topic(id), addressOf(id), subscriber));
 	const question = (id: string) => ({ key: topic(id).key, log: subjectOf(id) });
 	const page = async (id: string, offset: number) => {
-		const deps = { partition, batchGet, maxMessagesPerChannel: perChannel };
+		const deps = { partition, batchGet };
 		const known = (channel: { key: string }) => followed.get(channel.key);
 		const from = { epoch: (await partition.inspect()).epoch, offset: offset };
 		return readPage({ ...deps, known }, { channel: topic(id), from, limit: 10 }, addressOf(id));

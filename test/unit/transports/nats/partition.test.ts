@@ -60,7 +60,8 @@ test("[P3] an end that moved back is doubted first, since a new leader may be be
 test("[P3] the epoch is renewed, unchanged, long before age or count takes its message", async () => {
 	const clock = createFakeClock();
 	const stream = new FakeStream(clock);
-	const partition = stream.partition(undefined, { maxMessages: 10, maxAgeMs: 8_000 });
+	stream.limits = { messages: 10, perChannel: 0, ageMs: 8_000 };
+	const partition = stream.partition();
 	const { epoch } = await partition.inspect();
 	const markers = () =>
 		stream.kept.filter(({ subject }) => subject === EPOCH_SUBJECT).map(({ seq, text }) => [seq, text]);

@@ -18,7 +18,6 @@ export interface CatchUpDeps {
 	readonly batchGet: BatchGet;
 	/** The subject that captures the whole partition. */
 	readonly capture: string;
-	readonly maxMessagesPerChannel: number;
 	readonly followed: ReadonlyMap<string, Known>;
 }
 
@@ -37,7 +36,7 @@ export async function catchUp(deps: CatchUpDeps): Promise<void> {
 	// In another log nothing is verified, and its sequences start anew.
 	if (epoch !== before) return;
 	// More than a channel may have could hide that some of it is gone already.
-	const most = Math.min(MOST, deps.maxMessagesPerChannel - 1);
+	const most = Math.min(MOST, partition.limits.perChannel - 1);
 	if (last - reached > most || first > reached + 1) return;
 	while (reached < last) {
 		const request = { seq: reached + 1, next_by_subj: capture, batch: BATCH, max_bytes: MAX_BYTES };

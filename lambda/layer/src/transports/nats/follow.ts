@@ -26,7 +26,6 @@ export interface FollowDeps {
 	readonly nc: NatsConnection;
 	readonly subjects: Subjects;
 	readonly shards: readonly Shard[];
-	readonly maxMessages: number;
 	/** Told that something in a partition does not fit. */
 	doubt(shard: Shard): void;
 	report(event: TransportEvent): void;
@@ -54,7 +53,7 @@ export function createFollow(deps: FollowDeps): Follow {
 		const known = createKnown(channel, subjects.hold(channel), subscriber);
 		shard.followed.set(channel.key, known);
 		const { partition, ledger } = shard;
-		const live = { partition, heard: ledger.heard, maxMessages: deps.maxMessages, doubt: () => deps.doubt(shard) };
+		const live = { partition, heard: ledger.heard, doubt: () => deps.doubt(shard) };
 		const core = nc.subscribe(address.live, {
 			callback(error, msg) {
 				try {

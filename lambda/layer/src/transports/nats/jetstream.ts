@@ -62,7 +62,7 @@ interface Place {
 }
 
 export function createJetStream({ nc, settings, clock, random32, report }: JetStreamDeps): JetStream {
-	const { requestTimeoutMs: timeoutMs, partitions: count, maxMessages, maxMessagesPerChannel } = settings;
+	const { requestTimeoutMs: timeoutMs, partitions: count } = settings;
 	const subjects = createSubjects(settings.prefix, count, settings.streamName);
 	const inbox = createInbox(nc, loadNatsClient().createInbox(settings.inboxPrefix), clock);
 	const api = createApi(inbox, settings.domain, { timeoutMs, createTimeoutMs: settings.connectTimeoutMs });
@@ -78,7 +78,7 @@ export function createJetStream({ nc, settings, clock, random32, report }: JetSt
 		const epochSubject = subjects.epoch(index);
 		const followed: Shard["followed"] = new Map();
 		const partition = new Partition({
-			...{ api, clock, epochSubject, maxMessages, maxAgeMs: settings.maxAgeMs, stream: subjects.stream(index) },
+			...{ api, clock, epochSubject, stream: subjects.stream(index) },
 			nextEpoch: () => epochOf(random32()),
 			ensure: () => ensureStream(api, subjects, settings, index),
 			changed: () => {
@@ -89,11 +89,11 @@ export function createJetStream({ nc, settings, clock, random32, report }: JetSt
 		});
 		const ledger = new Ledger({ partition, api, batchGet, clock, epochSubject, followed, stop: stop.signal });
 		const capture = subjects.capture(index);
-		const missed = { partition, batchGet, capture, maxMessagesPerChannel, followed };
+		const missed = { partition, batchGet, capture, followed };
 		return { partition, ledger, followed, gate: new Gate(), catchUp: () => catchUp(missed) };
 	});
 
-	const follow = createFollow({ nc, subjects, shards, maxMessages, doubt: heal, report });
+	const follow = createFollow({ nc, subjects, shards, doubt: heal, report });
 
 	/** One that does not answer is told of once, until it does. */
 	function failed({ stream }: Partition, cause: unknown, what: string): void {
@@ -193,7 +193,7 @@ export function createJetStream({ nc, settings, clock, random32, report }: JetSt
 				const address = subjects.of(ask.channel);
 				const { partition, followed } = shards[address.partition] as Shard;
 				const known = (channel: Channel) => followed.get(channel.key);
-				const page = readPage({ partition, batchGet, maxMessagesPerChannel, known }, ask, address);
+				const page = readPage({ partition, batchGet, known }, ask, address);
 				page.catch(() => {});
 				return page;
 			}),

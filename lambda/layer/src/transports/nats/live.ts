@@ -14,12 +14,11 @@ import { nudgedEnd, toEntry } from "./wire.ts";
 export interface LiveDeps {
 	readonly partition: Partition;
 	readonly heard: Heard;
-	readonly maxMessages: number;
 	/** Something does not fit this epoch. */
 	doubt(): void;
 }
 
-export function handLive({ partition, heard, maxMessages, doubt }: LiveDeps, known: Known, msg: Msg): void {
+export function handLive({ partition, heard, doubt }: LiveDeps, known: Known, msg: Msg): void {
 	const lines = headerLines(msg, known.address.live);
 	const seq = Number(headerOf(lines, "Nats-Sequence") || Number.NaN);
 	if (!Number.isSafeInteger(seq) || seq <= 0) {
@@ -27,7 +26,7 @@ export function handLive({ partition, heard, maxMessages, doubt }: LiveDeps, kno
 		return;
 	}
 	const named = Number(headerOf(lines, "Nats-Last-Sequence"));
-	const prev = named === 0 ? predecessor(known, seq, maxMessages) : named;
+	const prev = named === 0 ? predecessor(known, seq, partition.limits.messages) : named;
 	if (known.ready && seq <= known.heard) doubt();
 	known.heard = seq;
 	partition.saw(seq);

@@ -19,13 +19,18 @@ export interface Snapshot {
 	readonly firstMs: number;
 }
 
+/** What the stream keeps at the most, as its leader says: an operator may have changed it since the start. */
+export interface Limits {
+	readonly messages: number;
+	readonly perChannel: number;
+	readonly ageMs: number;
+}
+
 export interface PartitionDeps {
 	readonly api: Api;
 	readonly clock: Clock;
 	readonly stream: string;
 	readonly epochSubject: string;
-	readonly maxMessages: number;
-	readonly maxAgeMs: number;
 	nextEpoch(): string;
 	/** Makes the stream again when it is gone. */
 	ensure(): Promise<void>;
@@ -34,10 +39,18 @@ export interface PartitionDeps {
 }
 
 const EPOCH = /^[0-9a-f]{8}$/;
+const NANOS = 1_000_000;
 const TRIES = 5;
 /** A new leader may answer before it applied what the old one had: a shorter log is believed after this long. */
 const DOUBT_MS = 1_500;
 const DOUBT_STEP_MS = 100;
+
+/** What is 0, or less, is unbounded. */
+function limitsOf(config: Readonly<Record<string, unknown>>): Limits {
+	const limit = (value: unknown) => (typeof value === "number" && value > 0 ? value : Number.POSITIVE_INFINITY);
+	const { max_msgs, max_msgs_per_subject, max_age } = config;
+	return { messages: limit(max_msgs), perChannel: limit(max_msgs_per_subject), ageMs: limit(max_age) / NANOS };
+}
 
 function decoded(stored: Stored): string {
 	return Buffer.from(stored.data ?? "", "base64").toString("latin1");
@@ -51,6 +64,7 @@ export class Partition {
 	#highest = 0;
 	#askedAt = Number.NEGATIVE_INFINITY;
 	#markerSeq = 0;
+	#limits = limitsOf({});
 
 	constructor(deps: PartitionDeps) {
 		this.#deps = deps;
@@ -72,9 +86,14 @@ export class Partition {
 		return this.#askedAt;
 	}
 
+	/** As of the last answer. */
+	get limits(): Limits {
+		return this.#limits;
+	}
+
 	/** So much came after the epoch's own message that it should be asked for, and so renewed, before it goes. */
 	worn(seq: number): boolean {
-		return seq - this.#markerSeq > this.#deps.maxMessages / 2;
+		return seq - this.#markerSeq > this.#limits.messages / 2;
 	}
 
 	position(seq: number): Position {
@@ -144,12 +163,12 @@ export class Partition {
 		});
 	}
 
-	#settle({ state, ts }: StreamInfo, marker: Stored, epoch: string): Snapshot {
-		const { maxAgeMs, clock } = this.#deps;
+	#settle({ config, state, ts }: StreamInfo, marker: Stored, epoch: string): Snapshot {
+		this.#limits = limitsOf(config);
 		const ageMs = Date.parse(ts) - Date.parse(marker.time);
 		this.#markerSeq = marker.seq;
-		if (ageMs > maxAgeMs / 4 || this.worn(state.last_seq)) this.#renew(epoch, marker.seq);
-		this.#askedAt = clock.monotonic();
+		if (ageMs > this.#limits.ageMs / 4 || this.worn(state.last_seq)) this.#renew(epoch, marker.seq);
+		this.#askedAt = this.#deps.clock.monotonic();
 		if (epoch === this.#epoch) this.saw(state.last_seq);
 		else {
 			const before = this.#epoch;

@@ -19,7 +19,6 @@ const ENTRY_BYTES = 2_560;
 export interface ReadDeps {
 	readonly partition: Partition;
 	readonly batchGet: BatchGet;
-	readonly maxMessagesPerChannel: number;
 	known(channel: Channel): Known | undefined;
 }
 
@@ -67,8 +66,8 @@ function nothing({ partition }: ReadDeps, { channel }: Ask, { last, verified }: 
 }
 
 /** As many as a channel may have: there may have been more. */
-function full({ maxMessagesPerChannel }: ReadDeps, { messages, pending }: Batch): boolean {
-	return messages.length + pending >= maxMessagesPerChannel;
+function full({ partition }: ReadDeps, { messages, pending }: Batch): boolean {
+	return messages.length + pending >= partition.limits.perChannel;
 }
 
 function judge(deps: ReadDeps, quiet: number, snapshot: Snapshot, batch: Batch): Verdict {
