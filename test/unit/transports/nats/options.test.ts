@@ -45,6 +45,9 @@ test.each<[string, NatsOptions]>([
 	["nats.storage", { storage: "disk" as "file" }],
 	["nats.maxAgeMs", { maxAgeMs: -1 }],
 	["nats.maxMessages", { maxMessages: Number.NaN }],
+	// A partition's epoch is a message too: with each that comes it would be pushed out, and all streams told so.
+	["nats.maxMessages", { maxMessages: 8 }],
+	["nats.maxMessages", { maxMessages: 127, partitions: 8 }],
 	["nats.dedupMs", { dedupMs: 0.5 }],
 	["nats.token, nats.user", { token: "a", user: "b" }],
 	["nats.password", { password: "b" }],

@@ -28,6 +28,8 @@ export const ENDS_BATCH = 5_000;
 /** Envelopes in one atomic batch; the server's own bound is 1,000. */
 export const MAX_BATCH = { count: 100, bytes: 512 * 1024 } as const;
 const MAX_PARTITIONS = 256;
+/** In each partition: its epoch is one of them, and is written again when half of them came after it. */
+const MIN_MESSAGES = 16;
 const PREFIX = /^(?=.{1,64}$)[\w-]+(?:\.[\w-]+)*$/;
 const NAME = /^[\w-]{1,64}$/;
 
@@ -60,7 +62,7 @@ export interface NatsOptions {
 	 */
 	readonly storage?: "memory" | "file" | undefined;
 	readonly maxAgeMs?: number | undefined;
-	/** Messages kept in all partitions together. */
+	/** Messages kept in all partitions together, at least 16 in each. */
 	readonly maxMessages?: number | undefined;
 	readonly maxMessagesPerChannel?: number | undefined;
 	/** How long an envelope's id is remembered. */
@@ -164,6 +166,9 @@ export function resolveNatsOptions(options: NatsOptions): NatsSettings {
 	const partitions = positive("partitions", options.partitions ?? DEFAULT_PARTITIONS, MAX_PARTITIONS);
 	const maxAgeMs = positive("maxAgeMs", options.maxAgeMs ?? DEFAULT_MAX_AGE_MS);
 	const maxMessages = positive("maxMessages", options.maxMessages ?? DEFAULT_MAX_MESSAGES);
+	if (maxMessages < MIN_MESSAGES * partitions) {
+		throw invalid("maxMessages", `must be at least ${MIN_MESSAGES} for each of ${partitions} partitions`);
+	}
 	return {
 		servers,
 		login: loginOf(options, login),

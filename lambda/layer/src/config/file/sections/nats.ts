@@ -51,7 +51,10 @@ export const natsShape = {
 		/^[\w-]{1,64}$/,
 	),
 	max_age: duration("How long the log keeps a message.", DEFAULT_MAX_AGE_MS),
-	max_msgs: integer("Messages in the log, divided among the partition streams.", DEFAULT_MAX_MESSAGES),
+	max_msgs: integer(
+		"Messages in the log, divided among the partition streams: at least 16 for each.",
+		DEFAULT_MAX_MESSAGES,
+	),
 	max_msgs_per_channel: integer("Newest messages kept of one channel.", DEFAULT_MAX_MESSAGES_PER_CHANNEL),
 	partitions: integer("Streams that the log is kept in; fixed for the life of the log.", DEFAULT_PARTITIONS, 1, 256),
 	replicas: integer("Servers that keep each stream.", 1, 1, 5),
