@@ -33,6 +33,8 @@ export interface RedisParts {
 const MAX_BATCH = 100;
 const MAX_BATCH_BYTES = 1024 * 1024;
 const END_CHECK_MS = 1_000;
+/** Channels in one check of ends, which goes by partition; more would hold this process up while they are compared. */
+const ENDS_BATCH = 5_000;
 const RENEW_MS = 60_000;
 
 interface Running {
@@ -182,6 +184,7 @@ export function createRedisTransport(options: RedisOptions, { clock, ids, instan
 			replay: true,
 			dedupMs,
 			endCheckMs: END_CHECK_MS,
+			endsBatch: ENDS_BATCH,
 			retentionMs,
 			batch: { count: MAX_BATCH, bytes: MAX_BATCH_BYTES },
 			positionAtAccept: true,
