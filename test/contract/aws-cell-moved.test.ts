@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createChannel } from "../../lambda/layer/src/core/channel.ts";
-import { encodeEnvelope } from "../../lambda/layer/src/core/envelope.ts";
+import { decodeEnvelope, encodeEnvelope } from "../../lambda/layer/src/core/envelope.ts";
 import { mailboxMessage } from "../../lambda/layer/src/transports/aws/cell/mailbox.ts";
 import type { Poster } from "../../lambda/layer/src/transports/aws/cell/poster.ts";
 import { sync } from "../../lambda/layer/src/transports/aws/cell/sync.ts";
@@ -42,6 +42,19 @@ describe("a session that moved", () => {
 		expect(mail.map(({ body, via }) => [body, via])).toEqual(
 			[after, later].map((one) => [encodeEnvelope(one), REGION]),
 		);
+	});
+
+	it("[P3] takes along that a message was lost here: its new home tells of a gap", async () => {
+		const session = createChannel("session", randomUUID());
+		await world.home("eu-west-1").claim(session.key);
+		const at = world.clock.now();
+		world.clock.advance(100);
+		const after = envelopeOf(session, 1);
+		await world.log().append(session.key, [{ id: "undecodable" }, itemOf(after)]);
+		await sync(syncParts(), [{ sequence: "1", session: session.key, region: "eu-west-1", counter: 1, at }]);
+		const [lost, kept] = await world.takeMail("eu-west-1", 2);
+		expect(() => decodeEnvelope(lost?.body ?? encodeEnvelope(after))).toThrow();
+		expect([lost?.channel, lost?.via, kept?.body]).toEqual([session.key, REGION, encodeEnvelope(after)]);
 	});
 
 	it("[P4] leaves what was delivered here after it had come back, though the move before is read late", async () => {

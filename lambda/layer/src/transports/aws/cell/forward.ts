@@ -7,6 +7,7 @@ import { createChannel, parseChannel } from "../../../core/channel.ts";
 import { decodeEnvelope } from "../../../core/envelope.ts";
 import { FanoutError } from "../../../core/errors.ts";
 import { deriveId } from "../../../core/ids.ts";
+import { formatPosition } from "../../../core/position.ts";
 import type { Home } from "../home.ts";
 import type { WireEntry } from "../wire.ts";
 import { type MailboxMessage, mailboxMessage } from "./mailbox.ts";
@@ -35,13 +36,18 @@ export async function homeElsewhere(ports: ForwardPorts, channelKey: string): Pr
 	return home === undefined || home.region === ports.region ? undefined : home.region;
 }
 
+/** What a gap row is sent on as: no envelope, so that the new home tells of a gap too. */
+const LOST = "{}";
+
 /**
  * Rows of this region's log for a session's new home. Not by the envelope's id: that mailbox may have had it and sent it
  * here, when this was the home. SQS would then drop it silently for five minutes; the log there knows what it holds.
  */
 export function mailOfRows(region: string, channelKey: string, rows: readonly WireEntry[]): MailboxMessage[] {
-	const kept = rows.flatMap(({ text }) => (text === undefined ? [] : [text]));
-	return kept.map((text) => mailboxMessage(channelKey, deriveId("moved", region, idOf(text)), text, [region]));
+	return rows.map(({ position, text }) => {
+		const id = text === undefined ? formatPosition(position) : idOf(text);
+		return mailboxMessage(channelKey, deriveId("moved", region, id), text ?? LOST, [region]);
+	});
 }
 
 function idOf(text: string): string {
