@@ -8,6 +8,7 @@ import { fullJitter } from "../core/backoff.ts";
 import type { Channel } from "../core/channel.ts";
 import { type Clock, pause, type Timer } from "../core/clock.ts";
 import { asFanoutError, FanoutError, isFanoutError } from "../core/errors.ts";
+import { onAbort } from "../core/on-abort.ts";
 import { createGate } from "./gate.ts";
 import { createHold, type Hold, type HoldTable, type KeptHold } from "./hold.ts";
 import { DEFAULT_LEASE_MS, DEFAULT_MAX_HOLDS } from "./limits.ts";
@@ -178,12 +179,14 @@ export function createOwner(options: OwnerOptions): Owner {
 			throw new FanoutError("QueueFull", `this instance owns at most ${maxHolds} sessions`, { data: { maxHolds } });
 		}
 		const askedAt = instantOf(clock);
-		const claim = await gate
-			.run(() => registry.claim(session, term, opening, signal))
-			.catch((error: unknown) => {
+		const claim = await gate.run(() => {
+			// In its turn, and nobody waits for it any more: the store was not asked.
+			if (signal?.aborted) throw gaveUp(signal);
+			return registry.claim(session, term, opening, signal).catch((error: unknown) => {
 				if (isUnheard(error)) orphans.add(session, opening.principal);
 				throw error;
 			});
+		});
 		orphans.delete(session);
 		if (!claim.ok) return claim;
 		// A term that ended meanwhile leaves a record that anybody may claim at once.
@@ -217,6 +220,8 @@ export function createOwner(options: OwnerOptions): Owner {
 	}
 
 	async function claim(session: Channel, claimOptions: ClaimOptions): Promise<Claimed> {
+		const { signal } = claimOptions;
+		if (signal?.aborted) throw gaveUp(signal);
 		// One after another for one session: two claims of one term would end each other's hold.
 		const before = claims.get(session.key);
 		const own = (before ?? Promise.resolve()).then(() => claimWithin(session, claimOptions));
@@ -227,11 +232,12 @@ export function createOwner(options: OwnerOptions): Owner {
 			},
 		);
 		claims.set(session.key, settled);
-		try {
-			return await own;
-		} finally {
-			if (claims.get(session.key) === settled) claims.delete(session.key);
-		}
+		void settled.then(() => claims.get(session.key) === settled && claims.delete(session.key));
+		if (signal === undefined) return own;
+		// Who gives up waits no longer, not for its turn either, which comes all the same.
+		const gone = Promise.withResolvers<never>();
+		const forget = onAbort(signal, () => gone.reject(gaveUp(signal)));
+		return Promise.race([own, gone.promise]).finally(forget);
 	}
 
 	return {
@@ -269,6 +275,10 @@ export function createOwner(options: OwnerOptions): Owner {
 			return retiring;
 		},
 	};
+}
+
+function gaveUp({ reason }: AbortSignal): FanoutError {
+	return new FanoutError("Aborted", "the claim was aborted", { cause: reason });
 }
 
 /** The store may have done what it was asked. */
