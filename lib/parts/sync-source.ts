@@ -12,7 +12,8 @@ import { Construct } from "constructs";
 export const SYNC_SOURCE = {
 	/**
 	 * Not the latest: that may miss what is written while the source is made or changed, which takes minutes, and whoever
-	 * follows a session that moved then would not be told. A move that was seen before is none: sync asks where the home is.
+	 * follows a session that moved then would not be told. What was seen before is no harm: sync asks where the home is, and
+	 * passes over a move that was undone.
 	 * https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html
 	 */
 	startingPosition: "TRIM_HORIZON",
