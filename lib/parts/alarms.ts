@@ -106,10 +106,10 @@ export class Alarms extends Construct {
 		});
 	}
 
-	/** How far behind its stream a function is. */
+	/** How far behind its stream a function is: measured when it is handed a batch, once in a run that takes all its time. */
 	iteratorAge(name: string, fn: IFunction, milliseconds: number, description: string): Alarm {
 		const metric = fn.metric("IteratorAge", { period: PERIOD, statistic: "Maximum" });
-		return this.add(name, metric, { description, threshold: milliseconds, minutes: 3 });
+		return this.add(name, metric, { description, threshold: milliseconds, minutes: 2, outOf: 30 });
 	}
 
 	/** How far a replica lags behind. */

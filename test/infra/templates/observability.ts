@@ -83,15 +83,15 @@ test("whoever stands still or denies everybody rings, though nothing throws", ()
 	for (const one of expected) expect(watched.filter((each) => isDeepStrictEqual(each, one))).toHaveLength(2);
 });
 
-/** Whether an alarm is on, minute by minute, of something that happens once in so many seconds. */
-function isOn(observability: CellStacks["observability"], name: string, everySeconds: number): boolean[] {
+/** Whether an alarm is on, minute by minute, of something that happens once in so many seconds, and measures so much. */
+function isOn(observability: CellStacks["observability"], name: string, everySeconds: number, value = 1): boolean[] {
 	const [alarm] = dev
 		.resources("AWS::CloudWatch::Alarm", observability)
 		.filter(({ id }) => new RegExp(`^Alarms${name}[0-9A-F]{8}$`).test(id));
 	const { Period, Threshold, EvaluationPeriods, DatapointsToAlarm = EvaluationPeriods } = alarm?.properties ?? {};
 	const minutes = Array.from({ length: 60 }, (_, minute) => minute);
 	const events = minutes.map((n) => Math.floor((n * everySeconds) / Number(Period)));
-	const isOver = minutes.map((minute) => events.filter((at) => at === minute).length > Number(Threshold));
+	const isOver = minutes.map((minute) => value * events.filter((at) => at === minute).length > Number(Threshold));
 	const windows = minutes.map((end) => isOver.slice(Math.max(0, end + 1 - Number(EvaluationPeriods)), end + 1));
 	return windows.map((window) => window.filter(Boolean).length >= Number(DatapointsToAlarm));
 }
@@ -106,6 +106,15 @@ test.each([
 		// One that failed once or twice does not wake anybody. And it stays so: not on and off.
 		expect([rings.indexOf(true) >= 2, rings.slice(0, 11).includes(true)]).toEqual([true, true]);
 		expect(rings.slice(11).every(Boolean)).toBe(true);
+	}
+});
+
+test("sync rings also when each of its runs takes all of its time: it is measured once in each", () => {
+	for (const { delivery, observability } of dev.cells) {
+		const [sync] = dev.resources("AWS::Lambda::Function", delivery).filter(({ id }) => id.startsWith("HandlersSync"));
+		const seconds = Number(sync?.properties.Timeout);
+		const rings = isOn(observability, "SyncBehind", seconds, seconds * 1000);
+		expect([rings[0], rings.slice(30).every(Boolean)]).toEqual([false, true]);
 	}
 });
 
