@@ -1,3 +1,4 @@
+import type { ClientStream } from "mcp-fanout";
 import { createFakeClock, createTestFanout, type TestFanout, type TestFanoutOptions } from "mcp-fanout/testing";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { FanoutError } from "../../../lambda/layer/src/core/errors.ts";
@@ -79,6 +80,31 @@ test("the clock that stands still moves where a test runner has put its own time
 		clock.after(10, () => void due.push(clock.monotonic()));
 		await clock.advance(20);
 		expect(due).toEqual([10]);
+	} finally {
+		vi.useRealTimers();
+	}
+});
+
+test.each([
+	["the system's clock", () => ({})],
+	["a clock that stands still", () => ({ clock: createFakeClock() })],
+])("a stream shows what was published where a test runner has faked Node's timers, with %s", async (_name, options) => {
+	vi.useFakeTimers();
+	try {
+		const fanout = await make(options());
+		const { promise: opened, resolve: onStream } = Promise.withResolvers<ClientStream>();
+		const { body } = fanout.response(new Request("http://localhost/events"), { session: "s1", onStream });
+		await (await opened).opened;
+		for (const data of ["one", "two"]) {
+			await fanout.to({ session: "s1" }).send({ method: "notifications/message", params: { data } });
+		}
+		let text = "";
+		for await (const chunk of (body as ReadableStream<Uint8Array>).pipeThrough(new TextDecoderStream())) {
+			text += chunk;
+			if (text.includes('"two"')) break;
+		}
+		expect(text).toMatch(/"one".*"two"/s);
+		await fanout.close();
 	} finally {
 		vi.useRealTimers();
 	}

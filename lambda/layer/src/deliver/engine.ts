@@ -8,6 +8,7 @@ import type { Clock, Timer } from "../core/clock.ts";
 import { placeCode } from "../core/cursor.ts";
 import { withDeadline } from "../core/deadline.ts";
 import { asFanoutError, FanoutError } from "../core/errors.ts";
+import { nextTurn } from "../core/next-turn.ts";
 import type { Position } from "../core/position.ts";
 import type { Page, Transport } from "../core/transport.ts";
 import { Lane } from "./lane.ts";
@@ -160,7 +161,7 @@ export function createEngine(transport: Transport, deps: EngineDeps): Engine {
 			const end = found[index];
 			if (end !== undefined) lane.compare(end, asked[index] as Position);
 			// Entries that came meanwhile need not wait for all of them.
-			if (index % TURN_LANES === TURN_LANES - 1) await new Promise((resolve) => setImmediate(resolve));
+			if (index % TURN_LANES === TURN_LANES - 1) await new Promise((resolve) => nextTurn(resolve));
 		}
 	}
 

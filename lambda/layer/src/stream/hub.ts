@@ -10,6 +10,7 @@ import { type Clock, pause, systemClock, type Timer } from "../core/clock.ts";
 import type { Envelope } from "../core/envelope.ts";
 import { FanoutError } from "../core/errors.ts";
 import { createIds, type Ids } from "../core/ids.ts";
+import { cancelTurn, nextTurn } from "../core/next-turn.ts";
 import { HubStream } from "./client-stream.ts";
 import { paceOut } from "./drain.ts";
 import type { Encoding } from "./frames.ts";
@@ -103,7 +104,7 @@ export function createHub(options: HubOptions): Hub {
 			if (next.done === true) return;
 			next.value.beat();
 		}
-		setImmediate(beatSome, rest);
+		nextTurn(beatSome, rest);
 	};
 	const count = (channels: readonly Channel[], by: 1 | -1): void => {
 		for (const channel of channels) {
@@ -125,14 +126,14 @@ export function createHub(options: HubOptions): Hub {
 		},
 		isFirst() {
 			if (turn !== undefined) return false;
-			turn = setImmediate(flushAll);
+			turn = nextTurn(flushAll);
 			return true;
 		},
 		soon(stream) {
 			if (stream.isDirty) return;
 			stream.isDirty = true;
 			dirty.push(stream);
-			turn ??= setImmediate(flushAll);
+			turn ??= nextTurn(flushAll);
 		},
 		released(stream, reason) {
 			streams.delete(stream);
@@ -218,7 +219,7 @@ export function createHub(options: HubOptions): Hub {
 				refusal = "this instance has closed";
 				endAll("shutdown");
 				await empty(limits.endGraceMs);
-				clearImmediate(turn);
+				cancelTurn(turn);
 			})();
 			return closing;
 		},

@@ -1,8 +1,6 @@
 /** A clock that tests own: time moves only by `advance`, and everything due runs in order with promises settled between. */
 import type { Clock } from "../core/clock.ts";
-
-/** Node's own, as it was when this was loaded: a test runner's fake one runs when somebody moves its time. */
-const nextTurn = globalThis.setImmediate;
+import { nextTurn } from "../core/next-turn.ts";
 
 export interface FakeClock extends Clock {
 	/** Moves time on and runs what comes due, letting promises settle before each step and at the end. */

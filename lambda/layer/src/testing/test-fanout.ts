@@ -15,7 +15,11 @@ import { createLocalTransport } from "../transports/local/index.ts";
 import { createFill } from "./seeded.ts";
 
 export interface TestFanoutOptions extends Pick<FanoutOptions, "namespace" | "streams" | "timeoutMs" | "onerror"> {
-	/** Time stands still with `createFakeClock()`; default the system's. */
+	/**
+	 * With `createFakeClock()` time stands still until `advance(ms)`. Default: the system's, which a test runner's fake timers
+	 * hold still too; publishing, streams and `close` go on, and what waits for time (`drain` with streams open, a `timeoutMs`,
+	 * heartbeats) waits until they are moved.
+	 */
 	readonly clock?: Clock;
 	/** With a seed, ids and epochs are the same in every run in which the clock is. */
 	readonly seed?: number;
