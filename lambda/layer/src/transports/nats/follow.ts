@@ -58,7 +58,7 @@ export function createFollow(deps: FollowDeps): Follow {
 			callback(error, msg) {
 				try {
 					if (error !== null) throw error;
-					shard.gate.pass(() => handLive(live, known, msg));
+					shard.gate.pass(msg.data.length, () => handLive(live, known, msg));
 				} catch (cause) {
 					report({ kind: "error", error: asFanoutError(cause, "TransportRefused", "a live entry was not taken") });
 				}
