@@ -27,16 +27,18 @@ export interface BatchAsk {
 	/** What the keys of the messages match. */
 	readonly filter: string;
 	readonly from: number;
+	readonly count: number;
 }
 
 /** At a time; the server's own bound is 1,024. */
-const MOST = { batch: 1_000, max_bytes: 256 * 1024 } as const;
+export const MAX_BATCH = 1_000;
+const MAX_BYTES = 256 * 1024;
 const [END, NOTHING] = [204, 404];
 
 /** Ends with the signal, whatever the server does. */
 export function readBatch(
 	connection: NatsConnection,
-	{ api, stream, filter, from }: BatchAsk,
+	{ api, stream, filter, from, count }: BatchAsk,
 	signal: AbortSignal,
 ): Promise<Batch> {
 	if (signal.aborted) return Promise.reject(signal.reason);
@@ -57,9 +59,8 @@ export function readBatch(
 		callback: (error, message) => (error === null ? take(message) : reject(error)),
 	});
 	const forget = onAbort(signal, () => reject(signal.reason));
-	connection.publish(`${api}.DIRECT.GET.${stream}`, JSON.stringify({ seq: from, next_by_subj: filter, ...MOST }), {
-		reply,
-	});
+	const ask = { seq: from, next_by_subj: filter, batch: count, max_bytes: MAX_BYTES };
+	connection.publish(`${api}.DIRECT.GET.${stream}`, JSON.stringify(ask), { reply });
 	return promise.finally(() => {
 		forget();
 		if (!connection.isClosed()) subscription.unsubscribe();

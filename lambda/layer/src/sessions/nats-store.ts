@@ -12,7 +12,7 @@ import { type Clock, systemClock } from "../core/clock.ts";
 import { withDeadline } from "../core/deadline.ts";
 import { asFanoutError, FanoutError } from "../core/errors.ts";
 import { loadClient } from "./load.ts";
-import { type Batch, readBatch } from "./nats-batch.ts";
+import { type Batch, MAX_BATCH, readBatch } from "./nats-batch.ts";
 import { openBucket, STREAM_NOT_FOUND } from "./nats-bucket.ts";
 import { watchTail } from "./nats-tail.ts";
 import { checkRetention, DEFAULT_RETENTION_MS } from "./retention.ts";
@@ -121,8 +121,9 @@ export function createNatsStore(options: NatsStoreOptions): Store {
 	}
 
 	/** Messages of the scope from a sequence on; markers of removed keys too. */
-	function batch(scope: Scope, from: number, signal: AbortSignal): Promise<Batch> {
-		return readBatch(open().connection, { api, stream, filter: subjectPrefix + filterOf(scope), from }, signal);
+	function batch(scope: Scope, from: number, count: number, signal: AbortSignal): Promise<Batch> {
+		const filter = subjectPrefix + filterOf(scope);
+		return readBatch(open().connection, { api, stream, filter, from, count }, signal);
 	}
 
 	return {
@@ -171,7 +172,8 @@ export function createNatsStore(options: NatsStoreOptions): Store {
 			const rows: StoredSession[] = [];
 			let last = readCursor(after);
 			for (let asked = 0; asked < MAX_BATCHES; asked += 1) {
-				const { messages, pending } = await batch(scope, last + 1, signal);
+				// Where there are markers, many of them at once.
+				const { messages, pending } = await batch(scope, last + 1, asked === 0 ? limit : MAX_BATCH, signal);
 				for (const { seq, subject, data } of messages) {
 					last = seq;
 					if (data.length === 0) continue;
@@ -192,7 +194,8 @@ export function createNatsStore(options: NatsStoreOptions): Store {
 					const { created, state } = await manager.streams.info(stream);
 					return { made: created, seq: state.last_seq };
 				},
-				after: (seq) => withDeadline(clock, LOOK_TIMEOUT_MS, "a look", (inner) => batch(scope, seq + 1, inner)),
+				after: (seq) =>
+					withDeadline(clock, LOOK_TIMEOUT_MS, "a look", (inner) => batch(scope, seq + 1, MAX_BATCH, inner)),
 				changed: (subject) => watcher.changed(sessionOf(subject)),
 				suspect: () => watcher.suspect(),
 				report,

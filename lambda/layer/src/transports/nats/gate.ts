@@ -14,10 +14,11 @@ export class Gate {
 	}
 
 	pass(bytes: number, task: () => void): void {
-		if (this.#held === undefined) return task();
-		if (this.#held.length >= MOST || this.#bytes + bytes > MOST_BYTES) return;
-		this.#held.push(task);
-		this.#bytes += bytes;
+		if (this.#held === undefined) task();
+		else if (this.#held.length < MOST && this.#bytes + bytes <= MOST_BYTES) {
+			this.#held.push(task);
+			this.#bytes += bytes;
+		}
 	}
 
 	shut(): void {
