@@ -40,7 +40,7 @@ export type Basis = Held | Pick<SessionRecord, "session" | "version">;
 
 export interface SessionPage {
 	readonly sessions: readonly SessionRecord[];
-	/** Hand it back as `after`; undefined on the last page. */
+	/** Hand it back as `after`, also where a page is short or empty; undefined on the last page. */
 	readonly next: string | undefined;
 }
 
