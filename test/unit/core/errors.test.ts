@@ -61,4 +61,12 @@ describe("causes", () => {
 		expect(one.asFanoutError("text", "Closed", "x").message).toBe("x: text");
 		expect(one.asFanoutError(undefined, "Closed", "x").message).toBe("x: undefined");
 	});
+
+	test("in JSON it has its message, and its causes have theirs", () => {
+		const causes = [new one.FanoutError("Closed", "1"), new one.FanoutError("Closed", "2")];
+		const error = new one.FanoutError("AllBroadcastersFailed", "all", { causes });
+		const said = JSON.parse(JSON.stringify({ failed: [{ lane: "nats", error }] }));
+		const both = [expect.objectContaining({ message: "1" }), expect.objectContaining({ message: "2" })];
+		expect(said.failed[0].error).toMatchObject({ name: "FanoutError", message: "all", causes: both });
+	});
 });

@@ -54,9 +54,11 @@ export class FanoutError extends Error {
 		this.causes = options.causes ?? (options.cause === undefined ? [] : [options.cause]);
 		this.data = options.data ?? {};
 		Object.defineProperty(this, BRAND, { value: true });
+		// In JSON too: a receipt in a log says why a lane refused.
+		Object.defineProperty(this, "message", { enumerable: true });
 		// Who prints the error prints its cause: both would be there twice, and theirs four times.
-		const [only = options.cause] = this.causes;
-		if (this.causes.length < 2 && only === options.cause) Object.defineProperty(this, "causes", { enumerable: false });
+		const isMore = this.causes.length > 1 || this.causes[0] !== options.cause;
+		Object.defineProperty(this, "causes", { enumerable: isMore });
 	}
 }
 
