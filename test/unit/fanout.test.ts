@@ -199,3 +199,15 @@ test("[P9] a session store that fails to close is reported, and keeps nothing el
 	expect(errors).toContainEqual(expect.stringContaining("socket"));
 	expect(fine.closed).toBe(1);
 });
+
+test.each([undefined, {}, { graceMs: -1 }, { graceMs: "2s" }, { graceMs: 10, notice: 5 }])(
+	"a drain that says %j is refused, and nothing goes away",
+	async (how) => {
+		const fanout = await createFanout({ local: {} });
+		await expect(fanout.drain(how as never)).rejects.toMatchObject({ code: "ConfigInvalid" });
+		expect(fanout.health().ready).toBe(true);
+		await fanout.drain({ graceMs: 10 });
+		expect(fanout.health().ready).toBe(false);
+		await fanout.close();
+	},
+);

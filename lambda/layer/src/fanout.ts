@@ -271,7 +271,7 @@ export async function createFanout(given: FanoutOptions = {}): Promise<Fanout> {
 			for (const transport of transports) transport.rest?.();
 			sessions.rest();
 		},
-		drain(how) {
+		async drain(how) {
 			draining ??= sessions.drain(how, (left) => hub.drain(left));
 			return draining;
 		},

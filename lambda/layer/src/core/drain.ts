@@ -1,5 +1,6 @@
 /** How an instance goes away: a notice in which everything goes on, then the rest of the grace. */
-import { type Clock, pause } from "./clock.ts";
+import { type Clock, MAX_TIMER_MS, pause } from "./clock.ts";
+import { checkRanges } from "./ranges.ts";
 
 export interface DrainRequest {
 	readonly graceMs: number;
@@ -7,8 +8,16 @@ export interface DrainRequest {
 	readonly noticeMs?: number;
 }
 
+/** What types would have refused, before anything goes away. Throws ConfigInvalid. */
+export function checkDrain(how: DrainRequest): DrainRequest {
+	const range = [0, MAX_TIMER_MS] as const;
+	checkRanges("drain", { ...how, graceMs: how?.graceMs ?? Number.NaN }, { graceMs: range, noticeMs: range });
+	return how;
+}
+
 /** Waits while everything goes on; what is left of the grace then. */
-export async function giveNotice({ graceMs, noticeMs = 0 }: DrainRequest, clock: Clock): Promise<number> {
+export async function giveNotice(how: DrainRequest, clock: Clock): Promise<number> {
+	const { graceMs, noticeMs = 0 } = checkDrain(how);
 	const notice = Math.min(noticeMs, graceMs);
 	if (notice > 0) await pause(clock, notice, undefined, true);
 	return graceMs - notice;

@@ -6,7 +6,7 @@
  */
 import type { Channel } from "../core/channel.ts";
 import type { Clock } from "../core/clock.ts";
-import { type DrainRequest, giveNotice } from "../core/drain.ts";
+import { checkDrain, type DrainRequest, giveNotice } from "../core/drain.ts";
 import { asFanoutError, FanoutError } from "../core/errors.ts";
 import type { Ids } from "../core/ids.ts";
 import type { ExchangedStore } from "./exchanged-store.ts";
@@ -206,11 +206,15 @@ export function createSessions(deps: SessionsDeps): FanoutSessions {
 			exchanging = exchanged.then(over, over);
 			return exchanged;
 		},
-		async drain(how, endStreams) {
-			const graceMs = await giveNotice(how, clock);
-			const owned = await standing(owning);
-			if (owned === undefined) await endStreams({ graceMs });
-			else await drainOwned(owned, graceMs, (left) => endStreams({ graceMs: left }));
+		drain(how, endStreams) {
+			// At once, or the fanout would hold itself for drained.
+			checkDrain(how);
+			return (async () => {
+				const graceMs = await giveNotice(how, clock);
+				const owned = await standing(owning);
+				if (owned === undefined) await endStreams({ graceMs });
+				else await drainOwned(owned, graceMs, (left) => endStreams({ graceMs: left }));
+			})();
 		},
 		close() {
 			closing ??= (async () => {
