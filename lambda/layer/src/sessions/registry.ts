@@ -63,7 +63,10 @@ export function createRegistry(options: RegistryOptions): Registry {
 
 	function own(session: Channel): Channel {
 		if (session.kind === "session" && session.namespace === namespace) return session;
-		throw new FanoutError("InvalidChannel", `this registry keeps sessions of the namespace ${namespace}`);
+		throw new FanoutError(
+			"InvalidChannel",
+			`this registry keeps sessions of the namespace ${namespace}: createChannel("session", id, { namespace })`,
+		);
 	}
 
 	const scopeOf = (tenant: string) => {
