@@ -70,7 +70,9 @@ removes the handler. Secrets named by ARN and a cell's parameter are read again 
 
 - **A file that is wrong changes nothing.** It is told with all its problems at their places: by \`fanout.reload()\` as a
   rejection (\`data.problems\`), else by \`onerror\`; and each reading is an \`mcp-fanout:reload\` event of
-  \`node:diagnostics_channel\`, \`changed\`, \`unchanged\` or \`refused\`. So does one whose new transport does not start.
+  \`node:diagnostics_channel\`, \`changed\`, \`unchanged\` or \`refused\`. Likewise one whose new
+  transport does not start, under \`startup = "degrade"\` too: it is read again when it is touched or one of these asks for it,
+  and not when the broker comes.
 - **What stays loses nothing.** Rules, priorities, deadlines, limits, breaker and outbox are other ones from the next
   message on. What is queued stays where it stands, in its order.
 - **A transport that is added** is started and followed first; client streams that are open are told \`gap\` once, since

@@ -68,7 +68,7 @@ export interface Fanout {
 	 * on. Sessions of MCP's 2025 era are taken over by whoever serves them next.
 	 */
 	settle(): Promise<void>;
-	/** Resolves when everything published before is settled. */
+	/** Resolves when everything published before is accepted, queued or failed. */
 	flush(): Promise<void>;
 	/** Closes connections that nothing uses now; the next use opens new ones. For a process that is about to freeze. */
 	rest(): void;
