@@ -110,7 +110,13 @@ export async function startFleet(
 }
 
 /** A listen as bytes: for what a client library hides. */
-export function rawListen(handler: Handler, filter: object, extra: FetchExtra = {}, id: string | number = 1) {
+export function rawListen(
+	handler: Handler,
+	filter: object,
+	extra: FetchExtra = {},
+	id: string | number = 1,
+	more: RequestInit = {},
+) {
 	const version = "2026-07-28";
 	const meta = {
 		"io.modelcontextprotocol/protocolVersion": version,
@@ -124,5 +130,6 @@ export function rawListen(handler: Handler, filter: object, extra: FetchExtra = 
 		"mcp-protocol-version": version,
 		"mcp-method": "subscriptions/listen",
 	};
-	return handler.fetch(new Request(URL_OF_FLEET, { method: "POST", headers, body: JSON.stringify(body) }), extra);
+	const init = { ...more, method: "POST", headers, body: JSON.stringify(body) };
+	return handler.fetch(new Request(URL_OF_FLEET, init), extra);
 }

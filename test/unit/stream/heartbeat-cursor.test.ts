@@ -25,9 +25,14 @@ async function world(...names: readonly string[]) {
 	const fanout = await createFanout({ clock, transports });
 	open.push(fanout);
 	const read = (lastEventId?: string) => {
-		const leave = new AbortController();
-		const heard = { text: "", leave: () => leave.abort() };
-		const { body } = fanout.response(new Request("http://x/", { signal: leave.signal }), { lastEventId, session: "s" });
+		const gone = new AbortController();
+		/** Its stream hears of it in a turn of its own, and until then of all else. */
+		const leave = async () => {
+			gone.abort();
+			while (fanout.health().streams > 0) await clock.advance(1);
+		};
+		const heard = { text: "", leave };
+		const { body } = fanout.response(new Request("http://x/", { signal: gone.signal }), { lastEventId, session: "s" });
 		(async () => {
 			const decoder = new TextDecoder();
 			for await (const chunk of body ?? []) heard.text += decoder.decode(chunk);
@@ -52,7 +57,7 @@ test("[P3] after the logs of both its lanes have forgotten what it was shown of 
 	await arrived(first, '"n":2');
 	await clock.advance(15_000);
 	await arrived(first, ": hb");
-	first.leave();
+	await first.leave();
 	await clock.advance(LINGER_MS);
 	for (const broker of brokers) broker.truncate(createChannel("session", "s"), 2);
 	const second = read(lastCursor(first));
@@ -67,7 +72,7 @@ test("[P3] after it was open for longer than a log keeps anything, and nothing w
 	const first = read();
 	await arrived(first, "event: cursor");
 	await clock.advance(RETENTION_MS + 300_000);
-	first.leave();
+	await first.leave();
 	await clock.advance(LINGER_MS);
 	await send(1);
 	const second = read(lastCursor(first));

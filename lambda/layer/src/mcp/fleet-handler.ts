@@ -107,7 +107,7 @@ export function createFleetHandler<H extends FetchHandler>(handler: H, options: 
 	}
 
 	async function serve(request: Request, extra: FetchExtra | undefined, identity: Identity): Promise<Response> {
-		const scope = new FleetRequest(identity, host);
+		const scope = new FleetRequest(request, identity, host);
 		const response = await scopes.run(scope, () => handler.fetch(request, extra));
 		const carried = scope.carry(response, expiryOf(extra?.authInfo));
 		if (isDraining) scope.listen?.drop();

@@ -15,10 +15,13 @@ export class FleetRequest implements RequestScope {
 	readonly tenant: string;
 	readonly channels: readonly Channel[];
 	listen: Listen | undefined;
+	/** Its signal hears of an abort while somebody has it, and whoever serves a listen may have only listened. */
+	readonly request: Request;
 	readonly #host: RequestHost;
 	#expiry: Timer | undefined;
 
-	constructor({ tenant, channels }: Identity, host: RequestHost) {
+	constructor(request: Request, { tenant, channels }: Identity, host: RequestHost) {
+		this.request = request;
 		this.tenant = tenant;
 		this.channels = channels;
 		this.#host = host;

@@ -6,6 +6,7 @@
 import { FanoutError } from "../core/errors.ts";
 import { isLeaseOver } from "../core/lease.ts";
 import { type Leaving, type Outlet, OutletStream } from "../core/outlet.ts";
+import { signalOf } from "../core/request-signal.ts";
 import { REFUSE_HEADER, SSE_HEADERS, SSE_HEARTBEAT, sseRetry } from "../core/sse.ts";
 import type { HubStream } from "./client-stream.ts";
 import { type Encoding, sseEncoding } from "./frames.ts";
@@ -161,7 +162,7 @@ export function openResponse(hub: Hub, request: Request, options: ResponseOption
 		if (request.method === "HEAD") throw new FanoutError("Unsupported", "a response to HEAD cannot carry a stream");
 		const lastEventId = options.lastEventId ?? request.headers.get("last-event-id") ?? undefined;
 		stream = hub.open(lastEventId === undefined ? options : { ...options, lastEventId }, encoding, (opened) => {
-			const wire = new BodyWire(opened, request.signal, retryMs);
+			const wire = new BodyWire(opened, signalOf(request), retryMs);
 			body = wire.body;
 			return wire;
 		});

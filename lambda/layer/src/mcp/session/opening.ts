@@ -1,7 +1,9 @@
 /** A client's initialize: a server is built and answers it, and the session is in the registry before the client hears. */
+
 import { type Channel, everyTenantChannel } from "../../core/channel.ts";
 import { asFanoutError } from "../../core/errors.ts";
 import type { Response as Answer, Request as Ask } from "../../core/message.ts";
+import { signalOf } from "../../core/request-signal.ts";
 import type { Identity } from "../identity.ts";
 import type { SessionFacts } from "./facts.ts";
 import type { SessionHost } from "./host.ts";
@@ -70,7 +72,7 @@ function factsOf(hello: Ask, { result }: Answer, floor: string): SessionFacts {
 
 function respond({ host, mode }: OpeningDeps, { channel, hello, visit }: Opening, answer: Answer): Promise<Response> {
 	const headers = { "mcp-session-id": channel.id };
-	const { signal } = visit.request;
+	const signal = signalOf(visit.request);
 	const post = new PostStream({ clock: host.clock, ids: [hello.id], isBatch: false, mode, headers, signal });
 	post.answer(answer);
 	return post.response;

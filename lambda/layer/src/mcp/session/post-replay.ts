@@ -3,11 +3,13 @@
  * while its requests still run elsewhere. When their process is gone, or the log is, the client gets an error for each
  * request that nobody will answer.
  */
+
 import type { Channel } from "../../core/channel.ts";
 import type { Feed } from "../../core/client-feed.ts";
 import { at, type Timer } from "../../core/clock.ts";
 import { asFanoutError } from "../../core/errors.ts";
 import type { RequestId } from "../../core/message.ts";
+import { signalOf } from "../../core/request-signal.ts";
 import type { Listening } from "./ear.ts";
 import type { SessionHost } from "./host.ts";
 import type { Peers } from "./peers.ts";
@@ -78,7 +80,7 @@ class Replay {
 		});
 		const headers = { "mcp-session-id": session.id };
 		const { clock } = deps.host;
-		this.#body = new SseBody({ clock, headers, signal: request.signal, left: () => this.#over() });
+		this.#body = new SseBody({ clock, headers, signal: signalOf(request), left: () => this.#over() });
 		if (expiresAtMs !== undefined) this.#expiry = at(clock, expiresAtMs, this.#end);
 	}
 

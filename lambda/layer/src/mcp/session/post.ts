@@ -2,8 +2,10 @@
  * One POST of a session: its messages are checked, and each goes where it belongs: to the server here, or to a process
  * that waits for it.
  */
+
 import { asFanoutError } from "../../core/errors.ts";
 import { type Request as Ask, type Message, parseMessage, type RequestId } from "../../core/message.ts";
+import { signalOf } from "../../core/request-signal.ts";
 import { hasPriming } from "../../core/session-client.ts";
 import { expiryOf } from "../identity.ts";
 import { askerOf } from "./asks.ts";
@@ -98,12 +100,22 @@ function openStream(
 	{ channel, stored }: LiveSession,
 	ids: readonly RequestId[],
 	isBatch: boolean,
-	{ request: { signal }, authInfo }: Visit,
+	{ request, authInfo }: Visit,
 ): PostStream {
 	const headers = { "mcp-session-id": channel.id };
 	const primes = hasPriming(stored?.facts.protocol ?? ASSUMED_VERSION) ? { retryMs } : undefined;
 	const [log, expiresAtMs] = [logs?.create(channel), expiryOf(authInfo)];
-	return new PostStream({ clock: host.clock, ids, isBatch, mode, headers, signal, expiresAtMs, log, primes });
+	return new PostStream({
+		clock: host.clock,
+		ids,
+		isBatch,
+		mode,
+		headers,
+		signal: signalOf(request),
+		expiresAtMs,
+		log,
+		primes,
+	});
 }
 
 /** What lets a server end streams that clients come back for: offered where they can, and requests run on meanwhile. */
