@@ -15,6 +15,8 @@ import { createSseClient, type SseClient } from "../support/sse-client.ts";
 
 const SESSIONS = 20;
 const NOTIFICATIONS = 2_000;
+/** The emulator takes one request at a time, of all publishers and functions. */
+const PUBLISH_TIMEOUT_MS = 60_000;
 const IN_OTHER_NAMESPACE = 200;
 const PUBLISHERS_PER_REGION = 2;
 /** So many sends of one publisher are under way at once. */
@@ -101,7 +103,8 @@ interface Publisher {
 
 async function openPublishers(cells: readonly Cell[], cleanups: (() => Promise<unknown>)[]): Promise<Publisher[]> {
 	const open = async ({ region, environment }: Cell, name: string, count: number, namespace?: string) => {
-		const fanout = await createFanout({ namespace, follow: false, aws: { region, environment } });
+		const options = { namespace, follow: false, timeoutMs: PUBLISH_TIMEOUT_MS, aws: { region, environment } } as const;
+		const fanout = await createFanout(options);
 		cleanups.push(() => fanout.close());
 		return { fanout, name: `${name}@${region}`, count };
 	};
