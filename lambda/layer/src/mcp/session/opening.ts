@@ -1,5 +1,4 @@
 /** A client's initialize: a server is built and answers it, and the session is in the registry before the client hears. */
-
 import { type Channel, everyTenantChannel } from "../../core/channel.ts";
 import { asFanoutError } from "../../core/errors.ts";
 import type { Response as Answer, Request as Ask } from "../../core/message.ts";

@@ -3,7 +3,6 @@
  * while its requests still run elsewhere. When their process is gone, or the log is, the client gets an error for each
  * request that nobody will answer.
  */
-
 import type { Channel } from "../../core/channel.ts";
 import type { Feed } from "../../core/client-feed.ts";
 import { at, type Timer } from "../../core/clock.ts";

@@ -2,7 +2,6 @@
  * One POST of a session: its messages are checked, and each goes where it belongs: to the server here, or to a process
  * that waits for it.
  */
-
 import { asFanoutError } from "../../core/errors.ts";
 import { type Request as Ask, type Message, parseMessage, type RequestId } from "../../core/message.ts";
 import { signalOf } from "../../core/request-signal.ts";
@@ -104,18 +103,8 @@ function openStream(
 ): PostStream {
 	const headers = { "mcp-session-id": channel.id };
 	const primes = hasPriming(stored?.facts.protocol ?? ASSUMED_VERSION) ? { retryMs } : undefined;
-	const [log, expiresAtMs] = [logs?.create(channel), expiryOf(authInfo)];
-	return new PostStream({
-		clock: host.clock,
-		ids,
-		isBatch,
-		mode,
-		headers,
-		signal: signalOf(request),
-		expiresAtMs,
-		log,
-		primes,
-	});
+	const [log, expiresAtMs, signal] = [logs?.create(channel), expiryOf(authInfo), signalOf(request)];
+	return new PostStream({ clock: host.clock, ids, isBatch, mode, headers, signal, expiresAtMs, log, primes });
 }
 
 /** What lets a server end streams that clients come back for: offered where they can, and requests run on meanwhile. */
